@@ -1,0 +1,23 @@
+"""The ``l2-harness`` command.
+
+A subcommand is one module here, named like it, that holds either ``app`` (a ``typer.Typer`` with
+subcommands of its own) or ``command`` (a function); :mod:`l2_harness.cli.app` lists them. A
+module imports what is heavy (torch, lm_eval, sae_lens, matplotlib, pandas) inside its functions,
+so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line: 0 on success, 2 with one line on stderr for what a user can mend."""
+    from l2_harness.cli.app import app
+    from l2_harness.config.errors import ConfigError
+
+    try:
+        app()
+    except (ConfigError, OSError) as error:
+        print(f"l2-harness: error: {error}", file=sys.stderr)
+        sys.exit(2)

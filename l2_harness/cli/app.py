@@ -1,0 +1,38 @@
+"""The table of subcommands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from l2_harness import __version__
+from l2_harness.cli import bench, tasks
+
+app = typer.Typer(
+    name="l2-harness",
+    help="Hidden-state norms of language models, on top of lm-evaluation-harness.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(bench.app, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"l2-harness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before a subcommand."""

@@ -1,0 +1,40 @@
+"""The error that a user sees for a wrong argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ConfigError(ValueError):
+    """A wrong argument: the message names it, what is allowed, and the way out."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name closest to ``name``, or None where nothing is close."""
+    matches = get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def unknown_value(argument: str, value: object, allowed: Iterable[str]) -> ConfigError:
+    """``recursion='nrom' is unknown; did you mean 'norm'? Allowed: off, norm, ...``"""
+    allowed = list(allowed)
+    return ConfigError(
+        f"{argument}={value!r} is unknown{_suggestion(str(value), allowed)} "
+        f"Allowed: {', '.join(allowed)}."
+    )
+
+
+def unknown_argument(name: str, own: Iterable[str], inherited: Iterable[str]) -> ConfigError:
+    """An argument that neither this project nor the class it builds on knows."""
+    own, inherited = sorted(own), sorted(inherited)
+    return ConfigError(
+        f"model_args holds an unknown argument {name!r}{_suggestion(name, own + inherited)} "
+        f"Allowed by l2hf: {', '.join(own)}. Allowed by lm-eval's hf: {', '.join(inherited)}. "
+        "Arguments of from_pretrained and fields of the model's own configuration pass too."
+    )
+
+
+def _suggestion(name: str, allowed: list[str]) -> str:
+    match = nearest(name, allowed)
+    return f"; did you mean {match!r}?" if match else "."

@@ -1,0 +1,114 @@
+"""All of model_args: ours taken out, the rest checked for what lm-eval's ``hf`` can take."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, Union
+
+from l2_harness.config.errors import ConfigError, unknown_argument, unknown_value
+from l2_harness.config.options import option_names, read_options
+from l2_harness.config.recording import RecordingConfig
+
+#: What ``PreTrainedModel.from_pretrained`` reads from its keyword arguments (transformers 5),
+#: besides fields of the model's configuration. lm-eval passes what it does not know on to it.
+FROM_PRETRAINED = frozenset(
+    """adapter_kwargs adapter_name allow_all_kernels attn_implementation bnb_4bit_compute_dtype
+    cache_dir config device_map device_mesh disable_mmap distributed_config
+    experts_implementation force_download fusion_config generation_config
+    ignore_mismatched_sizes kernel_config key_mapping llm_int8_enable_fp32_cpu_offload
+    load_in_4bit load_in_8bit local_files_only low_cpu_mem_usage max_memory offload_buffers
+    proxies quantization_config state_dict token torch_dtype tp_size use_kernels
+    use_safetensors variant weights_only
+    """.split()
+)
+
+
+def split_model_args(
+    args: Mapping[str, Any],
+    inherited: Callable[..., Any],
+    config_fields: Callable[[], Iterable[str]],
+) -> tuple[RecordingConfig, dict[str, Any]]:
+    """Our configuration, and the arguments that remain for lm-eval's class.
+
+    Args:
+        args: model_args as lm-eval parsed them, ``pretrained`` excepted.
+        inherited: the ``__init__`` whose signature names lm-eval's own arguments.
+        config_fields: gives the field names of the model's configuration; called only
+            where a name is not known otherwise, since it may have to read a file.
+
+    Raises:
+        ConfigError: an unknown argument, or a value of the wrong type.
+    """
+    own = option_names(RecordingConfig)
+    rest = {name: value for name, value in args.items() if name not in own}
+    hints = _argument_types(inherited)
+    unknown = [name for name in rest if name not in hints and name not in FROM_PRETRAINED]
+    if unknown:
+        fields = set(config_fields())
+        for name in unknown:
+            if name not in fields:
+                raise unknown_argument(name, own, hints)
+    for name, value in rest.items():
+        if name in hints:
+            _check_type(name, value, hints[name])
+    return read_options(RecordingConfig, args), rest
+
+
+def _argument_types(function: Callable[..., Any]) -> dict[str, Any]:
+    names = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name != "self"
+    ]
+    try:
+        hints = typing.get_type_hints(function)
+    except (NameError, TypeError):  # annotations that only a type checker can resolve
+        hints = {}
+    return {name: hints.get(name, Any) for name in names}
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    """Refuse what no member of the annotation accepts; anything unfamiliar passes."""
+    if value is None:
+        return
+    members = _union_members(hint)
+    if not any(_accepts(member, value) for member in members):
+        allowed = [word for member in members for word in _words(member)]
+        raise unknown_value(name, value, allowed)
+    if name.endswith("dtype") and isinstance(value, str):
+        _check_dtype(name, value)
+
+
+def _union_members(hint: Any) -> list[Any]:
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return list(typing.get_args(hint))
+    return [hint]
+
+
+def _accepts(hint: Any, value: Any) -> bool:
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
+    if hint is bool:
+        return isinstance(value, bool) or value in (0, 1)
+    if hint is int:
+        return isinstance(value, int) or str(value).strip().lstrip("-").isdigit()
+    return hint is not type(None)
+
+
+def _words(hint: Any) -> list[str]:
+    if typing.get_origin(hint) is Literal:
+        return [str(word) for word in typing.get_args(hint)]
+    return {bool: ["True", "False"], int: ["a whole number"]}.get(hint, [])
+
+
+def _check_dtype(name: str, value: str) -> None:
+    import torch
+
+    if value != "auto" and not isinstance(getattr(torch, value, None), torch.dtype):
+        raise unknown_value(name, value, ["auto", "float32", "bfloat16", "float16", "float64"])
+
+
+__all__ = ["FROM_PRETRAINED", "ConfigError", "split_model_args"]

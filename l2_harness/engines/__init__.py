@@ -1,0 +1,1 @@
+"""What ties the signal to an inference engine."""

@@ -1,0 +1,1 @@
+"""Hidden-state norms of Hugging Face transformers models, read by forward hooks."""

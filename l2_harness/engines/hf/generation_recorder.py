@@ -1,0 +1,108 @@
+"""Norms and output statistics of every response row while stock ``generate`` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from l2_harness.engines.hf.residual_norms import ResidualNorms
+from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.statistics import DistributionStatistics, distribution_statistics
+
+
+class GenerationRecorder:
+    """One batch of one call of ``generate`` on a decoder-only model.
+
+    Row t is the forward pass that produced token t: row 1 the end of the prompt's pass
+    (of its last chunk, where a prompt is prefilled in chunks), each later row one decode
+    step. Nothing is moved to the host before :meth:`rows`.
+
+    Args:
+        causal_lm: the module whose output has ``logits``.
+        norms: the monitored layers.
+        prompt_width: positions of the padded prompts.
+    """
+
+    def __init__(self, causal_lm: nn.Module, norms: ResidualNorms, prompt_width: int) -> None:
+        self._causal_lm = causal_lm
+        self._norms = norms
+        self._prompt_left = prompt_width
+        self._norm_rows: list[Tensor] = []
+        self._entropy: list[Tensor] = []
+        self._self_certainty: list[Tensor] = []
+        self._logprob: list[Tensor] = []
+        self._latest: DistributionStatistics | None = None
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Hook the model while ``generate`` runs."""
+        with self._norms.last_position():
+            handle = self._causal_lm.register_forward_hook(self._on_pass, with_kwargs=True)
+            try:
+                yield
+            finally:
+                handle.remove()
+
+    def responses(self, tokens: Tensor, lengths: Sequence[int]) -> list[ResponseRows]:
+        """Each response's rows, on the host.
+
+        Args:
+            tokens: (batch, width) the generated ids, padding after an end included.
+            lengths: each response's number of tokens; what follows is dropped, and so is
+                a pass that ``generate`` ran and had no use for.
+        """
+        self._finish(tokens)
+        norms = _on_host(self._norm_rows).transpose(2, 0, 1)
+        logprob, entropy, self_certainty = (
+            _on_host(steps).T for steps in (self._logprob, self._entropy, self._self_certainty)
+        )
+        return [
+            ResponseRows(norms[i, :n], logprob[i, :n], entropy[i, :n], self_certainty[i, :n])
+            for i, n in enumerate(lengths)
+        ]
+
+    def _finish(self, tokens: Tensor) -> None:
+        width = tokens.shape[1]
+        if len(self._norm_rows) < width or self._latest is None:
+            raise RuntimeError(
+                f"{width} tokens were generated in {len(self._norm_rows)} recorded passes: this "
+                "way of decoding does not run one pass a token. Pass record=off."
+            )
+        if len(self._logprob) < width:
+            self._logprob.append(self._latest.of_tokens(tokens[:, -1]))
+
+    def _on_pass(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        norms = self._norms.take()
+        if self._prompt_left > 0:
+            self._prompt_left -= _width(args, kwargs)
+            if self._prompt_left > 0:
+                return
+        else:
+            self._add_logprob(kwargs["input_ids"])
+        self._latest = distribution_statistics(output.logits[:, -1])
+        self._norm_rows.append(norms)
+        self._entropy.append(self._latest.entropy)
+        self._self_certainty.append(self._latest.self_certainty)
+
+    def _add_logprob(self, input_ids: Tensor) -> None:
+        """The token fed to this pass is the one that the previous pass produced."""
+        assert self._latest is not None
+        tokens = input_ids[:, -1].to(self._latest.log_probs.device)
+        self._logprob.append(self._latest.of_tokens(tokens))
+
+
+def _width(args: Any, kwargs: Any) -> int:
+    """Positions that a pass covers."""
+    for name in ("input_ids", "inputs_embeds"):
+        if kwargs.get(name) is not None:
+            return int(kwargs[name].shape[1])
+    return int(args[0].shape[1])
+
+
+def _on_host(rows: list[Tensor]) -> np.ndarray:
+    return torch.stack(rows).float().cpu().numpy()

@@ -1,0 +1,70 @@
+"""Which model a ``pretrained=`` names, looked at before any weights load."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from l2_harness.config import ConfigError
+
+#: ``pretrained=demo`` names the model that the package carries.
+DEMO = "demo"
+
+
+def resolve_pretrained(pretrained: Any) -> Any:
+    """A path or hub name (or a loaded model, unchanged) that from_pretrained can take.
+
+    Raises:
+        ConfigError: what looks like a local folder and is not one, or holds no model.
+    """
+    if not isinstance(pretrained, str):
+        return pretrained
+    if pretrained == DEMO and not Path(DEMO).is_dir():
+        from l2_harness.demo import model_path
+
+        return str(model_path())
+    if _looks_local(pretrained):
+        _check_local(Path(pretrained).expanduser())
+        return str(Path(pretrained).expanduser())
+    return pretrained
+
+
+def config_field_names(pretrained: Any, args: Mapping[str, Any]) -> set[str]:
+    """The field names of the model's configuration; reads its config.json, no weights."""
+    if not isinstance(pretrained, str):
+        return set(pretrained.config.to_dict())
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
+        pretrained,
+        revision=str(args.get("revision") or "main"),
+        trust_remote_code=bool(args.get("trust_remote_code", False)),
+        subfolder=str(args.get("subfolder") or ""),
+    )
+    return set(config.to_dict()) | set(config.attribute_map)
+
+
+def _looks_local(name: str) -> bool:
+    return name.startswith((".", "~", os.sep)) or name.count("/") > 1 or Path(name).is_dir()
+
+
+def _check_local(path: Path) -> None:
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.is_file() else "does not exist"
+        raise ConfigError(
+            f"pretrained={str(path)!r} {what}. Pass a folder that save_pretrained wrote, "
+            f"the name of a model on the hub (such as Qwen/Qwen3-0.6B), or {DEMO}."
+        )
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ConfigError(f"pretrained={str(path)!r} cannot be read: check its permissions.")
+    if not any((path / name).is_file() for name in ("config.json", "params.json")) and not any(
+        path.glob("*.gguf")
+    ):
+        logging.getLogger(__name__).debug("no config.json in %s", path)
+        raise ConfigError(
+            f"pretrained={str(path)!r} holds no config.json, so it is not a model folder. "
+            "Pass the folder that save_pretrained wrote."
+        )

@@ -1,0 +1,109 @@
+"""Norms of the residual stream after each monitored layer, by forward hooks.
+
+Knows layers and forward passes; knows nothing of tokens, responses or requests.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+Reduction = Callable[[Tensor], Tensor]
+
+
+class ResidualNorms:
+    """‖h_l‖₂ in float32 of the layers' outputs in the latest forward pass.
+
+    Args:
+        layers: the monitored decoder layers, in order; others are never hooked.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        self._layers = list(layers)
+        self._kept: list[Tensor | None] = [None] * len(self._layers)
+        self._reduce_stack: Reduction = _norm
+
+    @contextmanager
+    def last_position(self) -> Iterator[None]:
+        """Watch the last position of each pass: a decode step, or the end of a prompt.
+
+        A hook only keeps a view of the layer's output; the norms of all layers are computed
+        together in :meth:`take`, so a step costs no kernel and no synchronisation a layer.
+        """
+        with self._hooks(keep=_last_position, reduce_stack=_norm):
+            yield
+
+    @contextmanager
+    def all_positions(self) -> Iterator[None]:
+        """Watch every position of each pass.
+
+        Norms are computed as each layer ends, since keeping the states of all layers over
+        a whole prompt would multiply the memory of the pass.
+        """
+        with self._hooks(keep=_norm, reduce_stack=_unchanged):
+            yield
+
+    def take(self) -> Tensor:
+        """The latest pass's norms, (layers, batch) or (layers, batch, positions) float32.
+
+        Raises:
+            RuntimeError: a monitored layer did not run in that pass.
+        """
+        kept = [output for output in self._kept if output is not None]
+        if len(kept) < len(self._layers):
+            raise RuntimeError(
+                f"{len(self._layers) - len(kept)} of {len(self._layers)} monitored layers did "
+                "not run in a forward pass: the model skips layers, so their norms cannot be "
+                "recorded. Pass record=off, or layers= with those that always run."
+            )
+        self._kept = [None] * len(self._layers)
+        return _stack_by_device(kept, self._reduce_stack)
+
+    @contextmanager
+    def _hooks(self, keep: Reduction, reduce_stack: Reduction) -> Iterator[None]:
+        self._reduce_stack = reduce_stack
+        with ExitStack() as stack:
+            for index, layer in enumerate(self._layers):
+                handle = layer.register_forward_hook(self._hook(index, keep))
+                stack.callback(handle.remove)
+            yield
+
+    def _hook(self, index: int, keep: Reduction) -> Callable[[nn.Module, Any, Any], None]:
+        def on_output(module: nn.Module, args: Any, output: Any) -> None:
+            hidden = output if isinstance(output, Tensor) else output[0]
+            self._kept[index] = keep(hidden.detach())
+
+        return on_output
+
+
+def _last_position(states: Tensor) -> Tensor:
+    return states[:, -1]
+
+
+def _norm(states: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
+
+
+def _unchanged(states: Tensor) -> Tensor:
+    return states
+
+
+def _stack_by_device(outputs: list[Tensor], reduce_stack: Reduction) -> Tensor:
+    """``reduce_stack`` once for the layers of each device; the result on the last one's."""
+    on_device: dict[torch.device, list[int]] = defaultdict(list)
+    for index, output in enumerate(outputs):
+        on_device[output.device].append(index)
+    if len(on_device) == 1:
+        return reduce_stack(torch.stack(outputs))
+    home = outputs[-1].device
+    rows: dict[int, Tensor] = {}
+    for indices in on_device.values():
+        reduced = reduce_stack(torch.stack([outputs[i] for i in indices])).to(home)
+        rows.update(zip(indices, reduced, strict=True))
+    return torch.stack([rows[i] for i in range(len(outputs))])

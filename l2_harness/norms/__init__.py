@@ -1,0 +1,76 @@
+"""The signal: thresholds, recorder, and the trace files (written and read).
+
+The names below are imported where they are first used, so that importing this package costs
+nothing: neither pyarrow nor pandas nor torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from l2_harness.norms.trace_hash import hash_prompt, hash_request
+    from l2_harness.norms.trace_join import join_samples
+    from l2_harness.norms.trace_reader import read_trace_table, read_traces
+    from l2_harness.norms.trace_resume import CompletedResponse, completed_requests
+    from l2_harness.norms.trace_schema import (
+        SCHEMA_VERSION,
+        ResumeKey,
+        TraceEvent,
+        TraceKey,
+        TraceRecord,
+        TraceWarning,
+    )
+    from l2_harness.norms.trace_tokens import explode_tokens
+    from l2_harness.norms.trace_writer import TraceWriter, read_run_settings
+
+_HOME = {
+    "hash_prompt": "trace_hash",
+    "hash_request": "trace_hash",
+    "join_samples": "trace_join",
+    "read_trace_table": "trace_reader",
+    "read_traces": "trace_reader",
+    "CompletedResponse": "trace_resume",
+    "completed_requests": "trace_resume",
+    "SCHEMA_VERSION": "trace_schema",
+    "ResumeKey": "trace_schema",
+    "TraceEvent": "trace_schema",
+    "TraceKey": "trace_schema",
+    "TraceRecord": "trace_schema",
+    "TraceWarning": "trace_schema",
+    "explode_tokens": "trace_tokens",
+    "TraceWriter": "trace_writer",
+    "read_run_settings": "trace_writer",
+}
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CompletedResponse",
+    "ResumeKey",
+    "TraceEvent",
+    "TraceKey",
+    "TraceRecord",
+    "TraceWarning",
+    "TraceWriter",
+    "completed_requests",
+    "explode_tokens",
+    "hash_prompt",
+    "hash_request",
+    "join_samples",
+    "read_run_settings",
+    "read_trace_table",
+    "read_traces",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,157 @@
+"""One part of a trace read, whatever state it is in: a table, or the reason why not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from l2_harness.norms import trace_files as files
+from l2_harness.norms.trace_schema import SCHEMA_VERSION, TraceKey, TraceWarning, trace_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class UnreadablePartError(Exception):
+    """Why a part can't be used, in words for a :class:`TraceWarning`."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The responses of one part.
+
+    Attributes:
+        path: the file.
+        order: sorts parts by the time of writing.
+        table: the columns asked for, in the types of the current schema.
+    """
+
+    path: Path
+    order: tuple[int, str]
+    table: pa.Table
+
+
+def read_parts(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> list[Part]:
+    """The readable parts, first written first; a :class:`TraceWarning` for each other one."""
+    return sorted(_readable(trace_dir, run_id, columns), key=lambda part: part.order)
+
+
+def warn_of_unfinished(trace_dir: Path, run_id: str | None) -> None:
+    """A :class:`TraceWarning` for each write that is under way or was cut off."""
+    for path in files.unfinished_parts(trace_dir, run_id):
+        _warn(path, "an unfinished part, left by a kill or being written now; left out")
+
+
+def count_parts(trace_dir: Path, run_id: str | None = None) -> int:
+    """How many files look like parts, readable or not."""
+    return len(files.part_files(trace_dir, run_id))
+
+
+def _readable(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> Iterator[Part]:
+    for path in files.part_files(trace_dir, run_id):
+        try:
+            part = _read_part(path, columns)
+        except UnreadablePartError as reason:
+            _warn(path, f"{reason}; left out")
+            continue
+        if run_id is not None and files.parse_part_name(path.name) is None:
+            part = Part(part.path, part.order, _only_run(part.table, run_id))
+        yield part
+
+
+def _read_part(path: Path, columns: Sequence[str]) -> Part:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadablePartError("an empty file")
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            metadata = file.schema_arrow.metadata or {}
+            _check_version(metadata)
+            present = [name for name in columns if name in file.schema_arrow.names]
+            table = file.read(columns=present)
+    except FileNotFoundError as error:
+        raise UnreadablePartError("gone while the directory was read") from error
+    # Damaged bytes surface as ArrowInvalid (a ValueError), OSError, or, from a garbled footer,
+    # as nearly anything else that Arrow raises.
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        raise UnreadablePartError(f"damaged or cut off ({_first_line(error)})") from error
+    written_at = metadata.get(b"l2_harness.written_at_ns", b"")
+    order = (int(written_at) if written_at.isdigit() else 0, path.name)
+    return Part(path, order, _current_schema(table, columns))
+
+
+def _check_version(metadata: dict[bytes, bytes]) -> None:
+    version = metadata.get(b"l2_harness.schema_version")
+    if version is None or not version.isdigit():
+        raise UnreadablePartError("a Parquet file, but no trace of this project")
+    if int(version) > SCHEMA_VERSION:
+        raise UnreadablePartError(
+            f"written in trace schema version {int(version)}, and this l2_harness reads up to "
+            f"version {SCHEMA_VERSION}: upgrade it"
+        )
+
+
+def _current_schema(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """``table`` with exactly ``columns``: those an older schema lacks are null."""
+    import pyarrow as pa
+
+    schema = trace_schema()
+    arrays = []
+    for name in columns:
+        wanted = schema.field(name).type
+        if name not in table.column_names:
+            arrays.append(pa.chunked_array([pa.nulls(len(table), wanted)]))
+            continue
+        try:
+            arrays.append(table.column(name).cast(wanted))
+        except (pa.ArrowException, NotImplementedError) as error:
+            raise UnreadablePartError(f"column {name}: {_first_line(error)}") from error
+    return pa.Table.from_arrays(arrays, schema=pa.schema([schema.field(n) for n in columns]))
+
+
+def _only_run(table: pa.Table, run_id: str) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return table.filter(pc.equal(table["run_id"], run_id))
+
+
+def keep_first(parts: Sequence[Part], names: Sequence[str]) -> tuple[pa.Table, dict[Any, int]]:
+    """All responses of ``parts``, the first written of those equal in the columns ``names``.
+
+    Returns:
+        The table in the order of writing, and how many responses of each run were dropped.
+    """
+    import pyarrow as pa
+
+    seen: set[tuple[Any, ...]] = set()
+    dropped: dict[Any, int] = {}
+    tables = []
+    for part in parts:
+        keep = []
+        for key in zip(*(part.table[name].to_pylist() for name in names), strict=True):
+            keep.append(key not in seen)
+            if not keep[-1]:
+                run = key[0] if names[0] == "run_id" else None
+                dropped[run] = dropped.get(run, 0) + 1
+            seen.add(key)
+        tables.append(part.table if all(keep) else part.table.filter(pa.array(keep)))
+    return pa.concat_tables(tables), dropped
+
+
+def sorted_by_key(table: pa.Table) -> pa.Table:
+    """The table in the order of :class:`TraceKey`."""
+    return table.sort_by([(name, "ascending") for name in TraceKey._fields])
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _warn(path: Path, reason: str) -> None:
+    warnings.warn(f"{path}: {reason}", TraceWarning, stacklevel=2)

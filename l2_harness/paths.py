@@ -1,0 +1,26 @@
+"""Where the files that the package carries are, in a wheel and in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def tasks_dir() -> Path:
+    """The folder of this project's task YAMLs, for lm-eval's ``--include_path``.
+
+    A wheel holds it inside the package; an editable install uses the checkout's own ``tasks/``.
+
+    Raises:
+        FileNotFoundError: the installation holds no tasks.
+    """
+    candidates = (_PACKAGE / "_tasks", _PACKAGE.parent / "tasks")
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        "l2_harness holds no task files: neither "
+        + " nor ".join(str(folder) for folder in candidates)
+        + " exists. Install it again with pip."
+    )

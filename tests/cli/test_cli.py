@@ -1,0 +1,80 @@
+"""The ``l2-harness`` command as a program of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import l2_harness
+from l2_harness.cli import main
+from l2_harness.config.errors import ConfigError
+
+HEAVY = {"torch", "transformers", "lm_eval", "sae_lens", "matplotlib", "pandas", "scipy", "vllm"}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "l2_harness.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"l2-harness {l2_harness.__version__}\n")
+
+
+def test_help_lists_the_subcommands() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert "tasks" in done.stdout
+    assert "bench" in done.stdout
+
+
+def test_command_line_is_ready_without_heavy_imports() -> None:
+    code = "import sys, l2_harness.cli.app; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert not HEAVY & set(loaded)
+
+
+def test_tasks_path_prints_a_folder() -> None:
+    done = run("tasks", "path")
+    assert done.returncode == 0
+    assert Path(done.stdout.rstrip("\n")).is_dir()
+
+
+def test_bench_startup_as_json() -> None:
+    done = run("bench", "startup", "--rounds", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    cost = json.loads(done.stdout)
+    assert (cost["unit"], cost["rounds"]) == ("ms", 2)
+    assert {row["environment"] for row in cost["rows"]} == set(cost["times"])
+
+
+def test_bench_startup_as_a_table() -> None:
+    done = run("bench", "startup", "--rounds", "2")
+    assert done.returncode == 0, done.stderr
+    assert "with the bridge" in done.stdout
+
+
+def test_unknown_subcommand_is_a_usage_error() -> None:
+    done = run("taks")
+    assert done.returncode == 2
+    assert "taks" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("error", [ConfigError("layers=9 is out of range."), OSError("disk full")])
+def test_error_of_a_user_is_one_line_and_status_2(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("l2_harness.cli.app.app", fail)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"l2-harness: error: {error}\n"
