@@ -57,10 +57,10 @@ class Muon:
                 continue
             scale = max(1.0, shape[0] / shape[1]) ** 0.5
             orthogonal = orthogonalise(torch.stack([directions[i] for i in mine]))
-            for i, update in zip(mine, orthogonal):
+            for i, update in zip(mine, orthogonal, strict=True):
                 updates[i] = update * scale
         sum_over_processes(updates)
-        for parameter, update in zip(self.parameters, updates):
+        for parameter, update in zip(self.parameters, updates, strict=True):
             parameter.add_(update, alpha=-lr)
 
     def _direction(self, index: int) -> Tensor:

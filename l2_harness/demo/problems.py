@@ -49,7 +49,7 @@ class Problem:
 
 def draw_limit(rng: random.Random) -> int:
     """A limit for the drawn numbers, from `LIMITS`."""
-    limits, weights = zip(*LIMITS)
+    limits, weights = zip(*LIMITS, strict=True)
     return int(rng.choices(limits, weights)[0])
 
 

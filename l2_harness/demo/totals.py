@@ -67,9 +67,11 @@ def _merge(rng: random.Random, first: list[str], second: list[str]) -> list[str]
     return [next(queues[pick]) for pick in picks]
 
 
-def _story(rng: random.Random, name: str, start: int, events: list[Event], things: str) -> list[str]:
+def _story(
+    rng: random.Random, name: str, start: int, events: list[Event], things: str
+) -> list[str]:
     opening = START.format(name=name, x=start, things=things)
-    return [opening] + [_sentence(rng, name, event) for event in events]
+    return [opening, *(_sentence(rng, name, event) for event in events)]
 
 
 def _in_order(start: int, events: list[Event]) -> str:

@@ -290,7 +290,7 @@ class L2HF(HFLM):
         return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
 
     def _n_windows(self, text: str) -> int:
-        return max(1, -(-len(self.tok_encode(text)) // self.max_length))
+        return -(-len(self.tok_encode(text)) // self.max_length)
 
     def _loglikelihood_tokens(
         self,

@@ -24,7 +24,8 @@ def join_samples(
     A document with several filters appears once for each: take one with ``filter="..."`` or
     through the column of that name before counting anything.
 
-    lm-eval's metrics are per document. ``metrics_judge`` is ``response`` where the document
+    A trace's ``repeat`` of its ``idx`` is lm-eval's ``resps[idx][repeat]``. lm-eval's metrics
+    are per document, under one filter. ``metrics_judge`` is ``response`` where the document
     has this one response, so that the metric judges it, and ``document`` where several
     responses share the metric: the choices of a multiple-choice document; the windows of a
     rolling text; samples, of which lm-eval got the ``chosen`` one; ``repeats``, of which most

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,16 +12,7 @@ from l2_harness.norms.trace_frame import to_frame
 from l2_harness.norms.trace_parts import keep_first, read_parts
 from l2_harness.norms.trace_schema import ResumeKey
 
-_ANSWER = (
-    "text",
-    "tokens",
-    "finish_reason",
-    "thinking_end",
-    "scores",
-    "chosen",
-    "layers",
-    "norm_mean",
-)
+_ANSWER = ("response", "text", "tokens", "norm_mean", "scores")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,24 +20,23 @@ class CompletedResponse:
     """What answers lm-eval again without the model; the columns of a trace of these names.
 
     Attributes:
+        response: what lm-eval got, or None for a loglikelihood.
         text: the raw response, or the continuation of a loglikelihood.
         tokens: (T,) int32.
-        finish_reason: stop, length, eos or None.
-        thinking_end: row of the token that ended the thinking, or None.
+        norm_mean: (L,) float32.
         scores: name → number.
-        chosen: whether lm-eval got this response.
-        layers: (L,) int16.
-        norm_mean: (L,) float32 or None.
     """
 
+    response: str | None
     text: str
     tokens: np.ndarray
-    finish_reason: str | None
-    thinking_end: int | None
+    norm_mean: np.ndarray
     scores: dict[str, float]
-    chosen: bool
-    layers: np.ndarray
-    norm_mean: np.ndarray | None
+
+    @property
+    def rows(self) -> int:
+        """T, the number of response tokens."""
+        return len(self.tokens)
 
 
 def completed_requests(
@@ -55,7 +44,8 @@ def completed_requests(
 ) -> dict[ResumeKey, CompletedResponse]:
     """The responses of a run by key and request, from all ranks; the first written of equals.
 
-    Neither norms nor any other column with a value a row, but for ``tokens``, is read. Empty
+    Neither norms nor any other column with a value a row, but for ``tokens``, is read. A
+    response without ``norm_mean`` doesn't count: a rerun's summary couldn't take it in. Empty
     where nothing was recorded yet.
 
     Warns:
@@ -69,15 +59,16 @@ def completed_requests(
         return {}
     table, _ = keep_first(parts, ResumeKey._fields)
     keys = zip(*(table[name].to_pylist() for name in ResumeKey._fields), strict=True)
-    frame = to_frame(table.select(["tokens", "layers", "norm_mean"]))
-    vectors: dict[str, Any] = {name: list(frame[name]) for name in frame}
-    plain = {name: table[name].to_pylist() for name in _ANSWER if name not in vectors}
-    answers = zip(*({**plain, **vectors}[name] for name in _ANSWER), strict=True)
+    frame = to_frame(table.select(_ANSWER))
+    answers = zip(*(list(frame[name]) for name in _ANSWER), strict=True)
     return {
-        ResumeKey(*key): _response(dict(zip(_ANSWER, answer, strict=True)))
-        for key, answer in zip(keys, answers, strict=True)
+        ResumeKey(*key): CompletedResponse(
+            response=response if isinstance(response, str) else None,  # pandas has NaN for null
+            text=text,
+            tokens=tokens,
+            norm_mean=norm_mean,
+            scores=scores or {},
+        )
+        for key, (response, text, tokens, norm_mean, scores) in zip(keys, answers, strict=True)
+        if norm_mean is not None
     }
-
-
-def _response(values: dict[str, Any]) -> CompletedResponse:
-    return CompletedResponse(**{**values, "scores": dict(values["scores"] or ())})

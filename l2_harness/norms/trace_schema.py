@@ -96,6 +96,7 @@ class TraceRecord:
         prompt_tokens: how many tokens the prompt has.
         tokens: (T,) int32, the last being the one that ended the response.
         text: the raw response, thinking included; the continuation of a loglikelihood.
+        response: what lm-eval got, thinking and stop string cut; None for a loglikelihood.
         finish_reason: stop, length or eos; None, and only None, for a loglikelihood.
         thinking_end: row of the token that ended the thinking, or None.
         layers: (L,) indices of the monitored layers, all different.
@@ -126,6 +127,7 @@ class TraceRecord:
     window: int = 0
     repeat: int = 0
     sample: int = 0
+    response: str | None = None
     finish_reason: str | None = None
     thinking_end: int | None = None
     norms: Any = None
@@ -165,6 +167,8 @@ class TraceRecord:
         for name in ("prompt_hash", "request_hash"):
             check.hex_digest(name, getattr(self, name))
         self._set("text", check.text("text", self.text))
+        if self.response is not None:
+            self._set("response", check.text("response", self.response))
 
     def _check_rows(self) -> None:
         self._set("tokens", check.token_ids("tokens", self.tokens))
@@ -231,6 +235,7 @@ def trace_schema() -> pa.Schema:
             "prompt_tokens": pa.int32(),
             "tokens": values(pa.int32()),
             "text": pa.large_string(),
+            "response": pa.large_string(),
             "finish_reason": pa.string(),
             "thinking_end": pa.int32(),
             "layers": values(pa.int16()),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWWISE = ("tokens", "layers", "norms", "logprob", "entropy", "self_certainty", "norm_mean")
-_WAY_OUT = "Pass trace_dir=DIR, a folder that can be written to."
+_WAY_OUT = "pass trace_dir=DIR, a folder that can be written to"
 
 
 class TraceWriter:
@@ -39,7 +39,7 @@ class TraceWriter:
     def __init__(self, trace_dir: str | os.PathLike[str], run_id: str, rank: int = 0) -> None:
         self.run_id = check.run_id(run_id)
         self.rank = check.count("rank", rank)
-        self.trace_dir = _usable_directory(trace_dir)
+        self.trace_dir = usable_directory(trace_dir)
         files.remove_dead_temporaries(self.trace_dir, run_id)
         self._sequence = itertools.count()
 
@@ -172,19 +172,25 @@ def _parquet_bytes(table: pa.Table, run_id: str, rank: int) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def _usable_directory(trace_dir: str | os.PathLike[str]) -> Path:
+def usable_directory(trace_dir: str | os.PathLike[str]) -> Path:
+    """``trace_dir`` as a path, made if it isn't there and known to take files.
+
+    Raises:
+        ValueError: it is empty.
+        OSError: it is a file, can't be made, or can't be written to.
+    """
     if not str(trace_dir).strip():
-        raise ValueError(f"trace_dir={str(trace_dir)!r} is empty. {_WAY_OUT}")
+        raise ValueError(f"trace_dir={str(trace_dir)!r} is empty: {_WAY_OUT}.")
     path = Path(trace_dir).expanduser()
     if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"trace_dir={str(path)!r} is a file. {_WAY_OUT}")
+        raise NotADirectoryError(f"trace_dir={str(path)!r} is a file: {_WAY_OUT}.")
     try:
         path.mkdir(parents=True, exist_ok=True)
         files.check_writable(path)
     except OSError as error:
         raise OSError(
             error.errno,
-            f"trace_dir can't be written to ({error.strerror or error}). {_WAY_OUT}",
+            f"trace_dir can't be written to ({error.strerror or error}): {_WAY_OUT}",
             str(path),
         ) from error
     return path

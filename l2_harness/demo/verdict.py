@@ -1,0 +1,122 @@
+"""The demo's findings in plain words: an effect is claimed only where its interval leaves out 0."""
+
+from __future__ import annotations
+
+from l2_harness.analysis.bootstrap import Estimate
+from l2_harness.demo.findings import (
+    BOTH,
+    DEFAULT_LATE,
+    LENGTH,
+    RAW,
+    STRATA,
+    WITH_LAST,
+    Findings,
+    runs_of,
+)
+
+
+def verdict(findings: Findings, parameters: int | None) -> list[str]:
+    """One paragraph an entry.
+
+    Args:
+        findings: what was measured.
+        parameters: how many the model has.
+    """
+    size = "the model's" if parameters is None else f"a {size_of(parameters)}-parameter model's"
+    return [
+        f"This is {size} result on made-up problems, from one training run. It shows how the "
+        "tools work; it says nothing about larger models.",
+        _profile(findings),
+        *_pooled(findings),
+        _beyond(findings),
+        _last_layer(findings),
+    ]
+
+
+def size_of(parameters: int) -> str:
+    """``1.8M`` for 1,805,184."""
+    for limit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if parameters >= limit:
+            return f"{parameters / limit:.1f}{letter}"
+    return str(parameters)
+
+
+def direction(found: Estimate) -> str:
+    """What an estimate says about right answers."""
+    if not found.known:
+        return "can't be computed from these responses"
+    if not found.excludes_zero:
+        return "shows no effect: the interval includes zero"
+    return f"is {'positive' if found.value > 0 else 'negative'}: the interval excludes zero"
+
+
+def _profile(findings: Findings) -> str:
+    profile = findings.profile
+    if profile["ratio_low"].isna().all():
+        return "Thinking beside direct responses: too few prompts for an interval."
+    above = runs_of(profile["layer"][profile["ratio_low"] > 1])
+    below = runs_of(profile["layer"][profile["ratio_high"] < 1])
+    last = profile.iloc[-1]
+    return (
+        f"Norms of thinking responses, against direct ones to the same {findings.pairs} prompts: "
+        f"higher at layers {above}; lower at layers {below}; the other intervals include a ratio "
+        f"of 1 (a 95 % interval for each layer, not corrected for their number). The last layer, "
+        f"{int(last['layer'])}, has a ratio of {last['ratio']:.2f}. The two kinds of response "
+        "also differ in length and in words, so a difference isn't yet reasoning."
+    )
+
+
+def _pooled(findings: Findings) -> list[str]:
+    raw, length = (findings.correlations[DEFAULT_LATE, c] for c in (RAW, LENGTH))
+    if not raw.known:
+        return [
+            "Late norm and correctness: the correlation can't be computed; too few responses, or "
+            "all of them right, or all wrong."
+        ]
+    return [
+        f"Late norm and correctness over all {findings.thinking} thinking responses: "
+        f"the correlation, {raw}, {direction(raw)}. Controlled for length, {length}, it "
+        f"{direction(length)}. Both mix the families of problems and their numbers of steps, "
+        "which differ in norm and in difficulty, so neither says that the norm tells a right "
+        "answer from a wrong one to problems of one kind."
+    ]
+
+
+def _beyond(findings: Findings) -> str:
+    within, both = (findings.correlations[DEFAULT_LATE, c] for c in (STRATA, BOTH))
+    if not both.known:
+        return "Within a family and number of steps: too few responses for a conclusion."
+    if both.excludes_zero:
+        goes = "right" if both.value > 0 else "wrong"
+        end = (
+            f"In this model, a higher late norm goes with {goes} answers beyond the kind of "
+            "problem and the length; whether it causes them, a correlation can't tell."
+        )
+    else:
+        end = (
+            "No link between late norm and correctness beyond the kind of problem and the length "
+            "is shown here."
+        )
+    return (
+        f"Among problems of one family and number of steps, {within}, it {direction(within)}. "
+        f"Controlled for length as well, {both}, it {direction(both)}. {end}"
+    )
+
+
+def _last_layer(findings: Findings) -> str:
+    changed = [
+        control
+        for control in (RAW, LENGTH, STRATA, BOTH)
+        if _sign(findings.correlations[DEFAULT_LATE, control])
+        != _sign(findings.correlations[WITH_LAST, control])
+    ]
+    if not changed:
+        return "Counting the last layer in changes none of these four conclusions."
+    return (
+        f"Counting the last layer in changes {len(changed)} of these four conclusions (controlled "
+        f"for: {'; '.join(changed)}): they depend on which layers are called late."
+    )
+
+
+def _sign(found: Estimate) -> int:
+    return 0 if not found.excludes_zero else (1 if found.value > 0 else -1)

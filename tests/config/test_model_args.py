@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from lm_eval.models.huggingface import HFLM
+
+from l2_harness.config import ConfigError
+from l2_harness.config.model_args import split_model_args
+
+
+def split(**args: Any) -> Any:
+    return split_model_args(args, HFLM.__init__, lambda: ["rope_scaling", "sliding_window"])
+
+
+def test_ours_are_taken_out_and_the_rest_stays() -> None:
+    theirs = {
+        "dtype": "bfloat16",
+        "device": "cpu",
+        "parallelize": True,
+        "peft": "adapter",
+        "revision": "main",
+        "batch_size": "auto:4",
+        "max_length": "2048",
+        "think_end_token": "</think>",
+        "enable_thinking": True,
+        "chat_template_args": {"a": 1},
+        "attn_implementation": "eager",
+        "load_in_4bit": True,
+        "sliding_window": 128,
+        "tp_plan": None,
+    }
+    config, rest = split(layers="3-5", record="tokens", trace_dir="there", **theirs)
+    assert rest == theirs
+    assert (config.layers.indices, config.record, config.trace_dir) == ((3, 4, 5), "tokens", "there")
+
+
+def test_defaults() -> None:
+    config, rest = split()
+    assert (config.record, str(config.layers), config.trace_dir, config.resume, rest) == (
+        ("summary", "late", None, True, {})
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"recrod": "off"}, "unknown argument 'recrod'; did you mean 'record'?"),
+        ({"bach_size": 2}, "unknown argument 'bach_size'; did you mean 'batch_size'?"),
+        ({"xyzzy": 2}, "unknown argument 'xyzzy'. Allowed by l2hf: layers"),
+        ({"record": "token"}, "did you mean 'tokens'? Allowed: off, summary, tokens."),
+        ({"record": "tokens"}, "record=tokens needs a folder"),
+        ({"record": "off", "trace_dir": "x"}, "but record=off records nothing"),
+        ({"trace_dir": " "}, "trace_dir=' ' is empty"),
+        ({"layers_path": ""}, "layers_path='' is empty"),
+        ({"resume": "maybe"}, "resume='maybe' is unknown. Allowed: true, false."),
+        ({"parallelize": "maybe"}, "parallelize='maybe' is unknown. Allowed: True, False."),
+        ({"max_length": "long"}, "max_length='long' is unknown. Allowed: a whole number."),
+        ({"backend": "causl"}, "did you mean 'causal'? Allowed: default, causal, seq2seq."),
+        ({"dtype": "float31"}, "dtype='float31' is unknown; did you mean 'float32'?"),
+        ({"dtype": "nn"}, "dtype='nn' is unknown"),
+    ],
+)
+def test_errors_name_argument_and_remedy(args: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        split(**args)
+
+
+def test_record_off_survives_yaml() -> None:
+    """YAML reads a bare ``off`` as False."""
+    assert split(record=False)[0].record == "off"
+
+
+def test_every_default_of_lm_eval_passes() -> None:
+    import inspect
+
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(HFLM.__init__).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    assert split(**defaults)[1] == defaults

@@ -1,0 +1,80 @@
+"""The packaged model: what it is, how large, and that it can do something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from l2_harness.demo import model_path
+from l2_harness.demo.evaluate import Responder
+from l2_harness.demo.splits import make_splits
+from l2_harness.demo.tokenizer import build_tokenizer, chat_prompt
+
+MAX_BYTES = 12 * 2**20
+
+
+def test_is_a_small_qwen3() -> None:
+    config = AutoConfig.from_pretrained(model_path())
+    assert config.model_type == "qwen3"
+    assert config.num_hidden_layers >= 12
+    assert config.head_dim >= 32
+    assert config.max_position_embeddings >= 512
+
+
+def test_is_at_most_12_mib_of_float16_safetensors() -> None:
+    (weights,) = model_path().glob("*.safetensors")
+    assert sum(path.stat().st_size for path in model_path().iterdir()) <= MAX_BYTES
+    with safe_open(weights, "pt") as tensors:
+        kinds = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+    assert kinds == {"F16"}
+
+
+def test_loads_in_float32_without_being_told() -> None:
+    model = AutoModelForCausalLM.from_pretrained(model_path())
+    assert model.dtype == torch.float32
+    assert all(bool(p.isfinite().all()) for p in model.parameters())
+
+
+def test_generates_with_a_cache() -> None:
+    model = AutoModelForCausalLM.from_pretrained(model_path())
+    assert model.config.use_cache
+    assert model.generation_config.use_cache is not False
+    assert model.generation_config.do_sample is not True
+
+
+def test_tokenizer_is_the_one_of_the_code() -> None:
+    tokenizer: Any = AutoTokenizer.from_pretrained(model_path())
+    built = build_tokenizer()
+    assert tokenizer.get_vocab() == built.get_vocab()
+    assert tokenizer.chat_template == built.chat_template
+    model = AutoConfig.from_pretrained(model_path())
+    assert (model.eos_token_id, model.pad_token_id) == (
+        tokenizer.eos_token_id,
+        tokenizer.pad_token_id,
+    )
+    assert model.vocab_size == len(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def responder() -> Responder:
+    return Responder(model_path(), max_new_tokens=160)
+
+
+def test_answers_most_one_step_problems_and_ends_its_turn(responder: Responder) -> None:
+    problems = [p for p in make_splits()["test"] if p.steps == 1][:12]
+    responses = responder.respond([p.question for p in problems])
+    pairs = zip(responses, problems, strict=True)
+    assert sum(r.answer == p.answer for r, p in pairs) >= 6
+    assert sum(not r.cut for r in responses) >= 10
+    assert all(r.text.startswith("<think>\n") for r in responses)
+
+
+def test_answers_directly_where_told_to(responder: Responder) -> None:
+    problems = [p for p in make_splits()["test"] if p.steps == 1][:12]
+    assert responder.prompt("A?", thinking=False) == chat_prompt("A?", thinking=False)
+    responses = responder.respond([p.question for p in problems], thinking=False)
+    assert sum(r.text.startswith("#### ") and "<think>" not in r.text for r in responses) >= 10

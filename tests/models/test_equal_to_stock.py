@@ -1,0 +1,129 @@
+"""What lm-eval gets from ``l2hf`` is what it gets from ``hf``, whatever is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lm_eval.models.huggingface import HFLM
+
+from l2_harness.models.hf import L2HF
+from l2_harness.norms import read_traces
+
+RECORDS: list[dict[str, Any]] = [{"record": "off"}, {}, {"record": "tokens", "layers": "all"}]
+IDS = ["off", "summary", "tokens"]
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_model: Callable[..., Any], tokenizer: Any) -> Callable[..., tuple[HFLM, L2HF]]:
+    """Both classes on one model."""
+    model = tiny_model("qwen3")
+
+    def make(batch_size: Any = 3, record: dict[str, Any] | None = None, **args: Any) -> Any:
+        common = {"tokenizer": tokenizer, "batch_size": batch_size, **args}
+        return HFLM(model, **common), L2HF(model, **common, **(record or {}))
+
+    return make
+
+
+def with_folder(record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return record | ({"trace_dir": folder} if record.get("record") == "tokens" else {})
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=IDS)
+@pytest.mark.parametrize("batch_size", [1, 3, "auto"])
+def test_greedy_responses(
+    pair: Callable[..., tuple[HFLM, L2HF]],
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    record: dict[str, Any],
+    batch_size: Any,
+    tmp_path: Path,
+) -> None:
+    stock, ours = pair(batch_size, with_folder(record, tmp_path), max_batch_size=4, max_length=64)
+    settings = [
+        {"until": ["."], "max_gen_toks": 8},
+        {"until": [], "max_gen_toks": 5, "do_sample": False},
+    ]
+    requests = instances("generate_until", [(p, s) for p in prompts for s in settings])
+    assert ours.generate_until(requests) == stock.generate_until(requests)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=IDS)
+@pytest.mark.parametrize("logits_cache", [True, False])
+def test_loglikelihood(
+    pair: Callable[..., tuple[HFLM, L2HF]],
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    record: dict[str, Any],
+    logits_cache: bool,
+    tmp_path: Path,
+) -> None:
+    stock, ours = pair(3, with_folder(record, tmp_path), logits_cache=logits_cache)
+    endings = [" Ada", " Ben", " has 7", " Ada has 12 shells", " has 7"]
+    requests = instances("loglikelihood", [(p, e) for p in ["", *prompts[:4]] for e in endings])
+    assert ours.loglikelihood(requests) == stock.loglikelihood(requests)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=IDS)
+def test_loglikelihood_rolling(
+    pair: Callable[..., tuple[HFLM, L2HF]],
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    record: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    stock, ours = pair(2, with_folder(record, tmp_path), max_length=16)
+    texts = [prompts[0], prompts[-1] * 3, prompts[2]]
+    requests = instances("loglikelihood_rolling", [(text,) for text in texts])
+    assert ours.loglikelihood_rolling(requests) == stock.loglikelihood_rolling(requests)
+
+
+def test_rolling_windows_cover_each_text_once(
+    pair: Callable[..., tuple[HFLM, L2HF]],
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    tokenizer: Any,
+    tmp_path: Path,
+) -> None:
+    _, ours = pair(2, {"record": "tokens", "trace_dir": tmp_path}, max_length=16)
+    texts = [prompts[0], prompts[-1] * 3, " ".join(["Ada"] * 16), prompts[-1]]
+    scores = ours.loglikelihood_rolling(
+        instances("loglikelihood_rolling", [(text,) for text in texts])
+    )
+    traces = read_traces(tmp_path)
+    for doc_id, text in enumerate(texts):
+        windows = traces[traces.doc_id == doc_id].sort_values("window")
+        tokens = [token for window in windows.tokens for token in window]
+        assert tokens == tokenizer(text).input_ids
+        assert sum(s.sum() for s in windows.logprob) == pytest.approx(scores[doc_id], abs=1e-3)
+
+
+def test_sampled_responses(
+    pair: Callable[..., tuple[HFLM, L2HF]], instances: Callable[..., list[Any]], prompts: list[str]
+) -> None:
+    import torch
+
+    settings = {"until": [], "max_gen_toks": 8, "do_sample": True, "temperature": 1.0}
+    requests = instances("generate_until", [(p, settings) for p in prompts])
+    found = []
+    for lm in pair():
+        torch.manual_seed(5)
+        found.append(lm.generate_until(requests))
+    assert found[0] == found[1]
+
+
+def test_beam_search_runs_unrecorded(
+    pair: Callable[..., tuple[HFLM, L2HF]],
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stock, ours = pair()
+    settings = {"until": [], "max_gen_toks": 6, "do_sample": False, "num_beams": 2}
+    requests = instances("generate_until", [(p, settings) for p in prompts])
+    assert ours.generate_until(requests) == stock.generate_until(requests)
+    assert ours.get_model_info()["l2"]["responses"] == 0
+    assert "num_beams > 1: these responses are not recorded" in caplog.text
