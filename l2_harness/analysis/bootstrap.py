@@ -124,9 +124,5 @@ def estimate(
 ) -> Estimate:
     """:func:`bootstrap` of a statistic that gives one number a resample."""
     clusters = np.asarray(clusters)
-    value, low, high = bootstrap(
-        statistic, clusters, resamples=resamples, level=level, seed=seed
-    )
-    return Estimate(
-        float(value), float(low), float(high), len(clusters), len(np.unique(clusters))
-    )
+    value, low, high = bootstrap(statistic, clusters, resamples=resamples, level=level, seed=seed)
+    return Estimate(float(value), float(low), float(high), len(clusters), len(np.unique(clusters)))

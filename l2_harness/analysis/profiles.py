@@ -74,9 +74,7 @@ def layer_profile(
         first, second = weights @ thinking / total, weights @ direct / total
         return np.stack([first, second, first - second, first / second], axis=-1)
 
-    value, low, high = bootstrap(
-        statistic, clusters, resamples=resamples, level=level, seed=seed
-    )
+    value, low, high = bootstrap(statistic, clusters, resamples=resamples, level=level, seed=seed)
     columns: dict[str, ArrayLike] = {"layer": np.asarray(layers)}
     for index, name in enumerate(("thinking", "direct", "difference", "ratio")):
         columns[name] = value[:, index]

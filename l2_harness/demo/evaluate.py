@@ -151,8 +151,9 @@ class Responder:
         if not (model / "config.json").is_file():
             raise FileNotFoundError(f"--model {model}: no model there (no config.json).")
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.tokenizer = AutoTokenizer.from_pretrained(model)
-        self.model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+        # Any: the libraries' own annotations do not fit their use
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(model)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
         self.model.eval().to(device)
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens

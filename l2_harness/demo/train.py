@@ -250,9 +250,7 @@ def train(config: TrainingConfig, work: Path, out: Path, processes: int | None =
         if processes == 1:
             run(0, 1, meeting, config, work)
         else:
-            torch.multiprocessing.spawn(
-                run, (processes, meeting, config, work), nprocs=processes
-            )
+            torch.multiprocessing.spawn(run, (processes, meeting, config, work), nprocs=processes)
     trainer = Trainer(config, work)
     trainer.load()
     export(trainer, out)

@@ -134,8 +134,8 @@ def test_prompt_is_the_one_that_training_uses(tiny: Path) -> None:
 
 def greedy_by_hand(folder: Path, question: str, tokens: int) -> str:
     """One question alone, one token at a time, no cache."""
-    tokenizer = build_tokenizer()
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer: Any = build_tokenizer()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     ids = tokenizer(chat_prompt(question, True)).input_ids
     start = len(ids)
     for _ in range(tokens):

@@ -72,7 +72,7 @@ found = lm_eval.simple_evaluate(
     model="l2hf",
     model_args={"pretrained": model},
     tasks=["tiny"],
-    task_manager=TaskManager(include_path=tasks, include_defaults=False),
+    task_manager=TaskManager(include_path=tasks),
     device="cpu",
     batch_size=2,
 )

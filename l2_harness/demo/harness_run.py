@@ -40,6 +40,15 @@ class Evaluation:
         """1 or 0 for each document of a task."""
         return [float(sample[METRIC]) for sample in self.samples[task]]
 
+    def accuracy(self, task: str) -> tuple[float, float, float]:
+        """Share of right answers with its 95 % Wilson interval."""
+        from scipy.stats import binomtest
+
+        correct = self.correct(task)
+        result = binomtest(int(sum(correct)), len(correct))
+        low, high = result.proportion_ci(confidence_level=0.95, method="wilson")
+        return float(result.statistic), float(low), float(high)
+
     def responses(self, task: str) -> dict[int, str]:
         """doc_id → raw response."""
         return {int(sample["doc_id"]): sample["resps"][0][0] for sample in self.samples[task]}
