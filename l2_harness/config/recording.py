@@ -41,7 +41,9 @@ class RecordingConfig:
         "where the decoder layers are, for a model in which they are not found",
     )
     resume: bool = option(
-        True, boolean, "take responses that `trace_dir` holds from an earlier run of the same arguments"
+        True,
+        boolean,
+        "take responses that `trace_dir` holds from an earlier run of the same arguments",
     )
 
     def __post_init__(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shlex
 import sys
 from collections import Counter
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import binomtest
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -29,9 +29,6 @@ from l2_harness.demo.tokenizer import THINK_END
 
 MAX_NEW_TOKENS = 320
 """As `max_gen_toks` of the lm-eval tasks; the longest solution of a split has about 160 tokens."""
-
-Z_95 = 1.959963984540054
-"""The 97.5 % point of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +86,12 @@ class Share:
         return {"value": self.value, "interval": self.interval, **asdict(self)}
 
 
-def wilson(count: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """The score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209), within 0..1."""
+def wilson(count: int, n: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927), within 0..1."""
     if n < 1:
         raise ValueError(f"n={n}: an interval needs at least one observation.")
-    share = count / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    # at a share of 0 or 1 the end is that share exactly, which rounding may miss
-    low = 0.0 if count == 0 else max(0.0, centre - half)
-    high = 1.0 if count == n else min(1.0, centre + half)
-    return low, high
+    interval = binomtest(count, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def majority(answers: Sequence[int | None]) -> int | None:

@@ -91,7 +91,7 @@ class Trainer:
             len(self.tokenizer),
             self.tokenizer.eos_token_id,
             self.tokenizer.pad_token_id,
-        ).to(self.device)
+        ).to(self.device)  # type: ignore[arg-type]  # transformers wraps `to` without its types
         named = list(self.model.named_parameters())
         matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in named if p.ndim != 2 or "embed" in name]
@@ -155,18 +155,31 @@ class Trainer:
             "adam": self.adam.state_dict(),
             "step": self.step,
             "tokens": self.tokens,
+            "config": asdict(self.config),
         }
         temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, self.checkpoint)
 
     def load(self) -> bool:
-        """Go on from the checkpoint, where there is one."""
+        """Go on from the checkpoint, where there is one.
+
+        Raises:
+            ValueError: it belongs to a training of other settings.
+        """
         if not self.checkpoint.exists():
             return False
         state: dict[str, Any] = torch.load(
             self.checkpoint, map_location=self.device, weights_only=True
         )
+        if state["config"] != asdict(self.config):
+            raise ValueError(
+                f"{self.checkpoint} belongs to a training with {state['config']}, not "
+                f"{asdict(self.config)}: pass another --work, or the same settings."
+            )
         self.model.load_state_dict(state["model"])
         self.muon.buffers = state["muon"]
         self.adam.load_state_dict(state["adam"])
@@ -197,7 +210,7 @@ def pad(encoded: list[tuple[list[int], list[int]]], pad_id: int) -> tuple[Tensor
 def export(trainer: Trainer, out: Path) -> None:
     """Write the model as float16 weights that load as float32, with its tokenizer."""
     model = trainer.model
-    model.config.use_cache = True
+    model.config.use_cache = model.generation_config.use_cache = True
     model.generation_config.pad_token_id = trainer.tokenizer.pad_token_id
     model.half().save_pretrained(out)
     trainer.tokenizer.save_pretrained(out)

@@ -22,11 +22,10 @@ from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers,
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.loading import config_field_names, resolve_pretrained
 from l2_harness.engines.hf.residual_norms import ResidualNorms
-from l2_harness.engines.hf.response_end import response_end, thinking_end
-from l2_harness.engines.hf.scoring_recorder import Continuation, ScoringRecorder
+from l2_harness.engines.hf.scoring_recorder import ScoringRecorder
+from l2_harness.models.batches import GenerationBatch, ScoringBatch, ScoringRequest
 from l2_harness.models.requests import RequestKey, request_keys
 from l2_harness.models.run_recorder import RunRecorder
-from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.summary import NormSummary
 from l2_harness.norms.trace_writer import usable_directory
 
@@ -39,7 +38,6 @@ _EXECUTION_ONLY = frozenset({"batch_size", "max_batch_size", "device", "resume",
 #: Qwen3's and DeepSeek-R1's, looked for where the user names no think_end_token.
 _THINK_END = "</think>"
 
-ScoringRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 Answer = tuple[float, bool]
 
 
@@ -64,8 +62,8 @@ class L2HF(HFLM):
         )
         self._tensor_parallel = inherited.get("tp_plan") is not None
         super().__init__(source, **inherited)
-        self._generation: _GenerationBatch | None = None
-        self._scoring: _ScoringBatch | None = None
+        self._generation: GenerationBatch | None = None
+        self._scoring: ScoringBatch | None = None
         self._scoring_keys: deque[RequestKey | None] = deque()
         self._merged_summary: NormSummary | None = None
         self._recorder: RunRecorder | None = None
@@ -195,7 +193,7 @@ class L2HF(HFLM):
         return n_tokens
 
     def _generate_batch(self, requests: list[Instance]) -> list[str]:
-        self._generation = _GenerationBatch()
+        self._generation = GenerationBatch()
         with self._one_batch(len(requests)):
             return super().generate_until(requests, disable_tqdm=True)
 
@@ -208,10 +206,10 @@ class L2HF(HFLM):
             return super()._model_generate(context, max_length, stop, **generation_kwargs)
         width = context.shape[1]
         recorder = GenerationRecorder(self._causal_lm, self._norms, width)
-        batch.prompt_tokens = generation_kwargs["attention_mask"].sum(-1).tolist()
+        prompt_tokens = generation_kwargs["attention_mask"].sum(-1).tolist()
         with recorder.recording():
             output = super()._model_generate(context, max_length, stop, **generation_kwargs)
-        batch.capture(recorder, output[:, width:], stop)
+        batch.capture(recorder, output[:, width:], prompt_tokens, stop)
         return output
 
     def _one_pass_a_token(self, generation_kwargs: dict[str, Any]) -> bool:
@@ -231,25 +229,14 @@ class L2HF(HFLM):
     ) -> None:
         assert self._recorder is not None
         batch, self._generation = self._generation, None
-        if batch is None or batch.recorder is None:
+        if batch is None:
             return
-        tokens = batch.tokens.tolist()
-        ends = [response_end(row, self._eos_ids, batch.stop, self._raw_text) for row in tokens]
-        rows = batch.recorder.responses(batch.tokens, [end.n_tokens for end in ends])
-        for i, key in enumerate(keys):
-            if key is None:
-                continue
-            ids = tokens[i][: ends[i].n_tokens]
-            self._recorder.add(
-                key,
-                rows[i],
-                prompt_tokens=batch.prompt_tokens[i],
-                tokens=ids,
-                text=self.tok_decode(ids),
-                response=responses[i],
-                finish_reason=ends[i].reason,
-                thinking_end=thinking_end(ids, self._thinking_end_token, self._raw_text),
-            )
+        found = batch.responses(self._eos_ids, self._thinking_end_token, self._raw_text)
+        # nothing is found of a batch that was decoded in a way that is not recorded
+        for key, response, (rows, columns) in zip(keys, responses, found, strict=False):
+            if key is not None:
+                text = self.tok_decode(columns["tokens"])
+                self._recorder.add(key, rows, text=text, response=response, **columns)
         self._recorder.flush()
 
     def _raw_text(self, tokens: Sequence[int]) -> str:
@@ -257,7 +244,8 @@ class L2HF(HFLM):
 
     @property
     def _eos_ids(self) -> set[int]:
-        own = self._causal_lm.generation_config.eos_token_id
+        generation_config: Any = self._causal_lm.generation_config
+        own = generation_config.eos_token_id
         ids = own if isinstance(own, list) else [own]
         return {i for i in [*ids, self.eot_token_id] if i is not None}
 
@@ -269,9 +257,7 @@ class L2HF(HFLM):
 
     # -- scoring --------------------------------------------------------------------------
 
-    def loglikelihood(
-        self, requests: list[Instance], disable_tqdm: bool = False
-    ) -> list[Answer]:
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Answer]:
         """HFLM's scores; the continuations' rows are recorded."""
         self._scoring_keys = deque(request_keys("loglikelihood", requests))
         return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
@@ -346,9 +332,7 @@ class L2HF(HFLM):
     def _context_key(request: Any) -> tuple[int, ...]:
         return tuple(request[-2] + request[-1][:-1])
 
-    def _scoring_batch_size(
-        self, override_bs: int | None
-    ) -> tuple[int, Callable[..., int] | None]:
+    def _scoring_batch_size(self, override_bs: int | None) -> tuple[int, Callable[..., int] | None]:
         if self.batch_size != "auto":
             return self.batch_size, None
         if override_bs is not None:
@@ -357,7 +341,7 @@ class L2HF(HFLM):
         return 0, self._batch_scheduler
 
     def _score_batch(self, requests: list[ScoringRequest]) -> list[Answer]:
-        self._scoring = _ScoringBatch(
+        self._scoring = ScoringBatch(
             requests, self._context_key if self.logits_cache else None, self.max_length
         )
         with self._one_batch(len(requests)):
@@ -379,10 +363,9 @@ class L2HF(HFLM):
         batch.rows = recorder.rows(logits, batch.continuations(n_virtual))
         return logits
 
-    def _record_scores(
-        self, keys: Sequence[RequestKey | None], answers: Sequence[Answer]
-    ) -> None:
-        assert self._recorder is not None and self._scoring is not None
+    def _record_scores(self, keys: Sequence[RequestKey | None], answers: Sequence[Answer]) -> None:
+        assert self._recorder is not None
+        assert self._scoring is not None
         batch, self._scoring = self._scoring, None
         for i, (key, (score, is_greedy)) in enumerate(zip(keys, answers, strict=True)):
             if key is None:
@@ -403,7 +386,8 @@ class L2HF(HFLM):
     @contextmanager
     def _one_batch(self, size: int) -> Iterator[None]:
         """HFLM takes ``size`` requests as one batch, whatever its own batch size is."""
-        own, self.batch_size_per_gpu = self.batch_size_per_gpu, size
+        own = self.batch_size_per_gpu
+        self.batch_size_per_gpu: int | str = size
         try:
             yield
         finally:
@@ -414,52 +398,6 @@ class L2HF(HFLM):
         hidden = disable or self.rank != 0 or not total
         with tqdm(total=total, disable=hidden, desc=f"Running {what} requests") as bar:
             yield bar.update
-
-
-class _GenerationBatch:
-    """What is known of the batch that ``generate`` runs, until its responses are recorded."""
-
-    recorder: GenerationRecorder | None = None
-    tokens: Tensor
-    stop: list[str]
-    prompt_tokens: list[int]
-
-    def capture(self, recorder: GenerationRecorder, tokens: Tensor, stop: list[str]) -> None:
-        """Keep what came out, tokens: (batch, width) without the prompts."""
-        self.recorder, self.tokens, self.stop = recorder, tokens, stop
-
-
-class _ScoringBatch:
-    """The requests of one scoring pass, and their rows once it ran."""
-
-    rows: list[ResponseRows]
-
-    def __init__(
-        self,
-        requests: list[ScoringRequest],
-        group: Callable[[ScoringRequest], tuple[int, ...]] | None,
-        max_length: int,
-    ) -> None:
-        self.requests = requests
-        self._group = group
-        self._max_length = max_length
-
-    def continuations(self, n_virtual: int) -> list[Continuation]:
-        """Where each request's rows are; ``n_virtual`` positions of prompt tuning come first.
-
-        Requests come in the order of the batch's rows, those of one group side by side.
-        """
-        found: list[Continuation] = []
-        previous: object = None
-        batch_row = -1
-        for i, request in enumerate(self.requests):
-            key = self._group(request) if self._group else i
-            batch_row += key != previous
-            previous = key
-            _, context, continuation = request
-            n_input = min(len(context) + len(continuation), self._max_length + 1) - 1
-            found.append(Continuation(batch_row, n_virtual + n_input, continuation))
-        return found
 
 
 def _answer(scores: dict[str, float]) -> Answer:

@@ -33,7 +33,8 @@ def test_ours_are_taken_out_and_the_rest_stays() -> None:
     }
     config, rest = split(layers="3-5", record="tokens", trace_dir="there", **theirs)
     assert rest == theirs
-    assert (config.layers.indices, config.record, config.trace_dir) == ((3, 4, 5), "tokens", "there")
+    assert config.layers.indices == (3, 4, 5)
+    assert (config.record, config.trace_dir) == ("tokens", "there")
 
 
 def test_defaults() -> None:

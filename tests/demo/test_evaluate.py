@@ -39,10 +39,9 @@ def test_wilson_is_that_of_statsmodels(count: int, n: int) -> None:
 
 
 def test_wilson_worked_by_hand() -> None:
-    """z = 2 and 8 of 12: centre (2/3 + 4/24) / (1 + 4/12), half width 2 sqrt(...) / (4/3)."""
-    low, high = wilson(8, 12, z=2)
-    assert (low + high) / 2 == pytest.approx(0.625)
-    assert high - low == pytest.approx(2 * 1.5 * (2 / 9 / 12 + 4 / 576) ** 0.5)
+    """8 of 12: the shares p at which 2/3 lies 1.96 standard errors of p away."""
+    for end in wilson(8, 12):
+        assert abs(2 / 3 - end) == pytest.approx(1.959964 * (end * (1 - end) / 12) ** 0.5)
 
 
 def test_wilson_of_nothing_is_an_error() -> None:

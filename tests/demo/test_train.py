@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +72,12 @@ def test_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
     made.save()
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
     assert not trainer(tmp_path / "empty").load()
+
+
+def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    trainer(tmp_path).save()
+    with pytest.raises(ValueError, match="pass another --work"):
+        trainer(tmp_path, config=replace(MICRO, seed=1)).load()
 
 
 BATCH = [e for e in examples(0, 0, 0, 0.5, 8) if e.prompt][:4]

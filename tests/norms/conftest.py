@@ -1,8 +1,9 @@
-"""A trace record in one call."""
+"""A trace record in one call, and no waiting for the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,14 @@ def _make_record(doc_id: int = 0, rows: int = 5, **changes: Any) -> TraceRecord:
         "self_certainty": rng.exponential(size=rows),
     }
     return TraceRecord(**{**defaults, **changes})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_fsync() -> Iterator[None]:
+    """Only a loss of power tells a synced file from another, and a busy disk takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(scope="session")

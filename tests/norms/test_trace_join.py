@@ -219,11 +219,14 @@ def test_chosen_documents_meet_on_their_prompts(
         tmp_path / "traces",
         *(make_record(i, prompt=f"question {true}") for i, true in enumerate(sorted(chosen))),
     )
-    # evaluator.evaluate logs documents in the data set's order, whatever --samples says
-    path = write_samples(tmp_path, [logged(i, exact_match=i) for i in sorted(chosen)])
-    table = joined(traces, path, "doc_ids differ")
+    # evaluator.evaluate takes documents in the data set's order and numbers in that of --samples
+    lines = [
+        logged(number, prompts=[f"question {true}"], exact_match=true)
+        for number, true in zip(chosen, sorted(chosen), strict=True)
+    ]
+    table = joined(traces, write_samples(tmp_path, lines), "doc_ids differ")
     assert table["metric_exact_match"].tolist() == sorted(chosen)
-    assert table["logged_doc_id"].tolist() == sorted(chosen)
+    assert table["logged_doc_id"].tolist() == chosen
 
 
 def test_equal_prompts_meet_in_their_order(tmp_path: Path, make_record: Make) -> None:

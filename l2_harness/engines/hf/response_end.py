@@ -56,9 +56,7 @@ def _first_stop(tokens: Sequence[int], stop: Sequence[str], decode: Decode) -> i
     return high
 
 
-def thinking_end(
-    tokens: Sequence[int], end_token: int | str | None, decode: Decode
-) -> int | None:
+def thinking_end(tokens: Sequence[int], end_token: int | str | None, decode: Decode) -> int | None:
     """The row of the token that closes the (last) thinking block, None where none closes.
 
     Args:

@@ -1,0 +1,103 @@
+"""One batch while it runs: what its forward passes gave, and which request each row answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from l2_harness.engines.hf.generation_recorder import GenerationRecorder
+from l2_harness.engines.hf.response_end import Decode, response_end, thinking_end
+from l2_harness.engines.hf.scoring_recorder import Continuation
+from l2_harness.norms.rows import ResponseRows
+
+#: As lm-eval passes them: the two texts (None for a window of a long text), and their ids.
+ScoringRequest = tuple[tuple[str, str] | None, list[int], list[int]]
+
+
+class GenerationBatch:
+    """A batch that ``generate`` runs; empty until :meth:`capture`, or for good where the way
+    of decoding gives no row a token.
+    """
+
+    def __init__(self) -> None:
+        self._recorder: GenerationRecorder | None = None
+        self._tokens: Tensor
+        self._prompt_tokens: list[int]
+        self._stop: list[str]
+
+    def capture(
+        self,
+        recorder: GenerationRecorder,
+        tokens: Tensor,
+        prompt_tokens: list[int],
+        stop: list[str],
+    ) -> None:
+        """Keep what came out.
+
+        Args:
+            recorder: that watched the passes.
+            tokens: (batch, width) the generated ids, padding after an end included.
+            prompt_tokens: each prompt's number of tokens.
+            stop: the stop strings.
+        """
+        self._recorder, self._tokens = recorder, tokens
+        self._prompt_tokens, self._stop = prompt_tokens, stop
+
+    def responses(
+        self, eos_ids: Collection[int], think_end_token: int | str | None, raw_text: Decode
+    ) -> Iterator[tuple[ResponseRows, dict[str, Any]]]:
+        """Each response's rows and trace columns, in the order of the batch."""
+        if self._recorder is None:
+            return
+        tokens = self._tokens.tolist()
+        ends = [response_end(ids, eos_ids, self._stop, raw_text) for ids in tokens]
+        rows = self._recorder.responses(self._tokens, [end.n_tokens for end in ends])
+        for i, end in enumerate(ends):
+            ids = tokens[i][: end.n_tokens]
+            yield (
+                rows[i],
+                {
+                    "prompt_tokens": self._prompt_tokens[i],
+                    "tokens": ids,
+                    "finish_reason": end.reason,
+                    "thinking_end": thinking_end(ids, think_end_token, raw_text),
+                },
+            )
+
+
+class ScoringBatch:
+    """Requests that one forward pass scores, in the order of its rows.
+
+    Args:
+        requests: those of one group side by side.
+        group: gives the key that requests share which one row of the pass serves; None
+            where every request has its own row.
+        max_length: positions that the model takes.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[ScoringRequest],
+        group: Callable[[ScoringRequest], tuple[int, ...]] | None,
+        max_length: int,
+    ) -> None:
+        self.requests = requests
+        self.rows: list[ResponseRows] = []
+        self._group = group
+        self._max_length = max_length
+
+    def continuations(self, n_virtual: int) -> list[Continuation]:
+        """Where each request's rows are; ``n_virtual`` positions of prompt tuning come first."""
+        found: list[Continuation] = []
+        previous: object = None
+        batch_row = -1
+        for i, request in enumerate(self.requests):
+            key = self._group(request) if self._group else i
+            batch_row += key != previous
+            previous = key
+            _, context, continuation = request
+            n_input = min(len(context) + len(continuation), self._max_length + 1) - 1
+            found.append(Continuation(batch_row, n_virtual + n_input, continuation))
+        return found
