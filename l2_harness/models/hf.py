@@ -20,7 +20,11 @@ from l2_harness.config import ConfigError
 from l2_harness.config.model_args import split_model_args
 from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers, number_of_layers
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
-from l2_harness.engines.hf.loading import config_field_names, resolve_pretrained
+from l2_harness.engines.hf.loading import (
+    config_field_names,
+    model_fingerprint,
+    resolve_pretrained,
+)
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.hf.scoring_recorder import ScoringRecorder
 from l2_harness.models.batches import GenerationBatch, ScoringBatch, ScoringRequest
@@ -68,7 +72,9 @@ class L2HF(HFLM):
         self._merged_summary: NormSummary | None = None
         self._recorder: RunRecorder | None = None
         if self._recording.enabled:
-            self._recorder = self._start_recording(_settings(pretrained, kwargs))
+            settings = _settings(pretrained, kwargs)
+            settings["weights"] = model_fingerprint(source, self.config)
+            self._recorder = self._start_recording(settings)
 
     # -- set-up ---------------------------------------------------------------------------
 

@@ -178,6 +178,26 @@ class TestResume:
         demo(tmp_path, **change).generate_until(requests[:2])
         assert runs == [2]
 
+    def test_other_weights_at_the_same_path_run_again(
+        self,
+        tiny_model: Callable[..., Any],
+        tokenizer: Any,
+        prompts: list[str],
+        instances: Callable[..., list[Any]],
+        runs: list[int],
+        tmp_path: Path,
+    ) -> None:
+        short = LENGTH | {"max_gen_toks": 2}
+        request = instances("generate_until", [(prompts[2], short)])
+        tokenizer.save_pretrained(tmp_path / "model")
+        for scale in (1.0, 1.5, 1.5):
+            model = tiny_model("llama")
+            model.lm_head.weight.data *= scale
+            model.save_pretrained(tmp_path / "model")
+            args = {"device": "cpu", "trace_dir": str(tmp_path / "traces")}
+            L2HF(str(tmp_path / "model"), **args).generate_until(request)
+        assert runs == [1, 1]
+
     def test_other_settings_of_the_request_run_again(
         self,
         questions: list[str],

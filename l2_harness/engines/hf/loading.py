@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from l2_harness.config import ConfigError
 
 #: ``pretrained=demo`` names the model that the package carries.
 DEMO = "demo"
+
+_SAMPLED_BYTES = 1 << 16
 
 
 def resolve_pretrained(pretrained: Any) -> Any:
@@ -45,6 +48,27 @@ def config_field_names(pretrained: Any, args: Mapping[str, Any]) -> set[str]:
         subfolder=str(args.get("subfolder") or ""),
     )
     return set(config.to_dict()) | set(config.attribute_map)
+
+
+def model_fingerprint(pretrained: Any, config: Any) -> str | None:
+    """What tells a model's weights from others under the same name, read in no time.
+
+    The commit of a model from the hub; of a local folder, a digest of the size, beginning and
+    end of each weight file, which another training changes. None for a model object.
+    """
+    if not isinstance(pretrained, str):
+        return None
+    if not Path(pretrained).is_dir():
+        return getattr(config, "_commit_hash", None)
+    digest = hashlib.sha256()
+    for pattern in ("*.safetensors", "*.bin", "*.gguf"):
+        for path in sorted(Path(pretrained).glob(pattern)):
+            digest.update(f"{path.name} {path.stat().st_size}".encode())
+            with path.open("rb") as file:
+                digest.update(file.read(_SAMPLED_BYTES))
+                file.seek(max(0, path.stat().st_size - _SAMPLED_BYTES))
+                digest.update(file.read())
+    return digest.hexdigest()[:16]
 
 
 def _looks_local(name: str) -> bool:
