@@ -63,7 +63,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     """
     pretrained = _resolve(options.pretrained)
     _make_folder(options.out)
-    device = _device()
+    device = _device(options.pretrained)
     console.print(
         f"[bold]l2-harness demo[/bold]: model {options.pretrained}, tasks {' and '.join(ARMS)}, "
         f"{options.limit or 'all'} problems each, on {device}"
@@ -251,7 +251,13 @@ def _make_folder(out: Path) -> None:
         raise ConfigError(f"--out {out} can't be made: {error.strerror}.") from error
 
 
-def _device() -> str:
+def _device(pretrained: str) -> str:
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if pretrained == MODEL_NAME:
+        # Its matrices are too small to gain from threads, and threads that wait for one another
+        # slow it down a hundredfold where another job keeps the cores busy.
+        torch.set_num_threads(1)
+    return "cpu"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import subprocess
 import sys
 import textwrap
@@ -43,6 +44,26 @@ def test_a_rerun_overwrites_nothing(tmp_path: Path, make_record: Make) -> None:
     paths = {TraceWriter(tmp_path, "run1").write([make_record(i)]) for i in range(5)}
     assert len(paths) == 5
     assert len(read_traces(tmp_path)) == 5
+
+
+def test_a_part_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, make_record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = TraceWriter(tmp_path, "run1")
+    steps: list[str] = []
+    rename = os.replace
+
+    def sync(descriptor: int) -> None:
+        steps.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+
+    def replace(source: Path, target: Path) -> None:
+        steps.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", replace)
+    writer.write([make_record(0)])
+    assert steps == ["sync file", "rename", "sync folder"]
 
 
 def test_no_records_make_no_part(tmp_path: Path) -> None:
