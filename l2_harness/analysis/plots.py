@@ -73,7 +73,9 @@ def plot_correlations(
     )
     axes.axhline(0.0, color="black", linewidth=0.8, linestyle="--")
     axes.set_ylabel("Spearman correlation with correctness")
-    axes.set_title("thinking responses; 95 % intervals, not corrected for layers", fontsize=10)
+    axes.set_title(
+        "all kinds of problem pooled; 95 % intervals, not corrected for layers", fontsize=10
+    )
     _mark_last(axes, correlations["layer"])
     axes.legend(fontsize=8, frameon=False)
     return _save(figure, path)

@@ -23,8 +23,8 @@ BOTH = "family, steps and length"
 #: What a correlation is controlled for. The last is what the verdict rests on.
 CONTROLS = (RAW, LENGTH, STRATA, BOTH)
 
-DEFAULT_LATE = "late (default, without the last layer)"
-WITH_LAST = "late and the last layer"
+DEFAULT_LATE = "late"
+WITH_LAST = "late and last"
 
 _METRIC = "metric_exact_match"
 

@@ -6,10 +6,11 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 ARMS = {"l2_demo": "thinking", "l2_demo_direct": "direct"}
 """Task → what its responses are called."""
@@ -112,6 +113,7 @@ def quiet() -> Iterator[None]:
     lm-eval's progress bars stay: they are the only sign of life in a long run.
     """
     import datasets
+    import lm_eval.evaluator
     import transformers
 
     lm_eval_logger = logging.getLogger("lm_eval")
@@ -124,9 +126,18 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"(lm_eval|transformers|torch|datasets)\b")
-            yield
+            with ExitStack() as stack:
+                if not _in_git_repository(Path.cwd()):
+                    # lm-eval asks git all the same, which then prints `fatal: ...`.
+                    name = "get_git_commit_hash"
+                    stack.enter_context(patch.object(lm_eval.evaluator, name, lambda: None))
+                yield
     finally:
         lm_eval_logger.setLevel(level)
         transformers.logging.set_verbosity(verbosity)
         transformers.logging.enable_progress_bar()
         datasets.enable_progress_bars()
+
+
+def _in_git_repository(folder: Path) -> bool:
+    return any((parent / ".git").exists() for parent in (folder, *folder.parents))

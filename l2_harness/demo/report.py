@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def print_accuracy(runs: Sequence[Evaluation], console: Console) -> None:
     """Accuracy of both tasks under both model classes, and what each run took."""
-    table = Table(title="Accuracy in %, with 95 % intervals (Wilson)")
+    table = Table(
+        title="Accuracy in %, with 95 % intervals (Wilson)",
+        caption="Wall time: one run each, loading included; no benchmark.",
+    )
     table.add_column("--model")
     for task, arm in ARMS.items():
         table.add_column(f"{task} ({arm})", justify="right")
@@ -70,13 +73,14 @@ def print_correlations(findings: Findings, console: Console) -> None:
     table = Table(
         title="Spearman correlation of a thinking response's late norm with its correctness",
         caption=(
-            "95 % bootstrap intervals over questions. Within families and steps, a kind of problem "
+            "95 % bootstrap intervals over questions. `late` is what l2hf monitors by default; it "
+            "leaves the last layer out. Within families and steps, a kind of problem "
             "that is always right or always wrong says nothing and is left out."
         ),
     )
     table.add_column("controlled for")
     for name, layers in findings.late.items():
-        table.add_column(f"{name}: {runs_of(layers)}", justify="right")
+        table.add_column(f"{name}: layers {runs_of(layers)}", justify="right")
     table.add_column("responses", justify="right")
     for control in CONTROLS:
         found = [findings.correlations[name, control] for name in findings.late]

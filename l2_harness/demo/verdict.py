@@ -5,6 +5,7 @@ from __future__ import annotations
 from l2_harness.analysis.bootstrap import Estimate
 from l2_harness.demo.findings import (
     BOTH,
+    CONTROLS,
     DEFAULT_LATE,
     LENGTH,
     RAW,
@@ -27,9 +28,7 @@ def verdict(findings: Findings, parameters: int | None) -> list[str]:
         f"This is {size} result on made-up problems, from one training run. It shows how the "
         "tools work; it says nothing about larger models.",
         _profile(findings),
-        *_pooled(findings),
-        _beyond(findings),
-        _last_layer(findings),
+        *_correlation(findings),
     ]
 
 
@@ -66,20 +65,24 @@ def _profile(findings: Findings) -> str:
     )
 
 
-def _pooled(findings: Findings) -> list[str]:
-    raw, length = (findings.correlations[DEFAULT_LATE, c] for c in (RAW, LENGTH))
-    if not raw.known:
+def _correlation(findings: Findings) -> list[str]:
+    if not findings.correlations[DEFAULT_LATE, RAW].known:
         return [
             "Late norm and correctness: the correlation can't be computed; too few responses, or "
             "all of them right, or all wrong."
         ]
-    return [
+    return [_pooled(findings), _beyond(findings), _last_layer(findings)]
+
+
+def _pooled(findings: Findings) -> str:
+    raw, length = (findings.correlations[DEFAULT_LATE, c] for c in (RAW, LENGTH))
+    return (
         f"Late norm and correctness over all {findings.thinking} thinking responses: "
         f"the correlation, {raw}, {direction(raw)}. Controlled for length, {length}, it "
         f"{direction(length)}. Both mix the families of problems and their numbers of steps, "
         "which differ in norm and in difficulty, so neither says that the norm tells a right "
         "answer from a wrong one to problems of one kind."
-    ]
+    )
 
 
 def _beyond(findings: Findings) -> str:
@@ -104,17 +107,17 @@ def _beyond(findings: Findings) -> str:
 
 
 def _last_layer(findings: Findings) -> str:
-    changed = [
-        control
-        for control in (RAW, LENGTH, STRATA, BOTH)
-        if _sign(findings.correlations[DEFAULT_LATE, control])
-        != _sign(findings.correlations[WITH_LAST, control])
-    ]
+    pairs = {
+        control: [findings.correlations[name, control] for name in (DEFAULT_LATE, WITH_LAST)]
+        for control in CONTROLS
+    }
+    known = {c: pair for c, pair in pairs.items() if all(found.known for found in pair)}
+    changed = [c for c, (without, with_it) in known.items() if _sign(without) != _sign(with_it)]
     if not changed:
-        return "Counting the last layer in changes none of these four conclusions."
+        return f"Counting the last layer in changes none of these {len(known)} conclusions."
     return (
-        f"Counting the last layer in changes {len(changed)} of these four conclusions (controlled "
-        f"for: {'; '.join(changed)}): they depend on which layers are called late."
+        f"Counting the last layer in changes {len(changed)} of these {len(known)} conclusions "
+        f"(controlled for: {'; '.join(changed)}): they depend on which layers are called late."
     )
 
 
