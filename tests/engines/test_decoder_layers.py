@@ -93,6 +93,18 @@ def test_half_precision_is_squared_in_float32() -> None:
     assert norms.take().tolist() == [[600.0]]
 
 
+@pytest.mark.parametrize("positions", ["last_position", "all_positions"])
+def test_double_precision(positions: str) -> None:
+    layer = nn.Identity()
+    norms = ResidualNorms([layer])
+    with getattr(norms, positions)():
+        layer(torch.full((1, 1, 4), 3.0, dtype=torch.float64))
+    assert norms.take().flatten().tolist() == [6.0]
+    with getattr(norms, positions)():
+        layer(torch.ones(1, 1, 4, dtype=torch.float64))
+    assert norms.take().dtype == torch.float32
+
+
 def test_tuple_outputs() -> None:
     class Old(nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:

@@ -114,13 +114,3 @@ def test_killed_and_resumed(alone: Run, tmp_path: Path) -> None:
     assert_equal(run, alone)
     assert before < set(tmp_path.glob("traces/part-*"))
     assert len(run.traces) == 2 * LIMIT
-
-
-def test_a_wrong_argument_is_named(tmp_path: Path) -> None:
-    words = command(MODULE, tmp_path)
-    words[words.index("--model_args") + 1] += ",recrod=off"
-    process = start(words)
-    output, _ = process.communicate()
-    assert process.returncode != 0
-    assert "unknown argument 'recrod'; did you mean 'record'?" in output
-    assert not (tmp_path / "traces").exists()

@@ -30,7 +30,7 @@ def questions() -> list[str]:
 
 def demo(folder: Path | None = None, **args: Any) -> L2HF:
     record = {"record": "tokens", "trace_dir": str(folder)} if folder else {}
-    return L2HF("demo", device="cpu", batch_size=4, **{**record, **args})
+    return L2HF("demo", **{"device": "cpu", "batch_size": 4, **record, **args})
 
 
 def test_thinking_responses(

@@ -86,6 +86,8 @@ def _last_position(states: Tensor) -> Tensor:
 
 
 def _norm(states: Tensor) -> Tensor:
+    if states.dtype == torch.float64:  # which vector_norm does not narrow
+        return torch.linalg.vector_norm(states, dim=-1).float()
     return torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
 
 
