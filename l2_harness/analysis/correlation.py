@@ -156,7 +156,7 @@ def _products(weights: Floats, variables: Sequence[Floats]) -> Floats:
     ranks = np.stack(centred, axis=1)
     products = np.einsum("bin,bjn,bn->bij", ranks, ranks, weights, optimize=True)
     own = np.diagonal(products, axis1=1, axis2=2)[:, :2]
-    varies = (own > 0).all(axis=1)
+    varies = np.asarray(np.all(own > 0, axis=1))
     return products * varies[:, None, None]
 
 
@@ -175,6 +175,6 @@ def _partial_correlation(products: Floats) -> Floats:
         left = own
     variances = np.diagonal(left, axis1=1, axis2=2)
     before = np.diagonal(own, axis1=1, axis2=2)
-    defined = (variances > _NOTHING_LEFT * before).all(axis=1)
+    defined = np.asarray(np.all(variances > _NOTHING_LEFT * before, axis=1))
     scale = np.sqrt(np.where(defined[:, None], variances, 1.0).prod(axis=1))
     return np.where(defined, np.clip(left[:, 0, 1] / scale, -1, 1), np.nan)

@@ -122,10 +122,12 @@ def _line(
 
 
 def _mark_last(axes: Axes, layers: pd.Series) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     last = int(layers.max())
     axes.axvline(last, color=GREY, linewidth=1, linestyle=":", label=f"last layer ({last})")
     axes.set_xlabel("decoder layer, from 0")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _save(figure: Figure, path: Path) -> Path:

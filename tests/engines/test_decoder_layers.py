@@ -18,10 +18,17 @@ class Unusual(nn.Module):
 
     def __init__(self, n_experts: int = 3, twin: bool = False) -> None:
         super().__init__()
-        self.config = PreTrainedConfig(num_hidden_layers=4)
-        self.odd = nn.ModuleDict({"stack": nn.ModuleList([_Layer(n_experts) for _ in range(4)])})
+        self.config = PreTrainedConfig()
+        self.config.num_hidden_layers = 4
+        self.odd = _Holder(n_experts)
         if twin:
             self.vision = nn.ModuleList([nn.Identity() for _ in range(4)])
+
+
+class _Holder(nn.Module):
+    def __init__(self, n_experts: int) -> None:
+        super().__init__()
+        self.stack = nn.ModuleList([_Layer(n_experts) for _ in range(4)])
 
 
 class _Layer(nn.Module):
@@ -33,7 +40,7 @@ class _Layer(nn.Module):
 @pytest.mark.parametrize("n_experts", [3, 4])
 def test_found_by_their_number_whatever_lies_inside(n_experts: int) -> None:
     model = Unusual(n_experts)
-    assert find_decoder_layers(model) is model.odd["stack"]
+    assert find_decoder_layers(model) is model.odd.stack
 
 
 def test_two_candidates_are_an_error_that_lists_them() -> None:
@@ -43,10 +50,10 @@ def test_two_candidates_are_an_error_that_lists_them() -> None:
 
 def test_named_path() -> None:
     model = Unusual(twin=True)
-    assert list(find_decoder_layers(model, "odd.stack")) == list(model.odd["stack"])
+    assert list(find_decoder_layers(model, "odd.stack")) == list(model.odd.stack)
     with pytest.raises(ConfigError, match=r"layers_path='odd\.stak' is not in the model"):
         find_decoder_layers(model, "odd.stak")
-    with pytest.raises(ConfigError, match="is a ModuleDict, not a list"):
+    with pytest.raises(ConfigError, match="is a _Holder, not a list"):
         find_decoder_layers(model, "odd")
 
 

@@ -250,7 +250,7 @@ def test_peft_adapter(
     base.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
     adapted = get_peft_model(base, LoraConfig(r=2, init_lora_weights=False))
-    adapted.save_pretrained(tmp_path / "adapter")
+    adapted.save_pretrained(str(tmp_path / "adapter"))
     lm = L2HF(
         str(tmp_path / "base"),
         peft=str(tmp_path / "adapter"),
