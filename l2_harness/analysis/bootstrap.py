@@ -54,8 +54,8 @@ class Estimate:
         if not np.isfinite(self.value):
             return "not defined"
         if not self.known:
-            return f"{self.value:+.3f} (no interval)"
-        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+            return f"{self.value:+.2f} (no interval)"
+        return f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
 
 
 def cluster_weights(

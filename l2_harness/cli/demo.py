@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
+#: Of 540. Both classes answer them both ways in about two minutes on one core.
+DEFAULT_LIMIT = 300
+
 
 def command(
     out: Annotated[
         Path, typer.Option(help="Folder for results, traces, tables and figures.")
     ] = Path("l2-demo"),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many problems of each task.")
-    ] = None,
+        int, typer.Option(min=1, help="The first so many problems of each task, of 540.")
+    ] = DEFAULT_LIMIT,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap intervals.")] = 0,
     pretrained: Annotated[
         str, typer.Option(help="`demo`, the packaged model, or a model folder or hub name.")

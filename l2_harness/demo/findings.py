@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RAW = "nothing"
-LENGTH = "response length"
-STRATA = "family and steps"
-BOTH = "family, steps and length"
-#: What a correlation is controlled for. The last is what the verdict rests on.
+LENGTH = "length"
+STRATA = "kind"
+BOTH = "kind and length"
+#: What a correlation is controlled for: the response's length; the kind of problem, which is its
+#: family and number of steps, by ranking within each kind. The last is what the verdict rests on.
 CONTROLS = (RAW, LENGTH, STRATA, BOTH)
 
 DEFAULT_LATE = "late"

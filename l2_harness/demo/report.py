@@ -40,8 +40,8 @@ def print_equality(equal: Mapping[str, tuple[int, int]], console: Console) -> No
     console.print(f"Responses equal under hf and l2hf: {counts}.", highlight=False)
     if any(same < total for same, total in equal.values()):
         console.print(
-            "[red]They should all be equal.[/red] If this folder holds traces of another model at "
-            "the same path, delete its traces/ and run again.",
+            "[red]They should all be equal.[/red] Did the model or the task's file change between "
+            "the two runs?",
             highlight=False,
         )
 
@@ -74,14 +74,14 @@ def print_correlations(findings: Findings, console: Console) -> None:
         title="Spearman correlation of a thinking response's late norm with its correctness",
         caption=(
             "95 % bootstrap intervals over questions. `late` is what l2hf monitors by default; it "
-            "leaves the last layer out. Within families and steps, a kind of problem "
-            "that is always right or always wrong says nothing and is left out."
+            "leaves the last layer out. A kind is a family and a number of steps; one that is "
+            "always answered right, or always wrong, says nothing and is left out."
         ),
     )
     table.add_column("controlled for")
     for name, layers in findings.late.items():
         table.add_column(f"{name}: layers {runs_of(layers)}", justify="right")
-    table.add_column("responses", justify="right")
+    table.add_column("n", justify="right")
     for control in CONTROLS:
         found = [findings.correlations[name, control] for name in findings.late]
         table.add_row(control, *map(str, found), str(found[0].responses))

@@ -39,14 +39,14 @@ class DemoOptions:
 
     Attributes:
         out: folder for everything that is written.
-        limit: the first so many problems of each task; None for all.
+        limit: the first so many problems of each task; they are in random order.
         seed: of the bootstrap; the responses are greedy.
         pretrained: ``demo``, or a model folder or hub name to use in place of the packaged model.
         resamples: of the bootstrap.
     """
 
     out: Path
-    limit: int | None = None
+    limit: int
     seed: int = 0
     pretrained: str = MODEL_NAME
     resamples: int = 2000
@@ -66,7 +66,9 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     device = _device(options.pretrained)
     console.print(
         f"[bold]l2-harness demo[/bold]: model {options.pretrained}, tasks {' and '.join(ARMS)}, "
-        f"{options.limit or 'all'} problems each, on {device}"
+        f"the first {options.limit} problems of each, on {device}",
+        highlight=False,
+        soft_wrap=True,
     )
     stock, recorded = _evaluate_both(options, pretrained, device, console)
     console.print(f"[3/{STEPS}] comparing the two runs")
