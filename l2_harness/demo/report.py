@@ -37,7 +37,7 @@ def print_accuracy(runs: Sequence[Evaluation], console: Console) -> None:
 def print_equality(equal: Mapping[str, tuple[int, int]], console: Console) -> None:
     """Whether recording left every response as it was."""
     counts = "; ".join(f"{task}: {same} of {total}" for task, (same, total) in equal.items())
-    console.print(f"Responses equal under hf and l2hf: {counts}.", highlight=False)
+    console.print(f"Responses equal under hf and l2hf: {counts}.", highlight=False, soft_wrap=True)
     if any(same < total for same, total in equal.values()):
         console.print(
             "[red]They should all be equal.[/red] Did the model or the task's file change between "

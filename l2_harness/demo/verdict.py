@@ -53,13 +53,15 @@ def _profile(findings: Findings) -> str:
     profile = findings.profile
     if profile["ratio_low"].isna().all():
         return "Thinking beside direct responses: too few prompts for an interval."
-    above = runs_of(profile["layer"][profile["ratio_low"] > 1])
-    below = runs_of(profile["layer"][profile["ratio_high"] < 1])
+    higher, lower = profile["ratio_low"] > 1, profile["ratio_high"] < 1
+    above, below, neither = (
+        runs_of(profile["layer"][chosen]) for chosen in (higher, lower, ~(higher | lower))
+    )
     last = profile.iloc[-1]
     return (
         f"Norms of thinking responses, against direct ones to the same {findings.pairs} prompts: "
-        f"higher at layers {above}; lower at layers {below}; the other intervals include a ratio "
-        f"of 1 (a 95 % interval for each layer, not corrected for their number). The last layer, "
+        f"higher at layers {above}; lower at layers {below}; no difference shown at layers "
+        f"{neither} (a 95 % interval for each layer, not corrected for their number). The last, "
         f"{int(last['layer'])}, has a ratio of {last['ratio']:.2f}. The two kinds of response "
         "also differ in length and in words, so a difference isn't yet reasoning."
     )
@@ -93,7 +95,8 @@ def _beyond(findings: Findings) -> str:
         goes = "right" if both.value > 0 else "wrong"
         end = (
             f"In this model, a higher late norm goes with {goes} answers beyond the kind of "
-            "problem and the length; whether it causes them, a correlation can't tell."
+            "problem and the length. What else differs between problems of a kind, such as the "
+            "size of their numbers, is not controlled for, and a correlation can't tell a cause."
         )
     else:
         end = (
