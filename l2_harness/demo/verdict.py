@@ -60,7 +60,7 @@ def _profile(findings: Findings) -> str:
     last = profile.iloc[-1]
     return (
         f"Norms of thinking responses, against direct ones to the same {findings.pairs} prompts: "
-        f"higher at layers {above}; lower at layers {below}; no difference shown at layers "
+        f"higher at layers {above}; lower at layers {below}; layers without a shown difference: "
         f"{neither} (a 95 % interval for each layer, not corrected for their number). The last, "
         f"{int(last['layer'])}, has a ratio of {last['ratio']:.2f}. The two kinds of response "
         "also differ in length and in words, so a difference isn't yet reasoning."
