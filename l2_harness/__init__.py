@@ -4,4 +4,4 @@ Importing the package imports nothing else: every Python start in the environmen
 (see :mod:`l2_harness.registration`).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -51,6 +51,19 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             **MIXTURE,
         },
     ),
+    "qwen3-next": (
+        "Qwen3Next",
+        {
+            "head_dim": 8,
+            "num_experts": 4,
+            "shared_expert_intermediate_size": 24,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4,
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            **MIXTURE,
+        },
+    ),
     "gpt-oss": (
         "GptOss",
         {"head_dim": 8, "sliding_window": 8, "num_local_experts": 4, "num_experts_per_tok": 2},

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import statistics
+import sys
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from l2_harness.models.recording_cost import RecordingCost
+    from l2_harness.bench.decode import DecodeCost
     from l2_harness.registration.startup_cost import StartupCost
 
 app = typer.Typer(help="Measure what this project costs.", no_args_is_help=True)
@@ -51,34 +54,78 @@ def _print_table(cost: StartupCost) -> None:
     Console().print(table)
 
 
+class Work(str, Enum):
+    """What ``bench decode`` can measure."""
+
+    greedy = "greedy"
+    samples = "samples"
+
+
 @app.command()
-def recording(
-    rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 7,
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts a batch.")] = 16,
-    limit: Annotated[int, typer.Option(min=1, help="Problems of the demo task.")] = 64,
+def decode(
+    work: Annotated[
+        list[Work] | None, typer.Option(help="What to measure; all by default.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 32,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Problems of the demo task; all by default.")
+    ] = None,
+    shape: Annotated[
+        str, typer.Option(help="The random model of `samples`: qwen3-30m or qwen3-0.6b.")
+    ] = "qwen3-30m",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
 ) -> None:
-    """Measure what recording norms adds to lm-eval's `hf` on the embedded model."""
-    from l2_harness.models.recording_cost import measure_recording
+    """Measure the decode loop against lm-eval's `hf`, against itself and bare forward passes.
 
-    cost = measure_recording(rounds, batch_size, limit)
+    `greedy` decodes the demo task with the embedded model; `samples` 8 responses to prompts of
+    512 tokens with a random model. Both sides run in one process, in alternation.
+    """
+    from l2_harness.bench.decode import measure_decoding
+    from l2_harness.bench.workloads import SHAPES
+    from l2_harness.config.errors import unknown_value
+
+    if shape not in SHAPES:
+        raise unknown_value("--shape", shape, SHAPES)
+    works = [w.value for w in work or list(Work)]
+    costs = []
+    for cost in measure_decoding(
+        works, rounds, limit, batch_size, shape, lambda text: print(text, file=sys.stderr)
+    ):
+        costs.append(cost.as_dict())
+        if not as_json:
+            _print_decoding(cost)
     if as_json:
-        print(json.dumps(cost.as_dict(), indent=2))
-    else:
-        _print_recording(cost)
+        print(json.dumps(costs, indent=2))
 
 
-def _print_recording(cost: RecordingCost) -> None:
+def _print_decoding(cost: DecodeCost) -> None:
     from rich.console import Console
     from rich.table import Table
 
     settings = ", ".join(f"{name}={value}" for name, value in cost.settings.items())
-    table = Table(title=f"{cost.tokens} tokens a run; {settings}")
-    table.add_column("model")
-    for column in ("median s", "ratio to hf", "quartiles"):
+    table = Table(title=f"{cost.work}: {settings}")
+    table.add_column("way")
+    for column in ("median s", "quartiles s", "tokens", "peak MB"):
         table.add_column(column, justify="right")
-    for row in cost.rows():
-        spread = f"{row.ratio_low:.3f} to {row.ratio_high:.3f}"
-        table.add_row(row.model, f"{row.seconds:.2f}", f"{row.ratio:.3f}", spread)
-    Console().print(table)
-    print(f"responses equal: {'yes' if cost.responses_equal else 'NO'}")
+    for way, times in cost.times.items():
+        low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
+        peak = cost.peak_bytes.get(way)
+        table.add_row(
+            way,
+            f"{middle:.2f}",
+            f"{low:.2f} to {high:.2f}",
+            str(cost.tokens[way]),
+            f"{peak / 1e6:.0f}" if peak is not None else "",
+        )
+    console = Console()
+    console.print(table)
+    for row in cost.compared():
+        r = row.ratio
+        met = "" if row.goal is None else f"; goal {row.goal:.2f}"
+        print(f"{row.way} / {row.rival}: {r.median:.3f} ({r.low:.3f} to {r.high:.3f}){met}")
+    if cost.equal is not None:
+        print(f"responses equal to hf's: {cost.equal[0]} of {cost.equal[1]}")
+    whole = sum(cost.parts.values())
+    for name, seconds in sorted(cost.parts.items(), key=lambda item: -item[1]):
+        print(f"  {seconds / whole:6.1%}  {name}")

@@ -6,8 +6,10 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError, unknown_argument, unknown_value
 from l2_harness.config.options import option_names, read_options
 from l2_harness.config.recording import RecordingConfig
@@ -26,11 +28,22 @@ FROM_PRETRAINED = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class ModelConfig:
+    """All of our arguments, a group each."""
+
+    recording: RecordingConfig
+    decoding: DecodingConfig
+
+
+_GROUPS: dict[str, type] = {"recording": RecordingConfig, "decoding": DecodingConfig}
+
+
 def split_model_args(
     args: Mapping[str, Any],
     inherited: Callable[..., Any],
     config_fields: Callable[[], Iterable[str]],
-) -> tuple[RecordingConfig, dict[str, Any]]:
+) -> tuple[ModelConfig, dict[str, Any]]:
     """Our configuration, and the arguments that remain for lm-eval's class.
 
     Args:
@@ -42,7 +55,7 @@ def split_model_args(
     Raises:
         ConfigError: an unknown argument, or a value of the wrong type.
     """
-    own = option_names(RecordingConfig)
+    own = [name for group in _GROUPS.values() for name in option_names(group)]
     rest = {name: value for name, value in args.items() if name not in own}
     hints = _argument_types(inherited)
     unknown = [name for name in rest if name not in hints and name not in FROM_PRETRAINED]
@@ -54,7 +67,8 @@ def split_model_args(
     for name, value in rest.items():
         if name in hints:
             _check_type(name, value, hints[name])
-    return read_options(RecordingConfig, args), rest
+    groups: dict[str, Any] = {name: read_options(group, args) for name, group in _GROUPS.items()}
+    return ModelConfig(**groups), rest
 
 
 def _argument_types(function: Callable[..., Any]) -> dict[str, Any]:
@@ -111,4 +125,4 @@ def _check_dtype(name: str, value: str) -> None:
         raise unknown_value(name, value, ["auto", "float32", "bfloat16", "float16", "float64"])
 
 
-__all__ = ["FROM_PRETRAINED", "ConfigError", "split_model_args"]
+__all__ = ["FROM_PRETRAINED", "ConfigError", "ModelConfig", "split_model_args"]

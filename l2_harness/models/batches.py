@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
-from l2_harness.engines.hf.response_end import Decode, response_end, thinking_end
+from l2_harness.engines.hf.response_end import Decode, response_end
 from l2_harness.engines.hf.scoring_recorder import Continuation
 from l2_harness.norms.rows import ResponseRows
 
@@ -46,25 +46,25 @@ class GenerationBatch:
         self._prompt_tokens, self._stop = prompt_tokens, stop
 
     def responses(
-        self, eos_ids: Collection[int], think_end_token: int | str | None, raw_text: Decode
-    ) -> Iterator[tuple[ResponseRows, dict[str, Any]]]:
+        self, eos_ids: Collection[int], raw_text: Decode
+    ) -> list[tuple[ResponseRows, dict[str, Any]]]:
         """Each response's rows and trace columns, in the order of the batch."""
         if self._recorder is None:
-            return
+            return []
         tokens = self._tokens.tolist()
         ends = [response_end(ids, eos_ids, self._stop, raw_text) for ids in tokens]
         rows = self._recorder.responses(self._tokens, [end.n_tokens for end in ends])
-        for i, end in enumerate(ends):
-            ids = tokens[i][: end.n_tokens]
-            yield (
+        return [
+            (
                 rows[i],
                 {
                     "prompt_tokens": self._prompt_tokens[i],
-                    "tokens": ids,
+                    "tokens": tokens[i][: end.n_tokens],
                     "finish_reason": end.reason,
-                    "thinking_end": thinking_end(ids, think_end_token, raw_text),
                 },
             )
+            for i, end in enumerate(ends)
+        ]
 
 
 class ScoringBatch:

@@ -22,6 +22,10 @@ class RequestKey:
         """The same request's ``window``-th stretch (texts longer than the context)."""
         return replace(self, resume=self.resume._replace(window=window))
 
+    def with_sample(self, sample: int) -> RequestKey:
+        """The same request's ``sample``-th response."""
+        return replace(self, resume=self.resume._replace(sample=sample))
+
 
 def request_keys(request_type: str, requests: Sequence[Instance]) -> list[RequestKey | None]:
     """A key for each request, None for one that lm-eval added to even out processes.
@@ -29,14 +33,21 @@ def request_keys(request_type: str, requests: Sequence[Instance]) -> list[Reques
     lm-eval lists an Instance once a repeat, and lists the last one again where another
     process has more requests: what exceeds ``repeats`` is such padding.
     """
-    seen: Counter[int] = Counter()
     keys: list[RequestKey | None] = []
-    for request in requests:
-        repeat = seen[id(request)]
-        seen[id(request)] += 1
+    for request, repeat in zip(requests, repeat_numbers(requests), strict=True):
         padding = repeat >= (request.repeats or 1)
         keys.append(None if padding else _key(request_type, request, repeat))
     return keys
+
+
+def repeat_numbers(requests: Sequence[Instance]) -> list[int]:
+    """How often each Instance was listed before."""
+    seen: Counter[int] = Counter()
+    numbers = []
+    for request in requests:
+        numbers.append(seen[id(request)])
+        seen[id(request)] += 1
+    return numbers
 
 
 def _key(request_type: str, request: Instance, repeat: int) -> RequestKey:

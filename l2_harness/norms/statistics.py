@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DistributionStatistics:
-    """What is kept of the logits: ``log_probs`` only until the row's token is known.
+    """What is kept of the logits, whose softmax is at temperature 1 whatever the sampling.
 
     Attributes:
-        log_probs: (rows, vocabulary) float32, natural logarithms of the softmax at
-            temperature 1, whatever the sampling settings.
+        log_probs: (rows, vocabulary) float32, log-probabilities up to ``offset``.
+        offset: (rows, 1) float32, to be added to them.
         entropy: (rows,) in nats.
         self_certainty: (rows,) in nats, the divergence of the uniform distribution from
             the model's: ``-mean_j log(V p_j)``, 0 for a flat distribution and larger for
@@ -22,12 +23,13 @@ class DistributionStatistics:
     """
 
     log_probs: Tensor
+    offset: Tensor
     entropy: Tensor
     self_certainty: Tensor
 
     def of_tokens(self, tokens: Tensor) -> Tensor:
         """(rows,) the log-probability of each row's token, tokens: (rows,) int64."""
-        return self.log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        return (self.log_probs.gather(-1, tokens.unsqueeze(-1)) + self.offset).squeeze(-1)
 
 
 def distribution_statistics(logits: Tensor) -> DistributionStatistics:
@@ -36,10 +38,22 @@ def distribution_statistics(logits: Tensor) -> DistributionStatistics:
     Tokens that the model masks with a logit of −inf are no part of the distribution: they
     count neither in the entropy nor in self-certainty's mean or V.
     """
-    log_probs = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
-    possible = log_probs > -torch.inf
-    finite = torch.where(possible, log_probs, 0.0)
-    size = possible.sum(-1)
-    entropy = -(log_probs.exp() * finite).sum(-1)
-    self_certainty = -(finite.sum(-1) / size + size.log())
-    return DistributionStatistics(log_probs, entropy, self_certainty)
+    logits = logits.float()
+    # below the largest logit lies everything: no cancellation where one token has it all
+    shifted = logits - logits.amax(-1, keepdim=True)
+    probs = shifted.softmax(-1)
+    offset = probs.amax(-1, keepdim=True).log()
+    mean, size = shifted.mean(-1), math.log(shifted.shape[-1])
+    if bool(torch.isfinite(mean).all()):
+        expected = (probs * shifted).sum(-1)
+        return DistributionStatistics(
+            shifted, offset, -expected - offset[:, 0], -mean - offset[:, 0] - size
+        )
+    possible = shifted > -torch.inf
+    finite = torch.where(possible, shifted, 0.0)
+    n_possible = possible.sum(-1)
+    expected = (probs * finite).sum(-1)
+    mean = finite.sum(-1) / n_possible
+    return DistributionStatistics(
+        shifted, offset, -expected - offset[:, 0], -mean - offset[:, 0] - n_possible.log()
+    )

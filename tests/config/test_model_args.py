@@ -7,6 +7,7 @@ import pytest
 from lm_eval.models.huggingface import HFLM
 
 from l2_harness.config import ConfigError
+from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.model_args import split_model_args
 
 
@@ -33,15 +34,17 @@ def test_ours_are_taken_out_and_the_rest_stays() -> None:
     }
     config, rest = split(layers="3-5", record="tokens", trace_dir="there", **theirs)
     assert rest == theirs
-    assert config.layers.indices == (3, 4, 5)
-    assert (config.record, config.trace_dir) == ("tokens", "there")
+    assert config.recording.layers.indices == (3, 4, 5)
+    assert (config.recording.record, config.recording.trace_dir) == ("tokens", "there")
 
 
 def test_defaults() -> None:
     config, rest = split()
-    assert (config.record, str(config.layers), config.trace_dir, config.resume, rest) == (
-        ("summary", "late", None, True, {})
+    recording = config.recording
+    assert (recording.record, str(recording.layers), recording.trace_dir, recording.resume) == (
+        ("summary", "late", None, True)
     )
+    assert (config.decoding, config.decoding.sampling, rest) == (DecodingConfig(), {}, {})
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_defaults() -> None:
     [
         ({"recrod": "off"}, "unknown argument 'recrod'; did you mean 'record'?"),
         ({"bach_size": 2}, "unknown argument 'bach_size'; did you mean 'batch_size'?"),
-        ({"xyzzy": 2}, "unknown argument 'xyzzy'. Allowed by l2hf: layers"),
+        ({"xyzzy": 2}, "unknown argument 'xyzzy'. Allowed by l2hf: decoding, layers"),
         ({"record": "token"}, "did you mean 'tokens'? Allowed: off, summary, tokens."),
         ({"record": "tokens"}, "record=tokens needs a folder"),
         ({"record": "off", "trace_dir": "x"}, "but record=off records nothing"),
@@ -60,6 +63,16 @@ def test_defaults() -> None:
         ({"max_length": "long"}, "max_length='long' is unknown. Allowed: a whole number."),
         ({"backend": "causl"}, "did you mean 'causal'? Allowed: default, causal, seq2seq."),
         ({"dtype": "float31"}, "dtype='float31' is unknown; did you mean 'float32'?"),
+        ({"num_samples": 0}, "num_samples=0 is not allowed. Pass a whole number from 1."),
+        ({"num_samples": "two"}, "num_samples='two' is not allowed."),
+        ({"num_sample": 2}, "did you mean 'num_samples'?"),
+        ({"seed": -1}, "seed=-1 is not allowed. Pass a whole number from 0."),
+        ({"seed": True}, "seed=True is not allowed."),
+        ({"temperature": -0.5}, "temperature=-0.5 is not allowed. Pass 0 for greedy decoding"),
+        ({"temperature": "nan"}, "temperature='nan' is not allowed."),
+        ({"top_p": 1.5}, "top_p=1.5 is not allowed. Pass a number in 0-1."),
+        ({"top_k": 0.5}, "top_k=0.5 is not allowed."),
+        ({"decoding": "loops"}, "did you mean 'loop'? Allowed: loop, stock."),
         ({"dtype": "nn"}, "dtype='nn' is unknown"),
     ],
 )
@@ -70,7 +83,7 @@ def test_errors_name_argument_and_remedy(args: dict[str, Any], message: str) -> 
 
 def test_record_off_survives_yaml() -> None:
     """YAML reads a bare ``off`` as False."""
-    assert split(record=False)[0].record == "off"
+    assert split(record=False)[0].recording.record == "off"
 
 
 def test_every_default_of_lm_eval_passes() -> None:

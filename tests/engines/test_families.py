@@ -17,7 +17,7 @@ from l2_harness.norms import read_traces
 
 FAMILIES = (
     "llama qwen2 qwen3 qwen3-moe mistral mixtral gemma2 gemma3 phi3 olmo2 gpt-neox gpt2 granite "
-    "smollm3 glm4 deepseek-v3 gpt-oss"
+    "smollm3 glm4 deepseek-v3 qwen3-next gpt-oss"
 ).split()
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm")
 
@@ -78,6 +78,8 @@ def test_generated_rows(
     tmp_path: Path,
 ) -> None:
     model = tiny_model(family)
+    # rows leave the batch at different times
+    model.generation_config.eos_token_id = list(range(0, len(tokenizer), 7))
     lm = L2HF(
         model, tokenizer=tokenizer, batch_size=4, layers="all", record="tokens", trace_dir=tmp_path
     )
@@ -85,6 +87,7 @@ def test_generated_rows(
     lm.generate_until(instances("generate_until", [(p, settings) for p in prompts]))
     traces = read_traces(tmp_path)
     assert list(traces.doc_id) == list(range(len(prompts)))
+    assert set(traces.finish_reason) <= {"eos", "length"}
     for trace in traces.itertuples():
         prompt_ids = tokenizer(prompts[trace.doc_id]).input_ids
         assert trace.prompt_tokens == len(prompt_ids)

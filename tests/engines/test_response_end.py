@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2_harness.engines.hf.response_end import response_end, thinking_end
+from l2_harness.engines.hf.response_end import EndRule, response_end, thinking_end
 
 LETTERS = "abcdefgh"
 
@@ -52,6 +52,66 @@ def test_against_a_walk_over_all_prefixes(
             expected = n, "eos" if tokens[n - 1] in eos else "stop"
             break
     assert response_end(tokens, eos, stop, decode) == expected
+
+
+def walked(rule: EndRule, tokens: Sequence[int]) -> tuple[int, str] | None:
+    """Where the rule ends a response whose tokens come one by one."""
+    for n in range(1, len(tokens) + 1):
+        reason = rule.reason(tokens[:n])
+        if reason is not None:
+            return n, reason
+    return None
+
+
+PIECES = ["a", "b", "ab", "ba", " ", " a", "b ", "<e>"]
+
+
+@given(
+    st.lists(st.integers(0, 7), min_size=1, max_size=40),
+    st.sets(st.integers(0, 7), max_size=1),
+    st.lists(st.text("ab ", min_size=0, max_size=4), max_size=2),
+    st.integers(1, 40),
+)
+def test_the_rule_ends_where_the_whole_response_does(
+    tokens: list[int], eos: set[int], stop: list[str], limit: int
+) -> None:
+    def text(ids: Sequence[int]) -> str:
+        return "".join(PIECES[i] for i in ids)
+
+    tokens = tokens[:limit]
+    expected = response_end(tokens, eos, stop, text)
+    rule = EndRule(eos, stop, limit, text)
+    unfinished = expected.reason == "length" and len(tokens) < limit
+    assert walked(rule, tokens) == (None if unfinished else expected)
+
+
+BYTE_LEVEL = "Żółw 🐢 says: \n\nfin. Ende der Geschichte。Noch was"
+
+
+@pytest.mark.parametrize("stop", [["🐢"], ["。"], ["\n\n"], [" says"], ["fin."], ["ende", "Ende "]])
+def test_the_rule_on_tokens_that_are_parts_of_characters(stop: list[str]) -> None:
+    """A byte a token: what a token adds to the text shows only with its neighbours."""
+    raw = list(BYTE_LEVEL.encode())
+
+    def text(ids: Sequence[int]) -> str:
+        return bytes(ids).decode("utf-8", errors="replace")
+
+    expected = response_end(raw, [], stop, text)
+    assert expected.reason == "stop"
+    assert walked(EndRule([], stop, 999, text), raw) == expected
+
+
+def test_most_tokens_are_not_looked_at() -> None:
+    looked = []
+
+    def text(ids: Sequence[int]) -> str:
+        looked.append(len(ids))
+        return decode(ids)
+
+    rule = EndRule([], ["h"], 9999, text)
+    tokens = [n % 7 for n in range(500)]
+    assert walked(rule, tokens) is None
+    assert looked == [1] * 7
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def test_rolling_windows_cover_each_text_once(
         assert sum(s.sum() for s in windows.logprob) == pytest.approx(scores[doc_id], abs=1e-3)
 
 
-def test_sampled_responses(
+def test_sampled_responses_of_stock_decoding(
     pair: Callable[..., tuple[HFLM, L2HF]], instances: Callable[..., list[Any]], prompts: list[str]
 ) -> None:
     import torch
@@ -109,10 +110,37 @@ def test_sampled_responses(
     settings = {"until": [], "max_gen_toks": 8, "do_sample": True, "temperature": 1.0}
     requests = instances("generate_until", [(p, settings) for p in prompts])
     found = []
-    for lm in pair():
+    for lm in pair(record={"decoding": "stock"}):
         torch.manual_seed(5)
         found.append(lm.generate_until(requests))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("think_end_token", [None, "</think>", 4], ids=str)
+@pytest.mark.parametrize("until", [[], ["</think>"], [" = "], ["####", "\n"]], ids=str)
+@pytest.mark.parametrize("batch_size", [1, 7, 32])
+def test_greedy_responses_to_the_demo_task(
+    instances: Callable[..., list[Any]],
+    batch_size: int,
+    until: list[str],
+    think_end_token: int | str | None,
+) -> None:
+    """Real responses, which end at different times; the stop strings may lie in the thinking."""
+    from l2_harness.demo import model_path
+    from l2_harness.demo.tokenizer import chat_prompt
+    from l2_harness.paths import tasks_dir
+
+    lines = (tasks_dir() / "l2_demo" / "test.jsonl").read_text("utf-8").splitlines()
+    questions = [json.loads(line)["question"] for line in lines[::77]]
+    settings = {"until": until, "max_gen_toks": 90, "do_sample": False}
+    requests = instances("generate_until", [(chat_prompt(q, True), settings) for q in questions])
+    common = {"device": "cpu", "dtype": "float32", "think_end_token": think_end_token}
+    # a batch of several goes on past a stop string in the thinking until all rows have one, and
+    # what comes then is no part of the response that a batch of one gives
+    stock_size = 1 if until and think_end_token is not None else batch_size
+    stock = HFLM(str(model_path()), batch_size=stock_size, **common)
+    ours = L2HF("demo", batch_size=batch_size, **common)
+    assert ours.generate_until(requests) == stock.generate_until(requests)
 
 
 def test_beam_search_runs_unrecorded(

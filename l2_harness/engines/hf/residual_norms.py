@@ -76,7 +76,7 @@ class ResidualNorms:
     def _hook(self, index: int, keep: Reduction) -> Callable[[nn.Module, Any, Any], None]:
         def on_output(module: nn.Module, args: Any, output: Any) -> None:
             hidden = output if isinstance(output, Tensor) else output[0]
-            self._kept[index] = keep(hidden.detach())
+            self._kept[index] = keep(hidden)
 
         return on_output
 

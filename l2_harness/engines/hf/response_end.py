@@ -1,4 +1,4 @@
-"""Where a generated response ends: a batch goes on until its slowest row does."""
+"""Where a response ends: at its own EOS, stop string or last token, whatever its batch does."""
 
 from __future__ import annotations
 
@@ -16,10 +16,68 @@ class ResponseEnd(NamedTuple):
     reason: FinishReason
 
 
+class EndRule:
+    """Judges a response that is being decoded, token by token.
+
+    A stop string can only be completed by a token that holds its last character, so that
+    most tokens need no look at the text. Cheap enough for every row of every step.
+
+    Args:
+        eos_ids: ids that end a response.
+        stop: stop strings; an empty string stops nothing.
+        max_tokens: the most tokens that a response has.
+        decode: gives the text of some ids, special tokens included.
+    """
+
+    def __init__(
+        self, eos_ids: Collection[int], stop: Sequence[str], max_tokens: int, decode: Decode
+    ) -> None:
+        self.max_tokens = max_tokens
+        self._eos_ids = frozenset(eos_ids)
+        self._stop = [s for s in stop if s]
+        self._decode = decode
+        self._last_characters = {s[-1] for s in self._stop}
+        self._may_complete: dict[int, bool] = {}
+        # as many tokens as the longest stop string has bytes, and some that show no text
+        self._window = max((len(s.encode()) for s in self._stop), default=0) + 8
+
+    def reason(self, tokens: Sequence[int]) -> FinishReason | None:
+        """Why a response ends with the last of ``tokens``, None where it goes on.
+
+        To be asked after each token: a stop string that was completed earlier may be missed.
+        """
+        if tokens[-1] in self._eos_ids:
+            return "eos"
+        if self._stop and self._completes(tokens[-1]) and self._holds_stop(tokens):
+            return "stop"
+        return "length" if len(tokens) >= self.max_tokens else None
+
+    def _completes(self, token: int) -> bool:
+        known = self._may_complete.get(token)
+        if known is None:
+            known = self._may_complete[token] = self._may(self._decode([token]))
+        return known
+
+    def _may(self, text: str) -> bool:
+        """Whether a token of this text can be the last of a stop string.
+
+        A part of a character has no text of its own yet, and what looks blank may be a blank
+        that a tokenizer strips at the beginning of a text or adds between two tokens.
+        """
+        if not text.strip() or "�" in text or " " in self._last_characters:
+            return True
+        return any(character in text for character in self._last_characters)
+
+    def _holds_stop(self, tokens: Sequence[int]) -> bool:
+        """The text's end first: the whole text is looked at only where that has a stop string."""
+        ends = [tokens[-self._window :], tokens] if len(tokens) > self._window else [tokens]
+        return all(any(s in self._decode(part) for s in self._stop) for part in ends)
+
+
 def response_end(
     tokens: Sequence[int], eos_ids: Collection[int], stop: Sequence[str], decode: Decode
 ) -> ResponseEnd:
-    """The end of one row of a generated batch.
+    """The end of one row of a generated batch, found afterwards.
 
     Args:
         tokens: the row's generated ids, padding after its end included.

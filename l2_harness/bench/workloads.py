@@ -1,0 +1,134 @@
+"""Models and requests to measure decoding on; none of them needs a download."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+
+from l2_harness.demo import model_path
+from l2_harness.paths import tasks_dir
+
+#: Qwen3's shape at several sizes; the weights are random. The smallest has 30 million parameters.
+SHAPES: dict[str, dict[str, Any]] = {
+    "qwen3-30m": {
+        "vocab_size": 16384,
+        "hidden_size": 384,
+        "intermediate_size": 1152,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 64,
+    },
+    "qwen3-0.6b": {
+        "vocab_size": 151936,
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    },
+}
+SAMPLES = 8
+PROMPT_TOKENS = 512
+MAX_NEW_TOKENS = 128
+#: One token in this many ends a response of a random model, which prefers none: responses end
+#: anywhere, half of them within the first third.
+_END_EVERY = 64
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Something to decode.
+
+    Attributes:
+        name: as on the command line.
+        model: folder of the model.
+        requests: makes the requests for a model class that has loaded it.
+        batch_size: responses side by side.
+    """
+
+    name: str
+    model: Path
+    requests: Callable[[HFLM], list[Instance]]
+    batch_size: int
+
+
+def greedy_demo(limit: int | None, batch_size: int) -> Workload:
+    """Greedy thinking responses of the embedded model to its test problems."""
+
+    def requests(lm: HFLM) -> list[Instance]:
+        lines = (tasks_dir() / "l2_demo" / "test.jsonl").read_text("utf-8").splitlines()
+        turns = [[{"role": "user", "content": json.loads(line)["question"]}] for line in lines]
+        settings = {"until": [], "do_sample": False, "max_gen_toks": 320}
+        return _instances([lm.apply_chat_template(turn) for turn in turns[:limit]], settings, 1)
+
+    return Workload("greedy", model_path(), requests, batch_size)
+
+
+def samples(folder: Path, n_prompts: int, batch_size: int) -> Workload:
+    """Several samples of long random prompts, as a task with ``repeats`` asks for them."""
+    rng = random.Random(0)
+    size = json.loads((folder / "config.json").read_text())["vocab_size"]
+    prompts = [
+        " ".join(f"w{rng.randrange(1, size)}" for _ in range(PROMPT_TOKENS))
+        for _ in range(n_prompts)
+    ]
+    settings = {
+        "until": [],
+        "do_sample": True,
+        "temperature": 1.0,
+        "max_gen_toks": MAX_NEW_TOKENS,
+    }
+
+    def requests(lm: HFLM) -> list[Instance]:
+        return _instances(prompts, settings, SAMPLES)
+
+    return Workload("samples", folder, requests, batch_size)
+
+
+def random_model(shape: str, folder: Path) -> Path:
+    """Write a model of one of :data:`SHAPES` and a tokenizer of one word a token."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    sizes = SHAPES[shape]
+    config = Qwen3Config(
+        **sizes, tie_word_embeddings=True, max_position_embeddings=4096, bos_token_id=None
+    )
+    model = Qwen3ForCausalLM(config)
+    model.generation_config.eos_token_id = list(range(0, sizes["vocab_size"], _END_EVERY))
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    _word_tokenizer(sizes["vocab_size"]).save_pretrained(folder)
+    return folder
+
+
+def _word_tokenizer(size: int) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {f"w{i}": i for i in range(size)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="w0", pad_token="w0", padding_side="left"
+    )
+
+
+def _instances(prompts: list[str], settings: dict[str, Any], repeats: int) -> list[Instance]:
+    """The requests as lm-eval lists them: an Instance once a repeat."""
+    made = [
+        Instance("generate_until", {}, (prompt, settings), 0, metadata=("bench", doc_id, repeats))
+        for doc_id, prompt in enumerate(prompts)
+    ]
+    return [instance for instance in made for _ in range(repeats)]

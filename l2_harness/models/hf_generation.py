@@ -1,0 +1,350 @@
+"""How ``l2hf`` generates: by our decode loop, or by stock ``generate`` where that cannot run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import CacheHook
+from torch import Tensor
+
+from l2_harness.config import ConfigError
+from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, ResponseSpec
+from l2_harness.engines.hf.generation_recorder import GenerationRecorder
+from l2_harness.engines.hf.loop_support import LOST, loop_obstacle
+from l2_harness.engines.hf.response_end import EndRule, thinking_end
+from l2_harness.models.batches import GenerationBatch
+from l2_harness.models.generation_settings import GenerationSettings, generation_settings
+from l2_harness.models.hf_base import HFBase
+from l2_harness.models.requests import repeat_numbers, request_keys
+from l2_harness.models.response_jobs import PromptJob, WantedResponse, run_in_batches
+from l2_harness.models.response_text import lm_eval_response
+from l2_harness.norms import hash_prompt
+from l2_harness.norms.rows import ResponseRows
+from l2_harness.random_streams import uniform_draws
+
+logger = logging.getLogger(__name__)
+
+#: Qwen3's and DeepSeek-R1's, looked for where the user names no think_end_token.
+_THINK_END = "</think>"
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """One call of generate_until: ``answers`` holds (request, sample) → what lm-eval gets."""
+
+    requests: Sequence[Instance]
+    answers: dict[tuple[int, int], str]
+    progress: Callable[[int], Any]
+
+
+class GenerationLM(HFBase):
+    """generate_until requests."""
+
+    def __init__(self, pretrained: Any, **kwargs: Any) -> None:
+        super().__init__(pretrained, **kwargs)
+        self._watched: GenerationBatch | None = None
+        self._said: set[str] = set()
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """A response a request; every one of its samples is recorded on the way.
+
+        Raises:
+            ConfigError: a request that cannot be answered; nothing has run by then.
+            MemoryError: a single response does not fit into memory.
+        """
+        if self.backend != "causal":
+            self._say_stock("an encoder-decoder model")
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)
+        answers: dict[tuple[int, int], str] = {}
+        todo = self._recalled(self._wanted(requests), answers)
+        groups = self._groups(requests, todo)
+        with self._progress("generate_until", len(todo), disable_tqdm) as progress:
+            call = _Call(requests, answers, progress)
+            max_rows = self._max_rows() if groups else 0
+            for settings, jobs in groups:
+                run = partial(self._runner(settings), call, settings)
+                max_rows = run_in_batches(jobs, max_rows, run)
+        return [answers[position, 0] for position in range(len(requests))]
+
+    # -- what is to be done ---------------------------------------------------------------
+
+    def _wanted(self, requests: Sequence[Instance]) -> list[WantedResponse]:
+        """Every sample of every request; lm-eval lists a request once a repeat."""
+        n = self._decoding.num_samples
+        keys = request_keys("generate_until", requests)
+        repeats = repeat_numbers(requests)
+        return [
+            WantedResponse(i, sample, repeats[i] * n + sample, key and key.with_sample(sample))
+            for i, key in enumerate(keys)
+            for sample in range(n)
+        ]
+
+    def _recalled(
+        self, wanted: Sequence[WantedResponse], answers: dict[tuple[int, int], str]
+    ) -> list[WantedResponse]:
+        """Those that no earlier run left; the answers of the others."""
+        if self._recorder is None:
+            return list(wanted)
+        todo = []
+        earlier = self._recorder.recall([response.key for response in wanted])
+        for response, found in zip(wanted, earlier, strict=True):
+            if found is None or found.response is None:
+                todo.append(response)
+            else:
+                answers[response.request, response.sample] = found.response
+        return todo
+
+    def _groups(
+        self, requests: Sequence[Instance], todo: Sequence[WantedResponse]
+    ) -> list[tuple[GenerationSettings, list[PromptJob]]]:
+        """Jobs by generation settings, in HFLM's order: the longest prompts first."""
+        settings: dict[str, GenerationSettings] = {}
+        jobs: dict[str, dict[str, PromptJob]] = {}
+        for response in todo:
+            request = requests[response.request]
+            prompt, gen_kwargs = request.args
+            group = json.dumps(gen_kwargs, sort_keys=True, default=str)
+            if group not in settings:
+                settings[group] = self._settings(request)
+                jobs[group] = {}
+            if prompt not in jobs[group]:
+                n_tokens = self._checked_length(request, settings[group])
+                jobs[group][prompt] = PromptJob(prompt, n_tokens, [])
+            jobs[group][prompt].wanted.append(response)
+        return [
+            (settings[group], sorted(jobs[group].values(), key=lambda j: (-j.n_tokens, j.prompt)))
+            for group in jobs
+        ]
+
+    def _settings(self, request: Instance) -> GenerationSettings:
+        return generation_settings(
+            request.args[1],
+            self._decoding,
+            self._causal_lm.generation_config,
+            eos=self._raw_text([self.eot_token_id]),
+            default_max_gen_toks=self.max_gen_toks,
+            where=_where(request),
+        )
+
+    def _checked_length(self, request: Instance, settings: GenerationSettings) -> int:
+        n_tokens = len(self.tok_encode(request.args[0]))
+        if n_tokens == 0:
+            raise ConfigError(
+                f"The prompt of {_where(request)} has no tokens, and a model cannot start from "
+                "nothing. Check doc_to_text, or pass --apply_chat_template or add_bos_token=True."
+            )
+        if settings.max_gen_toks >= self.max_length:
+            raise ConfigError(
+                f"max_gen_toks={settings.max_gen_toks} ({_where(request)}) leaves no room for a "
+                f"prompt: the model takes {self.max_length} positions. Pass a smaller max_gen_toks."
+            )
+        return n_tokens
+
+    def _max_rows(self) -> int:
+        return self._detect_batch_size() if self.batch_size == "auto" else int(self.batch_size)
+
+    def _runner(self, settings: GenerationSettings) -> Callable[..., None]:
+        """The way to run a batch of these settings."""
+        if self._decoding.decoding == "stock":
+            return self._run_stock
+        obstacle = loop_obstacle(self.model, self._causal_lm, settings.kwargs)
+        if obstacle is None:
+            return self._run_loop
+        self._say_stock(obstacle)
+        return self._run_stock
+
+    def _say_stock(self, obstacle: str) -> None:
+        if obstacle not in self._said:
+            self._said.add(obstacle)
+            logger.warning("%s: stock generate decodes these responses, so %s", obstacle, LOST)
+
+    # -- our loop -------------------------------------------------------------------------
+
+    def _run_loop(
+        self, call: _Call, settings: GenerationSettings, batch: list[PromptJob], max_rows: int
+    ) -> None:
+        """Decode a batch, and take in its responses as they are complete."""
+        ids, mask = self.tok_batch_encode(
+            [job.prompt for job in batch],
+            left_truncate_len=self.max_length - settings.max_gen_toks,
+            truncation=self.truncation,
+        )
+        wanted = [(row, response) for row, job in enumerate(batch) for response in job.wanted]
+        prompt_tokens = mask.sum(-1).tolist()
+
+        def deliver(decoded: list[DecodedResponse]) -> None:
+            for found in decoded:
+                row, response = wanted[found.index]
+                self._take(call, settings, response, found, prompt_tokens[row])
+                batch[row].wanted.remove(response)
+            self._flush(call, len(decoded))
+
+        loop = DecodeLoop(
+            [self._spec(row, response, batch[row].prompt, settings) for row, response in wanted],
+            self._end_rule(settings),
+            deliver,
+            self._norms if self._recorder is not None else None,
+            max_rows,
+        )
+        self._model_generate(
+            ids.to(self.device),
+            ids.shape[1] + settings.max_gen_toks,
+            stop=[],
+            attention_mask=mask.to(self.device),
+            custom_generate=loop,
+            **settings.kwargs,
+        )
+
+    def _spec(
+        self, row: int, response: WantedResponse, prompt: str, settings: GenerationSettings
+    ) -> ResponseSpec:
+        if not settings.do_sample:
+            return ResponseSpec(row)
+        return ResponseSpec(
+            row,
+            uniform_draws(self._seed, hash_prompt(prompt), response.stream, settings.max_gen_toks),
+        )
+
+    def _end_rule(self, settings: GenerationSettings) -> EndRule:
+        return EndRule(
+            self._eos_ids(settings), settings.until, settings.max_gen_toks, self._raw_text
+        )
+
+    def _take(
+        self,
+        call: _Call,
+        settings: GenerationSettings,
+        response: WantedResponse,
+        found: DecodedResponse,
+        prompt_tokens: int,
+    ) -> None:
+        answer = lm_eval_response(
+            found.tokens, settings.until, self.think_end_token, self.tok_decode
+        )
+        columns = {
+            "prompt_tokens": prompt_tokens,
+            "tokens": found.tokens,
+            "finish_reason": found.finish_reason,
+        }
+        self._answer(call, response, answer, found.rows, columns)
+
+    # -- stock generate -------------------------------------------------------------------
+
+    def _run_stock(
+        self, call: _Call, settings: GenerationSettings, batch: list[PromptJob], max_rows: int
+    ) -> None:
+        """Let HFLM run a batch, a row a response, and take in what came out."""
+        wanted = [(job, response) for job in batch for response in job.wanted][:max_rows]
+        gen_kwargs = {
+            **settings.kwargs,
+            "until": list(settings.until),
+            "max_gen_toks": settings.max_gen_toks,
+        }
+        requests = [
+            Instance("generate_until", {}, (job.prompt, dict(gen_kwargs)), 0) for job, _ in wanted
+        ]
+        self._watched = GenerationBatch() if self._recorder is not None else None
+        with self._one_batch(len(requests)), self._no_cache_hook():
+            answers = super().generate_until(requests, disable_tqdm=True)
+        watched, self._watched = self._watched, None
+        rows = watched.responses(self._eos_ids(settings), self._raw_text) if watched else []
+        recorded = [*rows, *[(None, {})] * (len(wanted) - len(rows))]
+        for (job, response), answer, (found, columns) in zip(
+            wanted, answers, recorded, strict=True
+        ):
+            self._answer(call, response, answer, found, columns)
+            job.wanted.remove(response)
+        self._flush(call, len(wanted))
+
+    @contextmanager
+    def _no_cache_hook(self) -> Iterator[None]:
+        """HFLM would store a response under settings that no request has."""
+        own = self.cache_hook  # type: ignore[has-type]
+        self.cache_hook = CacheHook(None)
+        try:
+            yield
+        finally:
+            self.cache_hook = own
+
+    def _model_generate(
+        self, context: Tensor, max_length: int, stop: list[str], **generation_kwargs: Any
+    ) -> Any:
+        """Watch HFLM's call of ``generate``."""
+        batch = self._watched
+        if batch is None or not self._one_pass_a_token(generation_kwargs):
+            return super()._model_generate(context, max_length, stop, **generation_kwargs)
+        width = context.shape[1]
+        recorder = GenerationRecorder(self._causal_lm, self._norms, width)
+        prompt_tokens = generation_kwargs["attention_mask"].sum(-1).tolist()
+        with recorder.recording():
+            output = super()._model_generate(context, max_length, stop, **generation_kwargs)
+        batch.capture(recorder, output[:, width:], prompt_tokens, stop)
+        return output
+
+    def _one_pass_a_token(self, generation_kwargs: dict[str, Any]) -> bool:
+        """Whether each pass gives each row a token, as sampling and greedy decoding do."""
+        own = self._causal_lm.generation_config
+        for name in ("num_beams", "num_return_sequences"):
+            if (generation_kwargs.get(name) or getattr(own, name, None) or 1) > 1:
+                logger.warning("%s > 1: these responses are not recorded", name)
+                return False
+        assisted = {"assistant_model", "prompt_lookup_num_tokens"} & generation_kwargs.keys()
+        if assisted:
+            logger.warning("%s: these responses are not recorded", ", ".join(assisted))
+        return not assisted
+
+    # -- both -----------------------------------------------------------------------------
+
+    def _answer(
+        self,
+        call: _Call,
+        response: WantedResponse,
+        answer: str,
+        rows: ResponseRows | None,
+        columns: dict[str, Any],
+    ) -> None:
+        """Keep an answer, and record it where there are rows of it."""
+        call.answers[response.request, response.sample] = answer
+        if response.sample == 0:
+            args = call.requests[response.request].args
+            self.cache_hook.add_partial("generate_until", args, answer)
+        if self._recorder is None or rows is None or response.key is None:
+            return
+        tokens = columns["tokens"]
+        self._recorder.add(
+            response.key,
+            rows,
+            text=self.tok_decode(tokens),
+            response=answer,
+            thinking_end=thinking_end(tokens, self._thinking_end_token, self._raw_text),
+            chosen=response.sample == 0,
+            **columns,
+        )
+
+    def _flush(self, call: _Call, n_responses: int) -> None:
+        """Put a round on disk: a kill after this loses nothing of it."""
+        if self._recorder is not None:
+            self._recorder.flush()
+        call.progress(n_responses)
+
+    def _eos_ids(self, settings: GenerationSettings) -> set[int]:
+        own = settings.kwargs.get("eos_token_id", self._causal_lm.generation_config.eos_token_id)
+        ids = own if isinstance(own, list) else [own]
+        return {i for i in [*ids, self.eot_token_id] if i is not None}
+
+    @property
+    def _thinking_end_token(self) -> int | str | None:
+        if self.think_end_token is not None:
+            return self.think_end_token
+        return self.tokenizer.get_vocab().get(_THINK_END)
+
+
+def _where(request: Instance) -> str:
+    return f"task {request.task_name}, document {request.doc_id}"
