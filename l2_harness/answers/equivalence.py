@@ -30,6 +30,7 @@ _ASSIGNED = re.compile(
     r"(?:_\s*(?:\{[^{}]*\}|\w)|\^\s*(?:\\prime|\{\\prime\}|\*)|')*(?:\s*\([A-Za-z, ]*\))?"
     r"(?:\s+[A-Z](?:_\s*\{?\d\}?)?)*\s*(?:=|\\in(?![a-z]))\s*(?P<value>[^=]+)"
 )
+_LETTER = re.compile(r"\(?([A-Za-z])\)?")  # an option or a variable
 _LONGER_WORD = re.compile(r"[A-Za-z]{4}")
 _LETTERS_ONLY = re.compile(r"[A-Za-z][A-Za-z' -]*[A-Za-z]")
 _BASED = re.compile(r"\(?(?P<digits>[0-9A-F]+)\)?_\s*\{?\s*(?P<base>\d+)\s*\}?")
@@ -113,9 +114,10 @@ def _compare_numbers(expected: str, given: str, tolerance: float) -> Verdict | N
 
 def _compare_words(expected: str, given: str, _: float) -> Verdict | None:
     """Names and words: sympy would take `east` and `seat` for the same product of symbols."""
+    letters = [_LETTER.fullmatch(text) for text in (expected, given)]
+    if letters[0] and letters[1]:
+        return _either(letters[0][1] == letters[1][1])
     words = [text.strip("() ") for text in (expected, given)]
-    if all(len(word) == 1 for word in words):
-        return _either(words[0] == words[1])  # an option's letter, or a variable
     if not all(_LETTERS_ONLY.fullmatch(word) for word in words):
         return None
     same = words[0].casefold() == words[1].casefold()

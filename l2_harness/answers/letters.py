@@ -13,7 +13,7 @@ _DEFAULT = "ABCDEFGHIJ"
 _NAMED = re.compile(r"[\s(\[]*([A-Za-z])(?:[)\].:,]+(?:\s.*)?)?\s*", re.DOTALL)
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 #: A capital letter on its own that is not the article `A` or the pronoun `I`.
-_ALONE = re.compile(r"(?<![\w'\\(])([A-Z])(?![\w'(])(?!\s+[a-z])(?![-/])")
+_ALONE = re.compile(r"(?<![\w'\\(-])([A-Z])(?![\w'(])(?!\s+[a-z])(?![-/])")
 
 
 def letters_of(choices: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ def math_in_phrase(line: str, _: Sequence[str] = ()) -> str | None:
 def last_number(text: str, _: Sequence[str] = ()) -> str | None:
     """The last number of a text, formulas included."""
     found = [match[0] for match in _NUMBER.finditer(text.replace("−", "-").replace("**", ""))]
-    return found[-1].strip() if found else None
+    return found[-1].strip(" $") if found else None
 
 
 def _formulas(line: str, first: re.Match[str]) -> str:

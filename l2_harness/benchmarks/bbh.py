@@ -31,8 +31,9 @@ def bbh(row: Row) -> Document:
     if options:
         return _option_document(question, [text for _, text in options], target)
     for pair in _PAIRS:
-        if target.casefold() in (word.casefold() for word in pair):
-            return word_document(question, pair, target)
+        for word in pair:
+            if target.casefold() == word.casefold():
+                return word_document(question, pair, word)
     if re.fullmatch(r"-?\d+", target):
         return math_document(question, [target])
     what = "the closing brackets" if _BRACKETS.fullmatch(target) else "the words in order"
