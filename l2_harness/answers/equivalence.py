@@ -78,7 +78,7 @@ def compare_parts(
 
 
 def normalise_letter(answer: str) -> str:
-    """`(b)`, `B.` and `\\text{B}` as `B`; empty where there is no single letter."""
+    r"""`(b)`, `B.` and `\text{B}` as `B`; empty where there is no single letter."""
     match = re.fullmatch(r"\W*([A-Za-z])\W*", tidy(answer))
     return match[1].upper() if match else ""
 
@@ -148,7 +148,8 @@ def _compare_expressions(expected: str, given: str, tolerance: float) -> Verdict
     values = _value(expected), _value(given)
     if _compact(values[0]) == _compact(values[1]):
         return Verdict.EQUAL
-    if values != (expected, given):
+    # `x + x = 5` names nothing: it is no way to say `x = 5`.
+    if values != (expected, given) and not ("=" in expected and "=" in values[1]):
         return _compare_math(values[0], values[1], tolerance)
     if not (_brackets_close(expected) and _brackets_close(given)):
         return Verdict.DIFFERENT  # the parser would read the part before the loose bracket

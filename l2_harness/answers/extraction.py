@@ -18,7 +18,8 @@ from l2_harness.answers.thinking import final_text
 from l2_harness.answers.words import last_word, text_in_phrase, word_in_phrase
 
 _PHRASE = re.compile(
-    r"(?:\banswers?\b(?:\s*\*\*)?[^.\n:=]{0,60}?(?:\bis\b|\bare\b|:|=)|####)", re.IGNORECASE
+    r"(?:\banswers?\b(?:\s*\*\*)?[^.\n:=]{0,60}?(?:\bis\b|\bare\b|\bbe\b|:|=)|####)",
+    re.IGNORECASE,
 )
 _OPTION_PHRASE = re.compile(
     r"\b(?:correct|right|best)\s+(?:option|choice|statement)\b[^.\n:=]{0,40}?(?:\bis\b|:)",

@@ -50,6 +50,7 @@ def tidy(answer: str) -> str:
     text = _SQUARE_ROOT.sub(lambda m: rf"\sqrt{{{m[1] or m[2]}}}", text)
     text = _strip_delimiters(text)
     text = _SPACING.sub(" ", _NO_SPACE.sub("", text))
+    text = re.sub(r"^\s*(?:=|\\approx\b|≈)\s*", "", text)
     text = _SIZES.sub("", text)
     text = text.replace("{,}", ",").replace("np.", "\\")
     text = re.sub(r"\\[dtc]frac", r"\\frac", text)

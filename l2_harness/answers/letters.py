@@ -12,8 +12,12 @@ _DEFAULT = "ABCDEFGHIJ"
 #: `B`, `(B)`, `B.`, `B: the quail`; not the `A` of `A quail`.
 _NAMED = re.compile(r"[\s(\[]*([A-Za-z])(?:[)\].:,]+(?:\s.*)?)?\s*", re.DOTALL)
 _BRACKETED = re.compile(r"\(([A-Z])\)")
-#: A capital letter on its own that is not the article `A` or the pronoun `I`.
-_ALONE = re.compile(r"(?<![\w'\\(-])([A-Z])(?![\w'(])(?!\s+[a-z])(?![-/])")
+#: A capital letter on its own. `A` and `I` before a word are the article and the pronoun, unless
+#: the word gives a reason or says what the option is.
+_ALONE = re.compile(
+    r"(?<![\w'\\(-])(?![AI]\s+(?!(?:because|since|as|is|and|or|which|but)\b)[a-z])"
+    r"([A-Z])(?![\w'(])(?![-/])"
+)
 
 
 def letters_of(choices: Sequence[str]) -> str:

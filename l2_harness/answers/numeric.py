@@ -29,6 +29,11 @@ _PERCENT = re.compile(r"\s*(?:\\?%|percent|per cent|\bpct\b)$", re.IGNORECASE)
 _WORDS = re.compile(
     r"(?<=[\d}%])\s+(?!(?:sin|cos|tan|log|exp|mod|and|or|over|times)\b)[A-Za-z]{3,}[A-Za-z .'/-]*$"
 )
+#: Units of more than one letter; `5 m` could be a product.
+_UNITS = re.compile(
+    r"(?<=[\d}])\s*(?:km|cm|mm|kg|mg|m[lL]|ft|lbs?|oz|hrs?|min|secs?|mph|kph|in\.)"
+    r"(?:\s*/\s*(?:h|hr|min|s|sec))?(?:\s*\^\s*\{?[23]\}?)?$"
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,9 @@ class Number:
 def read_number(text: str) -> Number | None:
     """The number that a tidied answer is, or None where it is anything else.
 
-    Leading zeros and thousands separators are read over, and so is a unit in words.
+    Leading zeros and thousands separators are read over, and so is a unit.
     """
-    text = _WORDS.sub("", text.strip())
+    text = _UNITS.sub("", _WORDS.sub("", text.strip()))
     percent = _PERCENT.search(text)
     number = _read_plain(text[: percent.start()] if percent else text)
     if number is None or not percent:

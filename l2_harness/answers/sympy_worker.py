@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import sys
+from functools import lru_cache
 from typing import Any, TextIO
 
 #: Address space of the worker in bytes: what an exploding expression may take.
@@ -59,12 +60,25 @@ def expressions_equal(gold: str, answer: str, tolerance: float) -> bool:
 
 def _parse(latex: str) -> Any:
     """The sympy object that an expression stands for, or None."""
-    from math_verify import LatexExtractionConfig, parse
+    from math_verify import parse
 
-    found = parse(
-        f"${latex}$", [LatexExtractionConfig()], parsing_timeout=None, raise_on_error=True
-    )
+    found = parse(f"${latex}$", [_reading()], parsing_timeout=None, raise_on_error=True)
     return found[0] if found and not isinstance(found[0], str) else None
+
+
+@lru_cache(maxsize=1)
+def _reading() -> Any:
+    """How math-verify reads LaTeX here: with its repairs, but without its removal of units.
+
+    Its units hold `m`, `t`, `c` and other letters, with which `6m` would equal `6`.
+    """
+    from latex2sympy2_extended import NormalizationConfig
+    from math_verify import LatexExtractionConfig
+
+    repairs = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all"
+    )
+    return LatexExtractionConfig(normalization_config=repairs)
 
 
 def _value(expression: Any) -> Any:

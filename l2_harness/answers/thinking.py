@@ -19,6 +19,10 @@ THINKING_TAGS = (
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 )
 
+#: gpt-oss decoded without its special tokens: what is left of the two at a response's start and
+#: before its final channel.
+BARE_CHANNELS = ("analysis", "assistantfinal")
+
 
 def final_text(text: str, opened: bool = False) -> str | None:
     """What a response says after its thinking; all of it where it holds none.
@@ -30,22 +34,26 @@ def final_text(text: str, opened: bool = False) -> str | None:
     Returns:
         None where thinking was opened and never closed.
     """
-    closed_at = last_close(text)
+    opening, closing = BARE_CHANNELS
+    if text.startswith(opening):
+        _, closed, answer = text.rpartition(closing)
+        return answer if closed else None
+    closed_at = _last_close(text)
     if closed_at is None:
         return None if opened or _last_open(text) is not None else text
-    opening = _last_open(text)
-    return None if opening is not None and opening >= closed_at else text[closed_at:]
-
-
-def last_close(text: str) -> int | None:
-    """The position right after the last closing tag, or None."""
-    ends = [text.rfind(close) + len(close) for _, close in THINKING_TAGS if close in text]
-    return max(ends, default=None)
+    opened_at = _last_open(text)
+    return None if opened_at is not None and opened_at >= closed_at else text[closed_at:]
 
 
 def opens_thinking(prompt: str) -> bool:
     """Whether a prompt leaves the model inside its thinking."""
     return final_text(prompt) is None
+
+
+def _last_close(text: str) -> int | None:
+    """The position right after the last closing tag."""
+    ends = [text.rfind(close) + len(close) for _, close in THINKING_TAGS if close in text]
+    return max(ends, default=None)
 
 
 def _last_open(text: str) -> int | None:

@@ -22,7 +22,7 @@ def last_word(text: str, choices: Sequence[str]) -> str | None:
 
 def text_in_phrase(line: str, _: Sequence[str]) -> str | None:
     """The rest of the line after "answer is"."""
-    text = line.strip().strip('*"`').strip()
+    text = line.strip().strip('*"`').rstrip(" .")
     return text if normalise_text(text) else None
 
 

@@ -70,6 +70,8 @@ class BenchmarkTask(ConfigurableTask):
 
     def process_results(self, doc: Mapping[str, Any], results: list[Any]) -> dict[str, float]:
         """The metrics of one question from its responses."""
+        if self.config.process_results is not process_results:  # replaced, as by --predict_only
+            return super().process_results(doc, results)
         return process_results(doc, results, self._thinking_is_open())
 
     def _thinking_is_open(self) -> bool:

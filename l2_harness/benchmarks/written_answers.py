@@ -170,8 +170,16 @@ def _wrong_values(document: Mapping[str, Any], gold: str) -> Iterator[tuple[str,
             yield from (("sign", str(-int(number))), ("a digit more", f"{number}0"))
     elif scientific := _SCIENTIFIC.fullmatch(gold):
         yield "ten times", f"{scientific[1]}e{int(scientific[2]) + 1}"
+        yield "first digit", _next_digit(gold)
     else:
-        yield "another value", f"{gold} + 1"
+        yield from (("one more", f"{gold} + 1"), ("twice", f"2({gold})"))
+        if re.search(r"\d", gold):
+            yield "first digit", _next_digit(gold)
+
+
+def _next_digit(text: str) -> str:
+    """With its first digit one higher, 0 after 9."""
+    return re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), text, count=1)
 
 
 def _decoy(document: Mapping[str, Any]) -> str:

@@ -58,12 +58,14 @@ def check(
     if data is not None and not data.is_dir():
         raise ConfigError(f"--data={str(data)!r} is no folder.")
     checks = [check_task(name, data, limit) for name in benchmark_names(names)]
-    _print(_check_table(checks))
-    for one in checks:
-        _print_details(one, show)
     loaded = [one for one in checks if one.problem is None]
-    required = checks if names else loaded
-    if not loaded or not all(one.passed for one in required):
+    wanted = checks if names else loaded
+    _print(_check_table(wanted))
+    for one in wanted:
+        _print_details(one, show)
+    if len(wanted) < len(checks):
+        _print_unloaded([one for one in checks if one.problem is not None])
+    if not loaded or not all(one.passed for one in wanted):
         raise typer.Exit(1)
 
 
@@ -116,6 +118,12 @@ def _check_table(checks: list[TaskCheck]) -> Table:
         outcome = "passed" if one.passed else "FAILED"
         table.add_row(one.task, str(one.documents), *counts, str(one.unverified), outcome)
     return table
+
+
+def _print_unloaded(checks: list[TaskCheck]) -> None:
+    """One line for all tasks that nobody named and whose data is not there."""
+    names = ", ".join(one.task for one in checks)
+    print(f"{len(checks)} tasks not loaded: {names}\nthe first because: {checks[0].problem}")
 
 
 def _print_details(one: TaskCheck, show: bool) -> None:

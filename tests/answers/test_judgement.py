@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from l2_harness.answers import Judgement, Reference, Verdict, judge, question_metrics
-from l2_harness.answers import equivalence
+from l2_harness.answers import Judgement, Reference, Verdict, equivalence, judge, question_metrics
 from l2_harness.answers.metrics import repeat_metrics
 
 FIVE = Reference(("5",))

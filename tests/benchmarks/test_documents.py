@@ -23,13 +23,13 @@ MC1 = {"choices": ["No.", "Yes.", "On Mondays."], "labels": [1, 0, 0]}
 
 #: (what makes it, row, kind, target)
 CASES: list[tuple[Any, dict[str, Any], str, str]] = [
-    (mathematics.gsm8k, {"question": "2+3?", "answer": "2+3=<<2+3=5>>5\n#### 1,005"}, "math", "1,005"),
+    (mathematics.gsm8k, {"question": "q", "answer": "2+3=<<2+3=5>>5\n#### 1,005"}, "math", "1,005"),
     (mathematics.problem_and_answer, {"problem": "p", "answer": "025"}, "math", "025"),
     (mathematics.problem_and_answer, {"problem": "p", "answer": 25}, "math", "25"),
     (mathematics.question_and_answer, {"question": "q", "answer": 27.0}, "math", "27"),
-    (mathematics.question_and_answer, {"question": "q", "answer": r"first \boxed{1}, hence \[\boxed{2}\]."},
-     "math", "2"),
-    (mathematics.svamp, {"Body": "He has 2 cats", "Question": "How many?", "Answer": "2.0"}, "math", "2"),
+    (mathematics.question_and_answer,
+     {"question": "q", "answer": r"first \boxed{1}, hence \[\boxed{2}\]."}, "math", "2"),
+    (mathematics.svamp, {"Body": "2 cats", "Question": "Now?", "Answer": "2.0"}, "math", "2"),
     (choices.mmlu_pro, {"question": "q", "options": ["x", "y", "z"], "answer": "C"}, "letter", "C"),
     (choices.arc, {"question": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]},
                    "answerKey": "2"}, "letter", "B"),

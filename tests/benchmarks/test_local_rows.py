@@ -30,10 +30,9 @@ def test_gold_answers_are_right_and_wrong_ones_wrong(
     task: str, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = check_task(task, data)
+    right, wrong = (f"{scored}/{tried}" for scored, tried in (found.right, found.wrong))
     with capsys.disabled():
-        print(
-            f"\n{task}: gold {found.right[0]}/{found.right[1]}, wrong {found.wrong[0]}/{found.wrong[1]}"
-        )
+        print(f"\n{task}: gold {right}, wrong {wrong}")
     assert found.problem is None
     assert found.documents == ROWS[task]
     assert found.failures == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,7 @@ def test_hub_that_cannot_be_reached_says_what_to_do(monkeypatch: pytest.MonkeyPa
 def test_hub_set_is_asked_for_with_its_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import Dataset
 
-    asked = {}
+    asked: dict[str, object] = {}
 
     def load(path: str, name: str | None = None, **kwargs: object) -> dict[str, Dataset]:
         asked.update(path=path, name=name, **kwargs)
@@ -219,3 +220,13 @@ def test_hub_set_is_asked_for_with_its_revision(monkeypatch: pytest.MonkeyPatch)
     assert len(load_task("l2_gsm8k").test_docs()) == 2
     revision = "740312add88f781978c0658806c59bc2815b9866"
     assert asked == {"path": "openai/gsm8k", "name": "main", "revision": revision}
+
+
+def test_a_copied_folder_works(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As in a wheel, where the YAMLs lie inside the package."""
+    copied = shutil.copytree(tasks_dir(), tmp_path_factory.mktemp("elsewhere") / "_tasks")
+    manager = TaskManager(
+        include_path=str(copied), include_defaults=False, metadata={"l2_data": str(folder)}
+    )
+    task = manager.load(["l2_gsm8k_direct"])["tasks"]["l2_gsm8k_direct"]
+    assert len(task.test_docs()) == 2
