@@ -1,0 +1,138 @@
+"""The class of this project's benchmark tasks: an lm-eval YAML task that keeps every response.
+
+lm-eval's own tasks drop all but the first of ``repeats`` responses before scoring. This one gets
+them all (its filter is empty), takes ``l2_data`` and ``l2_repeats`` from ``--metadata``, and tells
+from the prompt whether the thinking was opened there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import ConfigurableTask
+
+from l2_harness.answers import judge, opens_thinking, question_metrics
+from l2_harness.answers.metrics import repeat_metrics
+from l2_harness.benchmarks.documents import reference_of
+from l2_harness.benchmarks.local_data import data_folder, read_rows
+from l2_harness.config.errors import ConfigError, unknown_value
+
+#: What ``--metadata`` may say to these tasks.
+SWITCHES = ("l2_data", "l2_repeats", "l2_direct_prefix")
+
+
+class BenchmarkTask(ConfigurableTask):
+    """A task whose documents are :class:`~l2_harness.benchmarks.documents.Document` rows."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        """Build the task from its YAML.
+
+        Args:
+            config: the YAML's fields. ``metadata`` holds the task's own `rows`, `file` and
+                `columns`, and what the user gave as ``--metadata`` and ``--model_args``.
+
+        Raises:
+            ConfigError: a switch that is unknown or has an impossible value.
+            OSError: the data set could not be loaded.
+        """
+        super().__init__(config=apply_switches(config))
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Load the rows of the hub's data set, or of the local file that stands in for it."""
+        metadata = self.config.metadata
+        folder = data_folder(metadata)
+        if folder is None:
+            self._download_from_hub(dataset_kwargs, **kwargs)
+        else:
+            rows = read_rows(folder, metadata["file"], metadata["columns"])
+            self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(rows)})
+        self._documents: Dataset | None = None
+
+    def _download_from_hub(self, dataset_kwargs: dict[str, Any] | None, **kwargs: Any) -> None:
+        try:
+            super().download(dataset_kwargs, **kwargs)
+        except Exception as error:
+            access = self.config.metadata.get("access", "")
+            raise OSError(
+                f"{self.config.task}: {self.DATASET_PATH} could not be loaded from the hub "
+                f"({type(error).__name__}: {error}). {access} A local copy works too: "
+                "--metadata l2_data=DIR."
+            ) from error
+
+    def test_docs(self) -> Dataset:
+        """The documents, made once: lm-eval asks for them several times."""
+        if self._documents is None:
+            self._documents = super().test_docs()
+        return self._documents
+
+    def process_results(self, doc: Mapping[str, Any], results: list[Any]) -> dict[str, float]:
+        """The metrics of one question from its responses."""
+        if self.config.process_results is not process_results:  # replaced, as by --predict_only
+            return super().process_results(doc, results)
+        return process_results(doc, results, self._thinking_is_open())
+
+    def _thinking_is_open(self) -> bool:
+        """Whether the prompts end inside the thinking, so that responses must close it.
+
+        Not where the model class cuts the thinking off itself (``think_end_token``): its responses
+        never hold the closing tag.
+        """
+        instances = getattr(self, "_instances", None)
+        if not instances or self.config.metadata.get("think_end_token"):
+            return False
+        prompt = instances[0].args[0]
+        return isinstance(prompt, str) and opens_thinking(prompt)
+
+    def aggregation(self) -> dict[str, Any]:
+        """A mean over questions for every metric, which lm-eval has a standard error for."""
+        added = dict.fromkeys(repeat_metrics(self.config.repeats), mean)
+        return {**super().aggregation(), **added}
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Which way each metric points."""
+        added = dict.fromkeys(repeat_metrics(self.config.repeats), True)
+        return {**super().higher_is_better(), **added}
+
+
+def apply_switches(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A YAML's fields as ``TaskConfig`` takes them, changed by the switches in its metadata."""
+    fields = {key: value for key, value in config.items() if key != "class"}
+    metadata = fields.setdefault("metadata", {})
+    for name in metadata:
+        if name.startswith("l2_") and name not in SWITCHES:
+            raise unknown_value("--metadata", name, SWITCHES)
+    if "l2_repeats" in metadata:
+        fields["repeats"] = _repeats(metadata["l2_repeats"])
+    if fields.get("gen_prefix") is not None and "l2_direct_prefix" in metadata:
+        fields["gen_prefix"] = str(metadata["l2_direct_prefix"]) or None
+    return fields
+
+
+def process_results(
+    doc: Mapping[str, Any], results: list[Any], opened: bool = False
+) -> dict[str, float]:
+    """The metrics of one question.
+
+    Args:
+        doc: a document.
+        results: a list of one item, the response or the list of responses.
+        opened: whether the prompt ended inside the thinking.
+    """
+    (responses,) = results
+    responses = [responses] if isinstance(responses, str) else list(responses)
+    reference = reference_of(doc)
+    judgements = [judge(response, reference, opened) for response in responses]
+    return question_metrics(judgements, reference.kind)
+
+
+def _repeats(value: object) -> int:
+    try:
+        repeats = int(str(value))
+    except ValueError:
+        repeats = 0
+    if repeats < 1:
+        raise ConfigError(f"l2_repeats={value!r} must be a whole number of 1 or more.")
+    return repeats

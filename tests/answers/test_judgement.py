@@ -1,0 +1,133 @@
+"""Responses judged: right, cut off, silent, unverified; and a question's metrics from them."""
+
+from __future__ import annotations
+
+import pytest
+
+from l2_harness.answers import Judgement, Reference, Verdict, equivalence, judge, question_metrics
+from l2_harness.answers.metrics import repeat_metrics
+
+FIVE = Reference(("5",))
+
+
+class Response(str):
+    """A response as a model class may return it, with what it knows beside the text."""
+
+    finish_reason: str
+    n_tokens: int
+
+
+def response(text: str, finish_reason: str, n_tokens: int = 3) -> Response:
+    made = Response(text)
+    made.finish_reason, made.n_tokens = finish_reason, n_tokens
+    return made
+
+
+def test_right_wrong_and_silent() -> None:
+    assert judge(r"\boxed{5.0}", FIVE).correct
+    assert not judge(r"\boxed{6}", FIVE).correct
+    silent = judge("I do not know", FIVE)
+    assert (silent.answer, silent.verdict) == (None, Verdict.DIFFERENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "truncated"),
+    [
+        (r"<think>hm</think>\boxed{5}", False),
+        (r"<think>\boxed{5}", True),
+        ("It is 5", False),
+        ("It is", True),  # no answer, and nobody to say why it ended
+        ("", True),
+    ],
+)
+def test_truncation_from_the_text(text: str, truncated: bool) -> None:
+    assert judge(text, FIVE).truncated is truncated
+
+
+def test_the_model_class_knows_better() -> None:
+    assert not judge(response("It is", "stop"), FIVE).truncated
+    cut = judge(response("So it is 5", "length"), FIVE)
+    assert (cut.truncated, cut.answer) == (True, None)
+    answered_before = judge(response(r"\boxed{5} since", "length"), FIVE)
+    assert (answered_before.truncated, answered_before.correct) == (True, True)
+    ended_in_thought = judge(response(r"<think>\boxed{5}", "eos"), FIVE)
+    assert (ended_in_thought.truncated, ended_in_thought.correct) == (False, False)
+
+
+def test_thinking_opened_in_the_prompt() -> None:
+    assert judge(r"\boxed{4}</think>\boxed{5}", FIVE, opened=True).correct
+    cut = judge(r"so \boxed{5}", FIVE, opened=True)
+    assert (cut.truncated, cut.correct) == (True, False)
+
+
+def test_lengths() -> None:
+    judged = judge(response("one two \\boxed{5}", "eos", 17), FIVE)
+    assert (judged.characters, judged.words, judged.tokens) == (17, 3, 17)
+    assert judge("one", FIVE).tokens is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "right", "wrong"),
+    [
+        (Reference(("69", "84")), ["84, 69", r"\{69, 84\}", "69 and 84"], ["69", "69, 84, 1"]),
+        (Reference(("100", "200")), ["200,100"], ["100200"]),
+        (Reference((r"\frac{600}{7}",), unit="km/h"), [r"\frac{600}{7} km/h", "600/7"], ["85"]),
+        (Reference(("166",), unit="$cm^2$"), [r"166 \mathrm{cm}^2", "166 cm^2", "166"], ["167"]),
+        (Reference(("1.68",), tolerance=0.06), ["1.7", "1.6"], ["1.9"]),
+        (Reference(("B",), "letter", ("x", "y")), ["(b)"], ["A", "AB"]),
+        (Reference(("No",), "word", ("Yes", "No")), ["no."], ["yes"]),
+    ],
+)
+def test_references(reference: Reference, right: list[str], wrong: list[str]) -> None:
+    for answer in right:
+        assert reference.compare(answer) is Verdict.EQUAL, answer
+    for answer in wrong:
+        assert reference.compare(answer) is Verdict.DIFFERENT, answer
+
+
+def test_failed_comparison_scores_wrong_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stuck:
+        def compare(self, *_: object) -> Verdict:
+            return Verdict.TIMEOUT
+
+    monkeypatch.setattr(equivalence, "sympy_client", Stuck())
+    judged = judge(r"\boxed{x+987654}", Reference(("987654+x",)))
+    assert (judged.correct, judged.verdict) == (False, Verdict.TIMEOUT)
+    metrics = question_metrics([judged])
+    assert (metrics["acc"], metrics["unverified"], metrics["no_answer"]) == (0, 1, 0)
+
+
+def judged(answer: str | None, correct: bool) -> Judgement:
+    verdict = Verdict.EQUAL if correct else Verdict.DIFFERENT
+    return Judgement(answer, verdict, answer is None, characters=10, words=2)
+
+
+def test_metrics_of_one_response() -> None:
+    metrics = question_metrics([judged("5", True)])
+    assert metrics == {
+        "acc": 1,
+        "no_answer": 0,
+        "truncated": 0,
+        "unverified": 0,
+        "chars": 10,
+        "words": 2,
+    }
+
+
+def test_metrics_of_repeats() -> None:
+    four = [judged("6", False), judged("5", True), judged("5.0", True), judged(None, False)]
+    metrics = question_metrics(four)
+    assert metrics["acc"] == 0  # the first response's
+    assert metrics["avg@4"] == 0.5
+    assert metrics["pass@2"] == pytest.approx(1 - 1 / 6)
+    assert metrics["pass@4"] == 1
+    assert metrics["maj@4"] == 1
+    assert (metrics["no_answer"], metrics["truncated"]) == (0.25, 0.25)
+    assert set(repeat_metrics(4)) == {name for name in metrics if "@" in name}
+    assert repeat_metrics(1) == []
+
+
+def test_tokens_are_a_metric_only_where_all_responses_have_them() -> None:
+    known = judge(response(r"\boxed{5}", "eos", 8), FIVE)
+    assert question_metrics([known, known])["tokens"] == 8
+    assert "tokens" not in question_metrics([known, judge("5", FIVE)])
