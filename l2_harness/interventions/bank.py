@@ -53,9 +53,9 @@ class StateBank:
             return
         place = slot_map.read(self._norms)[:, : self._size].argmin(dim=1)
         place = torch.where(keep, place, self._size)
-        slots = slot_map.index(states.device)
-        self._states[slots, place] = states
-        self._norms[slots, place] = norms
+        flat = slot_map.index(states.device) * (self._size + 1) + place
+        self._states.view(-1, states.shape[-1]).index_copy_(0, flat, states)
+        self._norms.view(-1).index_copy_(0, flat, norms)
         slot_map.write(self._lowest, slot_map.read(self._norms)[:, : self._size].amin(dim=1))
 
     def closest(

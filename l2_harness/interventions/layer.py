@@ -93,7 +93,7 @@ class LayerInterventions:
         judged = Judgement.joined(waves, parts)
         self._log.add("row", self._layer, rows, None, judged.norms, judged.tau)
         edited = hidden
-        if self._recursion is not None and rows.any_editable("recursion"):
+        if self._recursion is not None and rows.editable["recursion"].any:
             edited = self._recur(current, hidden, judged, parts, run_again)
         if self._suppression is not None:
             edited = waves.edit(edited, parts, self._suppression.step)

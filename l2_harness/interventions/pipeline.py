@@ -104,7 +104,7 @@ class Pipeline:
         )
         self._log = StepLog()
         self._layers: dict[int, LayerInterventions] = {}
-        self._rows_seen = np.zeros((len(run.layers), n_slots), dtype=np.int64)
+        self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
         self._pass: Pass | None = None
         self._done: set[int] = set()
         self._read: dict[LogKey, LogRows] = {}
@@ -115,8 +115,10 @@ class Pipeline:
         Raises:
             ValueError: no such slot, or a prompt of no token.
         """
+        self._close_pass()
         self._ledger.start(slot, response)
-        self._rows_seen[:, slot] = 0
+        for seen in self._rows_seen.values():
+            seen[slot] = 0
 
     def begin_pass(self, slots: np.ndarray, positions: np.ndarray) -> None:
         """A forward pass begins.
@@ -133,11 +135,13 @@ class Pipeline:
         Raises:
             ValueError: a response's row is left out or comes again, or the slot has none.
         """
+        self._close_pass()
         self._pass = self._ledger.admit(
             np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         )
-        self._done.clear()
-        self._rows_seen[:, self._pass.restarted] = 0
+        if len(self._pass.restarted):
+            for seen in self._rows_seen.values():
+                seen[self._pass.restarted] = 0
 
     def layer(self, layer: int, hidden: Tensor, run_again: RunAgain | None = None) -> Tensor:
         """A monitored layer has run: its output with this layer's edits.
@@ -159,9 +163,6 @@ class Pipeline:
             ValueError: not a monitored layer, or not the pass's number of rows.
         """
         current = self._current(layer, hidden)
-        ordinal = self._run.layers.index(layer)
-        for wave in current.waves.parts:
-            self._rows_seen[ordinal, wave.slots] += 1
         if layer not in self._layers:
             self._layers[layer] = LayerInterventions(
                 self._run.config,
@@ -193,7 +194,7 @@ class Pipeline:
         recursion = self._run.config.recursion
         assert self._pass is not None, "begin_pass comes first"
         rows = self._pass.judged
-        if recursion.recursion != "entropy" or not rows.any_editable("recursion"):
+        if recursion.recursion != "entropy" or not rows.editable["recursion"].any:
             return hidden
         with torch.no_grad():
             technique = EntropyRecursion(recursion, layer, self._log)
@@ -208,6 +209,7 @@ class Pipeline:
 
     def reports(self, slots: Sequence[int] | None = None) -> list[ResponseReport]:
         """What happened to the responses in some slots, or in all; waits for the device."""
+        self._close_pass()
         self._read_log()
         chosen = range(self._n_slots) if slots is None else slots
         ends = {layer: state.at_end() for layer, state in self._layers.items()}
@@ -223,11 +225,20 @@ class Pipeline:
 
     def _report(self, slot: int, ends: Mapping[int, Mapping[str, np.ndarray]]) -> ResponseReport:
         counters, events = count_and_tell(self._read, slot)
-        for ordinal, layer in enumerate(self._run.layers):
+        for layer, seen in self._rows_seen.items():
             counts = counters.setdefault(layer, no_counts())
-            counts["rows"] = int(self._rows_seen[ordinal, slot])
+            counts["rows"] = int(seen[slot])
             counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
         return ResponseReport(dict(sorted(counters.items())), tuple(events))
+
+    def _close_pass(self) -> None:
+        """Count the rows of the latest pass at the layers that saw it."""
+        if self._pass is not None:
+            for wave in self._pass.waves.parts:
+                for layer in self._done:
+                    self._rows_seen[layer][wave.slots] += 1
+        self._pass = None
+        self._done.clear()
 
     def _current(self, layer: int, hidden: Tensor) -> Pass:
         if self._pass is None or layer in self._done:
@@ -235,7 +246,7 @@ class Pipeline:
                 f"Layer {layer} ran without a pass that it belongs to, or twice in one: call "
                 "begin_pass before each forward pass, and run layers again without hooks."
             )
-        if layer not in self._run.layers or len(hidden) != self._pass.size:
+        if layer not in self._rows_seen or len(hidden) != self._pass.size:
             raise ValueError(
                 f"Layer {layer} has {len(hidden)} rows; expected are the layers "
                 f"{'+'.join(map(str, self._run.layers))} and {self._pass.size} rows."

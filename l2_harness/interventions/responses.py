@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2_harness.interventions.row_set import RowSet, SlotMap, Waves
+from l2_harness.interventions.row_set import Editable, RowSet, SlotMap, Waves
+
+_NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class ResponseLedger:
         self._next = np.zeros(n_slots, dtype=np.int64)
         self._seen_to = np.zeros(n_slots, dtype=np.int64)
         self._slot_map = SlotMap(np.arange(n_slots), n_slots)
+        self._latest: tuple[np.ndarray, Pass] | None = None  # positions and rows of a step
         self._begun: list[int] = []  # slots in which a second or later response has begun
 
     def start(self, slot: int, response: Response) -> None:
@@ -115,6 +118,7 @@ class ResponseLedger:
                 f"slot {slot} with prompt_tokens={response.prompt_tokens}: slots are 0 to "
                 f"{self.n_slots - 1}, and a prompt has at least one token."
             )
+        self._latest = None
         from_start = self._prompt_counts or response.scored
         if self.epochs[slot]:
             self._begun.append(slot)
@@ -137,6 +141,10 @@ class ResponseLedger:
         Raises:
             ValueError: a slot without a response, or a position that is skipped or comes again.
         """
+        following = self._following(slots, positions)
+        if following is not None:
+            return following
+        self._latest = None
         if len(slots) != len(positions) or (self._row_zero[slots] < 0).any():
             raise ValueError("A pass needs a position for each row, and a response in each slot.")
         if self._is_next_step(slots, positions):
@@ -145,6 +153,20 @@ class ResponseLedger:
         for slot in np.unique(slots):
             self._advance(slot, slots, positions, kept)
         return self._several(slots, positions, kept)
+
+    def _following(self, slots: np.ndarray, positions: np.ndarray) -> Pass | None:
+        """The usual step: one row more of the very responses that the latest one had."""
+        if self._latest is None or len(slots) != len(self._latest[0]):
+            return None
+        latest_positions, latest = self._latest
+        same = slots is latest.judged.slots or (slots == latest.judged.slots).all()
+        if not same or not (positions == latest_positions + 1).all():
+            return None
+        rows = latest.judged.next_rows()
+        self._next[rows.slots] += 1
+        following = Pass(len(slots), None, rows, latest.is_new, Waves([rows]), _NONE)
+        self._latest = positions.copy(), following
+        return following
 
     def _is_next_step(self, slots: np.ndarray, positions: np.ndarray) -> bool:
         """Whether these are one response row each, of responses that go on."""
@@ -163,8 +185,10 @@ class ResponseLedger:
         self._pool(slots, positions, is_new)
         rows = self._row_set(slots, positions, None, self._slot_map)
         self._next[slots] = positions + 1
-        self._seen_to[slots] = np.maximum(self._seen_to[slots], positions + 1)
-        return Pass(len(slots), None, rows, is_new, Waves([rows]), self._take_begun())
+        step = Pass(len(slots), None, rows, is_new, Waves([rows]), self._take_begun())
+        if rows.is_settled and self._pooled is None:
+            self._latest = positions.copy(), step
+        return step
 
     def _advance(
         self, slot: int, slots: np.ndarray, positions: np.ndarray, kept: np.ndarray
@@ -180,6 +204,7 @@ class ResponseLedger:
         kept[where[own < self._first[slot]]] = False
         begins_again = own[0] <= self._first[slot] < self._next[slot]
         if begins_again:
+            self._seen_to[slot] = max(self._seen_to[slot], self._next[slot])
             self._next[slot] = self._first[slot]
         counted = own[own >= self._first[slot]]
         if len(counted) and counted[0] != self._next[slot]:
@@ -196,7 +221,6 @@ class ResponseLedger:
     def _several(self, slots: np.ndarray, positions: np.ndarray, kept: np.ndarray) -> Pass:
         is_new = positions >= self._seen_to[slots]
         self._pool(slots, positions, kept & is_new)
-        np.maximum.at(self._seen_to, slots, np.where(kept, positions + 1, 0))
         is_judged = positions >= self._row_zero[slots]
         index = np.flatnonzero(kept & is_judged)
         context = np.flatnonzero(kept & ~is_judged)
@@ -240,7 +264,7 @@ class ResponseLedger:
             index,
             self._keys[slots],
             self._counts(slots, positions),
-            {name: may_edit & (warm > warmup) for name, warmup in self._warmups.items()},
+            {name: Editable(may_edit & (warm > n)) for name, n in self._warmups.items()},
             slot_map,
         )
 

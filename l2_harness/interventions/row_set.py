@@ -63,6 +63,23 @@ class SlotMap:
         return whole.index_copy_(0, self.index(values.device), values)
 
 
+class Editable:
+    """Which of some rows a technique may edit, mask: (n,) bool."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self.mask = mask
+
+    @cached_property
+    def any(self) -> bool:
+        """Whether it may edit a row at all."""
+        return bool(self.mask.any())
+
+    @cached_property
+    def all(self) -> bool:
+        """Whether it may edit every row."""
+        return bool(self.mask.all())
+
+
 @dataclass(eq=False)
 class RowSet:
     """Some rows of a pass.
@@ -72,7 +89,7 @@ class RowSet:
         index: (n,) where the rows lie in what they were taken from, None for all of it.
         keys: (n,) uint64, of the responses' random numbers.
         counts: (n,) bool, whether the row's norm enters the threshold.
-        editable: technique → (n,) bool.
+        editable: technique → the rows that it may edit.
         slot_map: set where no slot appears twice.
     """
 
@@ -82,7 +99,7 @@ class RowSet:
     index: np.ndarray | None
     keys: np.ndarray
     counts: np.ndarray
-    editable: dict[str, np.ndarray]
+    editable: dict[str, Editable]
     slot_map: SlotMap | None
     _tensors: dict[tuple[str, torch.device], Tensor] = field(default_factory=dict)
 
@@ -111,16 +128,32 @@ class RowSet:
         """Whether every row's norm enters the threshold."""
         return bool(self.counts.all())
 
-    def any_editable(self, technique: str) -> bool:
-        """Whether the technique may edit a row at all."""
-        return bool(self.editable[technique].any())
-
     def only_editable(self, technique: str, mask: Tensor) -> Tensor:
         """mask: (n,) bool, less the rows that the technique may not edit."""
         editable = self.editable[technique]
-        if editable.all():
+        if editable.all:
             return mask
-        return mask & self.tensor(f"editable {technique}", lambda: editable, mask.device)
+        return mask & self.tensor(f"editable {technique}", lambda: editable.mask, mask.device)
+
+    @cached_property
+    def is_settled(self) -> bool:
+        """Whether all that is known of these rows will hold for the next ones, but their number."""
+        return all(editable.all for editable in self.editable.values()) and self.all_count
+
+    def next_rows(self) -> RowSet:
+        """The rows that follow these, which are settled."""
+        following = RowSet(
+            self.slots,
+            self.rows + 1,
+            self.epochs,
+            self.index,
+            self.keys,
+            self.counts,
+            self.editable,
+            self.slot_map,
+        )
+        following.is_settled = following.all_count = True
+        return following
 
     def bits(self, purpose: str, layer: int) -> np.ndarray:
         """(n,) uint64 random bits."""
@@ -161,7 +194,7 @@ class RowSet:
             index,
             self.keys[index],
             self.counts[index],
-            {name: mask[index] for name, mask in self.editable.items()},
+            {name: Editable(e.mask[index]) for name, e in self.editable.items()},
             slot_map,
         )
 

@@ -17,7 +17,12 @@ from l2_harness.config.steering import SteeringConfig
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.mixing import weighted_sum, where_rows
-from l2_harness.interventions.random_stream import normal_vectors, permutations
+from l2_harness.interventions.random_stream import (
+    draw_bits,
+    normal_vectors,
+    permutations,
+    uniforms,
+)
 from l2_harness.interventions.row_set import RowSet, reading_is_free
 from l2_harness.interventions.step_log import StepLog
 from l2_harness.interventions.thresholds import Judgement
@@ -62,6 +67,7 @@ class LayerSteering:
         self._config = config
         self._layer = layer
         self._log = log
+        self._chances = config.steering_probability, spending_probability(config)
         self._patience = torch.tensor(config.steering_patience, device=device)
         self._streak = torch.zeros(n_slots, dtype=torch.int64, device=device)
         self._ready_at = torch.zeros(n_slots, dtype=torch.int64, device=device)
@@ -119,25 +125,20 @@ class LayerSteering:
 
     def _moments(self, wave: RowSet, device: torch.device) -> _Moments | None:
         """The rows at which a coin fell, of those that may be ready; None if there are none."""
-        may_be_ready, may_have_credit = self._possible(wave, device)
-        index = np.flatnonzero(may_be_ready | may_have_credit)
-        if not len(index):
+        if not wave.editable["steering"].any:
             return None
-        rows = wave.take(index, None)
-        chance = self._config.steering_probability
-        triggered = may_be_ready[index] & self._falls(rows, "steering_moment", chance)
-        drawn = may_have_credit[index]
-        if self._config.steering == "random":
-            chance = spending_probability(self._config)
-            drawn = drawn & self._falls(rows, "steering_random_moment", chance)
-        fell = triggered | drawn
-        if not fell.any():
+        ready, has_credit = self._possible(wave, device)
+        triggered = self._falling(wave, ready, "steering_moment", self._chances[0])
+        drawn = self._falling(wave, has_credit, "steering_random_moment", self._chances[1])
+        fell = np.union1d(triggered, drawn)
+        if not len(fell):
             return None
-        return self._look(wave.take(index[fell], None), triggered[fell], drawn[fell], device)
+        rows = wave.take(fell, None)
+        return self._look(rows, np.isin(fell, triggered), np.isin(fell, drawn), device)
 
     def _possible(self, wave: RowSet, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
         """(n,) bool, as far as the host knows: ready by the norm rule; has a credit."""
-        editable = wave.editable["steering"]
+        editable = wave.editable["steering"].mask
         ready = editable & (wave.rows >= self._config.steering_patience - 1)
         credit = editable if self._config.steering == "random" else np.zeros_like(editable)
         if reading_is_free(device):
@@ -147,10 +148,15 @@ class LayerSteering:
             credit = credit & (self.credits.numpy()[slots] > 0)
         return ready, credit
 
-    def _falls(self, rows: RowSet, purpose: str, chance: float) -> np.ndarray:
-        """(n,) bool, where a coin falls."""
-        falls: np.ndarray = rows.uniforms(purpose, self._layer) < chance
-        return falls
+    def _falling(
+        self, wave: RowSet, possible: np.ndarray, purpose: str, chance: float
+    ) -> np.ndarray:
+        """Where in a wave a coin falls, of the rows possible: (n,) bool."""
+        index = np.flatnonzero(possible)
+        if not len(index):
+            return index
+        bits = draw_bits(wave.keys[index], purpose, self._layer, wave.rows[index])
+        return index[uniforms(bits) < chance]
 
     def _look(
         self, rows: RowSet, triggered: np.ndarray, drawn: np.ndarray, device: torch.device

@@ -56,7 +56,7 @@ class LayerSuppression:
             judged: of the layer's own output.
         """
         usual = self._usual_directions(wave, hidden, judged)
-        if not wave.any_editable("suppression"):
+        if not wave.editable["suppression"].any:
             return hidden
         chosen = self._choose(wave, judged, usual)
         self._log.add("suppression", self._layer, wave, chosen, judged.norms, judged.tau)
