@@ -44,13 +44,15 @@ _PLAIN_COUNTS = {
     "injection": "injections",
     "suppression": "suppressed",
 }
-#: Kinds of log entries that are events: their columns after the value, for the detail.
+#: Kinds of log entries that are events, in the order in which they happen at a row: their
+#: columns after the value, for the detail.
 _DETAILS: dict[str, tuple[str, ...]] = {
     "recursion": ("passes", "norm", "threshold"),
     "entropy": ("passes", "entropy"),
-    "injection": ("norm", "bank_norm"),
     "suppression": ("threshold",),
+    "injection": ("norm", "bank_norm"),
 }
+_ORDER = {kind: place for place, kind in enumerate(_DETAILS)}
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class ResponseReport:
 
     Attributes:
         counters: layer → counter (:data:`COUNTERS`) → number.
-        events: by row, then layer. Kinds and values: ``recursion`` and ``entropy``, passes
-            accepted; ``injection``, the cosine; ``suppression``, the norm of the layer's own
-            output. ``detail`` is JSON.
+        events: by row, layer and the order of the edits. Kinds and values: ``recursion`` and
+            ``entropy``, passes accepted; ``injection``, the cosine; ``suppression``, the norm
+            of the layer's own output. ``detail`` is JSON.
     """
 
     counters: dict[int, dict[str, int]]
@@ -128,7 +130,7 @@ def count_and_tell(
             counts[name] += number
         if key.kind in _DETAILS:
             events += _events(key, own)
-    return counters, sorted(events, key=lambda event: (event.row, event.layer))
+    return counters, sorted(events, key=lambda e: (e.row, e.layer, _ORDER[e.kind]))
 
 
 def _counts(kind: str, own: LogRows) -> dict[str, int]:

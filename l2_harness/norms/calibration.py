@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.thresholds import CALIBRATED_PERCENTS
+from l2_harness.config.thresholds import CALIBRATED_PERCENTS, ThresholdConfig
 from l2_harness.norms.trace_files import write_atomically
 
 CALIBRATION_VERSION = 1
@@ -81,6 +81,19 @@ def calibrated_values(path: str | Path, quantile: float, layers: Sequence[int]) 
             "pass layers= with those that it holds."
         )
     return {layer: calibration[layer][f"p{round(quantile * 100)}"] for layer in layers}
+
+
+def threshold_values(config: ThresholdConfig, layers: Sequence[int]) -> dict[int, float]:
+    """The monitored layers' thresholds where they are known from the start; {} for ``iqr``.
+
+    Raises:
+        ConfigError: a monitored layer without a value, or a malformed calibration file.
+    """
+    if config.threshold_values is not None:
+        return config.threshold_values.of_layers(layers)
+    if config.calibration is not None:
+        return calibrated_values(config.calibration, config.threshold_quantile, layers)
+    return {}
 
 
 def _describe(layer: int, norms: np.ndarray) -> dict[str, float]:

@@ -63,10 +63,10 @@ class World:
     fragile: Tensor
 
     @classmethod
-    def make(cls, seed: int = 0, n: int = 5, rows: int = 90, broken: bool = False) -> World:
+    def make(cls, seed: int = 0, n: int = 5, rows: int = 70, broken: bool = False) -> World:
         g = torch.Generator().manual_seed(seed)
         prompts = [3 + 4 * r for r in range(n)]
-        lengths = [rows - 11 * r for r in range(n)]
+        lengths = [rows - 9 * r for r in range(n)]
         shape = n, max(prompts) + rows, WIDTH
         # Directions wander around one of the response's own, so that cosines vary too.
         main = torch.randn(n, 1, WIDTH, generator=g, dtype=torch.float64)
