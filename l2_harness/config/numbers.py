@@ -1,0 +1,48 @@
+"""Parsers of numeric model arguments: an error says which numbers are allowed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from l2_harness.config.errors import ConfigError
+from l2_harness.config.options import Parser
+
+
+def number(low: float, high: float = math.inf, *, above: bool = False) -> Parser:
+    """A finite number from ``low`` to ``high``; ``above`` leaves ``low`` itself out."""
+    span = f"above {low:g}" if above else f"of at least {low:g}"
+    allowed = f"a number {span}" if high == math.inf else f"a number {span} and at most {high:g}"
+
+    def parse(name: str, value: Any) -> float:
+        found = as_number(value)
+        if found is None or not low <= found <= high or (above and found == low):
+            raise ConfigError(f"{name}={value!r} is not allowed. Pass {allowed}.")
+        return found
+
+    return parse
+
+
+def whole(low: int) -> Parser:
+    """A whole number of at least ``low``; text and floats such as 32.0 count."""
+
+    def parse(name: str, value: Any) -> int:
+        found = as_number(value)
+        if found is None or found != int(found) or found < low:
+            raise ConfigError(
+                f"{name}={value!r} is not allowed. Pass a whole number of at least {low}."
+            )
+        return int(found)
+
+    return parse
+
+
+def as_number(value: Any) -> float | None:
+    """The finite number that ``value`` is or spells, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None

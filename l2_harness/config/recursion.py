@@ -1,0 +1,69 @@
+"""Running a layer again on its own output: the ``recursion_*`` arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from l2_harness.config.numbers import number, whole
+from l2_harness.config.options import choice, option
+
+_PASSES = {"entropy": 4}
+
+
+@dataclass(frozen=True)
+class RecursionConfig:
+    """``recursion`` and ``recursion_*``.
+
+    ``norm`` is ALRR ("The Tell-Tale Norm", arXiv 2606.06188); ``always`` and ``random`` are its
+    controls; ``entropy`` is its rival EGLR (arXiv 2606.16620). The defaults are the paper's.
+    Those of ``entropy`` are this project's: at most 4 passes, and 0.672 nats, above which lie
+    a fifth of the tokens of a reasoning model (arXiv 2506.01939).
+    """
+
+    recursion: str = option(
+        "off",
+        choice("off", "norm", "entropy", "always", "random"),
+        "run a layer again where its norm peaks (`norm`), at every row (`always`), at random "
+        "rows at the rate of `norm`; `entropy`: the top layers, where the next token is uncertain",
+    )
+    recursion_max_passes: int | None = option(
+        None, whole(1), "R, most extra passes a row (default 1; 4 for `recursion=entropy`)"
+    )
+    recursion_min_growth: float = option(
+        0.2, number(0), "ε, least relative growth of the norm for a pass to be accepted"
+    )
+    recursion_max_ratio: float = option(
+        1.5, number(1, above=True), "ρ, a row is left alone from the norm ρ·τ on"
+    )
+    recursion_alpha: float = option(
+        1.0, number(0, 1), "α, the weight of a pass's result: h ← (1−α)h + αh'"
+    )
+    recursion_warmup: int | None = option(
+        None, whole(0), "warm-up rows of recursion (default: `threshold_warmup`)"
+    )
+    recursion_entropy: float = option(
+        0.672, number(0), "nats of next-token entropy above which `recursion=entropy` acts"
+    )
+    recursion_top_layers: int | None = option(
+        None, whole(1), "L, how many top layers `recursion=entropy` runs again (default: a quarter)"
+    )
+    recursion_tolerance: float = option(
+        0.01,
+        number(0),
+        "`recursion=entropy` stops at a divergence KL(new ‖ old) of the next-token distributions "
+        "below this many nats",
+    )
+
+    def __post_init__(self) -> None:
+        if self.recursion_max_passes is None:
+            object.__setattr__(self, "recursion_max_passes", _PASSES.get(self.recursion, 1))
+
+    @property
+    def passes(self) -> int:
+        """R, or K_max of ``entropy``."""
+        assert self.recursion_max_passes is not None
+        return self.recursion_max_passes
+
+    def top_layers(self, n_layers: int) -> int:
+        """How many of a model's ``n_layers`` layers ``entropy`` runs again."""
+        return min(n_layers, self.recursion_top_layers or max(1, n_layers // 4))

@@ -1,0 +1,97 @@
+"""Mixing a stored state of high norm back in: the ``steering_*`` arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from l2_harness.config.errors import ConfigError
+from l2_harness.config.numbers import as_number, number, whole
+from l2_harness.config.options import choice, option
+
+
+@dataclass(frozen=True)
+class LowNorm:
+    """Which norms are low: those below ``factor`` · τ, or below a quantile of the norms so far.
+
+    Written ``0.8`` (a factor) or ``q0.4`` (the quantile 0.4). With the IQR threshold nearly
+    every row lies below τ; a quantile asks for less than the median.
+    """
+
+    factor: float | None = 1.0
+    quantile: float | None = None
+
+    @classmethod
+    def parse(cls, name: str, value: Any) -> LowNorm:
+        """From a number above 0, or ``q`` and a number between 0 and 1.
+
+        Raises:
+            ConfigError: any other value.
+        """
+        if isinstance(value, LowNorm):
+            return value
+        word = str(value).strip()
+        found = as_number(word[1:] if word.startswith("q") else value)
+        if found is not None and word.startswith("q") and 0 < found < 1:
+            return cls(None, found)
+        if found is not None and not word.startswith("q") and found > 0:
+            return cls(found)
+        raise ConfigError(
+            f"{name}={value!r} is not allowed. Pass a factor of the threshold above 0, such as "
+            f"{name}=1.0, or a quantile of the norms so far, such as {name}=q0.4."
+        )
+
+    def __str__(self) -> str:
+        return f"q{self.quantile:g}" if self.factor is None else f"{self.factor:g}"
+
+
+@dataclass(frozen=True)
+class SteeringConfig:
+    """``steering`` and ``steering_*``: ERSS ("The Tell-Tale Norm", arXiv 2606.06188).
+
+    Defaults are the paper's.
+
+    Raises:
+        ConfigError: ``steering_strength`` above 1 with ``steering_mode=blend``.
+    """
+
+    steering: str = option(
+        "off",
+        choice("off", "norm", "random"),
+        "inject a stored state after a run of low norms (`norm`), or as often at random moments",
+    )
+    steering_mode: str = option(
+        "blend", choice("blend", "add"), "`blend`: h ← (1−β)h + βv; `add`: h ← h + βv"
+    )
+    steering_strength: float = option(0.5, number(0), "β")
+    steering_patience: int = option(40, whole(1), "low rows in a row before an injection")
+    steering_low: LowNorm = option(
+        LowNorm(),
+        LowNorm.parse,
+        "what a low norm is: below a factor of τ (`1.0`), or below a quantile of the norms "
+        "so far (`q0.4`)",
+    )
+    steering_probability: float = option(0.2, number(0, 1), "p, of an injection at a ready row")
+    steering_cooldown: int = option(
+        32, whole(0), "after an injection at row t the next is possible at t + this"
+    )
+    steering_bank: int = option(32, whole(1), "K, stored states a response and a layer")
+    steering_min_cosine: float = option(
+        0.5, number(-1, 1), "least cosine of a stored state with the row's"
+    )
+    steering_source: str = option(
+        "bank",
+        choice("bank", "shuffled", "gaussian"),
+        "what is mixed in: the stored state; its coordinates in random order; a random vector "
+        "of its norm",
+    )
+    steering_warmup: int | None = option(
+        None, whole(0), "warm-up rows of steering (default: `threshold_warmup`)"
+    )
+
+    def __post_init__(self) -> None:
+        if self.steering_mode == "blend" and self.steering_strength > 1:
+            raise ConfigError(
+                f"steering_strength={self.steering_strength:g} is out of range for "
+                "steering_mode=blend. Pass a number from 0 to 1, or steering_mode=add."
+            )

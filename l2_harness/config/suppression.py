@@ -1,0 +1,49 @@
+"""Editing peaks away, a causal test: the ``suppression_*`` arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from l2_harness.config.numbers import number
+from l2_harness.config.options import choice, option
+
+_FACTORS = {"scale": 0.1, "clamp": 0.25, "angle": 0.0, "norm": 0.0}
+
+
+@dataclass(frozen=True)
+class SuppressionConfig:
+    """``suppression`` and ``suppression_*``.
+
+    The factor f means, by mode: ``scale`` h ← f·h; ``clamp`` norms above f·τ become f·τ;
+    ``norm`` and ``angle`` change one of the two alone, and f is the share that is kept.
+    ``norm``: ‖h‖ ← f‖h‖ + (1−f)m, m the median norm so far. ``angle``: the direction becomes
+    that of f·ĥ + (1−f)·û, û the mean direction of the response's earlier rows that are no peaks.
+    """
+
+    suppression: str = option(
+        "off",
+        choice("off", "peaks", "random"),
+        "edit the rows that are peaks, or as many random rows of the same response that are not",
+    )
+    suppression_mode: str = option(
+        "scale",
+        choice("scale", "clamp", "angle", "norm"),
+        "`scale` the state, `clamp` its norm, or move only its `angle` or only its `norm` to "
+        "what is usual in the response",
+    )
+    suppression_factor: float | None = option(
+        None,
+        number(0, 1),
+        "f (default 0.1 for `scale`, 0.25 for `clamp`, 0 for `angle` and `norm`); 1 changes "
+        "nothing but in `clamp`, where it is τ itself",
+    )
+
+    def __post_init__(self) -> None:
+        if self.suppression_factor is None:
+            object.__setattr__(self, "suppression_factor", _FACTORS[self.suppression_mode])
+
+    @property
+    def factor(self) -> float:
+        """f, the mode's default filled in."""
+        assert self.suppression_factor is not None
+        return self.suppression_factor

@@ -1,0 +1,43 @@
+"""Random rows at the rate of another trigger, decided as the rows come."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2_harness.interventions.row_set import SlotMap
+
+#: With one credit a row is taken with this probability: about 8 rows lie between a trigger
+#: and the random row that answers it, so that the two do not share their place in a response.
+SPENDING = 0.125
+
+
+class Credits:
+    """A count a response: the trigger earns a credit, a random later row spends it.
+
+    A row is taken with probability ``min(1, SPENDING · credits)``, from the credits of earlier
+    rows, so that the row's own trigger does not matter. What a response's end leaves over is
+    how many rows the control is behind.
+    """
+
+    def __init__(self, n_slots: int, device: torch.device) -> None:
+        self.left = torch.zeros(n_slots, device=device)
+
+    def spend(self, slot_map: SlotMap, draws: Tensor, earned: Tensor, allowed: Tensor) -> Tensor:
+        """Which rows are taken, (n,) bool.
+
+        Args:
+            slot_map: whose rows these are.
+            draws: (n,) random numbers in [0, 1).
+            earned: (n,) bool, rows that pull the trigger.
+            allowed: (n,) bool, rows that may be taken.
+        """
+        before = slot_map.read(self.left)
+        taken = (draws < before * SPENDING) & allowed
+        slot_map.write(self.left, before + earned.float() - taken.float())
+        return taken
+
+    def reset(self, slots: np.ndarray) -> None:
+        """Responses that begin anew."""
+        self.left[torch.from_numpy(slots).to(self.left.device)] = 0

@@ -1,0 +1,27 @@
+"""Sums of states in the precision that their type calls for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def wide(states: Tensor) -> Tensor:
+    """float32 for narrower types; float32 and float64 as they are."""
+    return states if states.dtype in (torch.float32, torch.float64) else states.float()
+
+
+def weighted_sum(first: Tensor, share: float, second: Tensor, other: float) -> Tensor:
+    """share·first + other·second, in ``first``'s type; both (n, d)."""
+    return (share * wide(first) + other * wide(second)).to(first.dtype)
+
+
+def scaled(states: Tensor, ratio: Tensor) -> Tensor:
+    """Each state times its ratio, states: (n, d), ratio: (n,) float32; type kept."""
+    full = wide(states)
+    return (full * ratio.unsqueeze(1).to(full.dtype)).to(states.dtype)
+
+
+def where_rows(mask: Tensor, changed: Tensor, otherwise: Tensor) -> Tensor:
+    """Rows of ``changed`` where mask: (n,) holds, both (n, d)."""
+    return torch.where(mask.unsqueeze(1), changed, otherwise)

@@ -1,0 +1,267 @@
+"""What an engine drives: a run, and the responses that it decodes together.
+
+run = InterventionRun(config, layers)                      # once
+pipeline = run.pipeline([Response(key, prompt_tokens), …])   # a batch of responses
+pipeline.begin_pass(slots, positions)                      # every forward pass
+hidden = pipeline.layer(20, hidden, run_again)             # every monitored layer in it
+reports = pipeline.reports()                               # at the end
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2_harness.config.interventions import InterventionConfig
+from l2_harness.interventions.entropy_recursion import EntropyRecursion, LogProbs
+from l2_harness.interventions.layer import LayerInterventions
+from l2_harness.interventions.recursion import RunAgain
+from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts
+from l2_harness.interventions.responses import Pass, PooledRows, Response, ResponseLedger
+from l2_harness.interventions.step_log import LogKey, LogRows, StepLog
+from l2_harness.interventions.suppression import MEDIAN
+from l2_harness.interventions.thresholds import (
+    QUARTILES,
+    LayerThreshold,
+    NormStatistics,
+    PooledStatistics,
+    RequestStatistics,
+)
+
+
+class InterventionRun:
+    """The configuration for one model, and what a run's responses share: the pooled norms.
+
+    Args:
+        config: what to do.
+        layers: the monitored layers.
+        values: layer → threshold, for ``threshold=fixed`` and ``threshold=calibrated``.
+
+    Raises:
+        ValueError: a monitored layer without a fixed value.
+    """
+
+    def __init__(
+        self,
+        config: InterventionConfig,
+        layers: Sequence[int],
+        values: Mapping[int, float] | None = None,
+    ) -> None:
+        self.config = config
+        self.layers = tuple(layers)
+        self._values = dict(values or {})
+        self.quantiles = _quantiles(config)
+        if config.threshold.threshold != "iqr" and set(self.layers) - set(self._values):
+            raise ValueError("threshold=fixed and calibrated need a value for each layer.")
+        is_pooled = config.threshold.threshold_scope == "pooled"
+        self.pooled_rows = PooledRows() if is_pooled else None
+        self._pools = {i: PooledStatistics(self.quantiles) for i in self.layers if is_pooled}
+
+    def pipeline(self, responses: Sequence[Response] = (), n_slots: int | None = None) -> Pipeline:
+        """For responses that are decoded together, one a slot, in order.
+
+        Args:
+            responses: those that start now; more may start later (:meth:`Pipeline.start`).
+            n_slots: room for responses, if more than these.
+        """
+        pipeline = Pipeline(self, n_slots or len(responses))
+        for slot, response in enumerate(responses):
+            pipeline.start(slot, response)
+        return pipeline
+
+    def threshold(self, layer: int, n_slots: int, device: torch.device) -> LayerThreshold:
+        """What judges the rows of one layer of a pipeline."""
+        threshold = self.config.threshold
+        statistics: NormStatistics | None = self._pools.get(layer)
+        if not self.quantiles:
+            statistics = None
+        elif statistics is None:
+            statistics = RequestStatistics(n_slots, self.quantiles, device)
+        k = threshold.threshold_k if threshold.threshold == "iqr" else None
+        return LayerThreshold(k, self._values.get(layer), statistics, self.quantiles)
+
+
+class Pipeline:
+    """The interventions on responses that are decoded together.
+
+    Args:
+        run: what they share with the run.
+        n_slots: most responses at a time.
+    """
+
+    def __init__(self, run: InterventionRun, n_slots: int) -> None:
+        self._run = run
+        self._n_slots = n_slots
+        threshold = run.config.threshold
+        self._ledger = ResponseLedger(
+            n_slots,
+            run.config.warmups,
+            threshold.threshold_prompt,
+            run.pooled_rows,
+        )
+        self._log = StepLog()
+        self._layers: dict[int, LayerInterventions] = {}
+        self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
+        self._pass: Pass | None = None
+        self._done: set[int] = set()
+        self._read: dict[LogKey, LogRows] = {}
+
+    def start(self, slot: int, response: Response) -> None:
+        """A response begins in a slot; read the report of the one before it first.
+
+        Raises:
+            ValueError: no such slot, or a prompt of no token.
+        """
+        self._close_pass()
+        self._ledger.start(slot, response)
+        for seen in self._rows_seen.values():
+            seen[slot] = 0
+
+    def begin_pass(self, slots: np.ndarray, positions: np.ndarray) -> None:
+        """A forward pass begins.
+
+        Args:
+            slots: (n,) int64, whose row each row of the pass is, in any order; several rows
+                of one response in ascending order of position.
+            positions: (n,) int64, absolute: 0 is the response's first prompt token, padding
+                left out. Row t of a response is at ``prompt_tokens − 1 + t``. Prompt rows may
+                be left out, unless they count (``threshold_prompt``, scored responses). A
+                response that begins again at its prompt is replayed from there: the same
+                edits, and nothing counted twice.
+
+        Raises:
+            ValueError: a response's row is left out or comes again, or the slot has none.
+        """
+        self._close_pass()
+        self._pass = self._ledger.admit(
+            np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
+        )
+        if len(self._pass.restarted):
+            for seen in self._rows_seen.values():
+                seen[self._pass.restarted] = 0
+
+    def layer(self, layer: int, hidden: Tensor, run_again: RunAgain | None = None) -> Tensor:
+        """A monitored layer has run: its output with this layer's edits.
+
+        At most one host synchronisation, and that only with recursion on.
+
+        Args:
+            layer: its index.
+            hidden: (n, d) its output for the rows of the pass; not changed.
+            run_again: ``run_again(states, which)``: the layer's output (m, d) for states (m, d)
+                in place of its inputs at the rows ``which`` (m,) of this pass, reading the
+                cache of the first pass and writing nothing. Needed where recursion is on.
+
+        Returns:
+            (n, d) of the same type; ``hidden`` itself where nothing is edited.
+
+        Raises:
+            RuntimeError: the layer ran twice in the pass, or no pass has begun.
+            ValueError: not a monitored layer, or not the pass's number of rows.
+        """
+        current = self._current(layer, hidden)
+        if layer not in self._layers:
+            self._layers[layer] = LayerInterventions(
+                self._run.config,
+                layer,
+                self._run.threshold(layer, self._n_slots, hidden.device),
+                self._n_slots,
+                hidden,
+                self._log,
+            )
+        with torch.no_grad():
+            return self._layers[layer].step(current, hidden, run_again)
+
+    def top(
+        self, layer: int, hidden: Tensor, run_top_again: RunAgain, log_probs: LogProbs
+    ) -> Tensor:
+        """The last layer has run: its output, with ``recursion=entropy`` applied.
+
+        Args:
+            layer: the last layer's index, under which this is counted.
+            hidden: (n, d) its output for the rows of the pass; not changed.
+            run_top_again: like ``run_again`` of :meth:`layer`, through the top L layers
+                (:meth:`~l2_harness.config.recursion.RecursionConfig.top_layers`).
+            log_probs: ``log_probs(states, which)``: (m, vocabulary) next-token log-probabilities
+                of states (m, d) at the rows ``which`` (m,).
+
+        Returns:
+            (n, d) of the same type; ``hidden`` itself where nothing is edited.
+        """
+        recursion = self._run.config.recursion
+        assert self._pass is not None, "begin_pass comes first"
+        rows = self._pass.judged
+        if recursion.recursion != "entropy" or not rows.editable["recursion"].any:
+            return hidden
+        with torch.no_grad():
+            technique = EntropyRecursion(recursion, layer, self._log)
+            part = rows.part_of(hidden)
+            edited = technique.run(
+                rows,
+                part,
+                lambda states, which: run_top_again(states, rows.whole_index(which)),
+                lambda states, which: log_probs(states, rows.whole_index(which)),
+            )
+            return rows.put_back(hidden, part, edited)
+
+    def reports(self, slots: Sequence[int] | None = None) -> list[ResponseReport]:
+        """What happened to the responses in some slots, or in all; waits for the device."""
+        self._close_pass()
+        self._read_log()
+        chosen = range(self._n_slots) if slots is None else slots
+        ends = {layer: state.at_end() for layer, state in self._layers.items()}
+        return [self._report(slot, ends) for slot in chosen]
+
+    def _read_log(self) -> None:
+        """Move the log to the host, and drop what is over."""
+        for key, rows in self._log.read().items():
+            known = self._read.get(key)
+            self._read[key] = rows if known is None else known.and_then(rows)
+        for key, rows in self._read.items():
+            self._read[key] = rows.take(rows.epochs == self._ledger.epochs[rows.slots])
+
+    def _report(self, slot: int, ends: Mapping[int, Mapping[str, np.ndarray]]) -> ResponseReport:
+        counters, events = count_and_tell(self._read, slot)
+        for layer, seen in self._rows_seen.items():
+            counts = counters.setdefault(layer, no_counts())
+            counts["rows"] = int(seen[slot])
+            counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
+        return ResponseReport(dict(sorted(counters.items())), tuple(events))
+
+    def _close_pass(self) -> None:
+        """Count the rows of the latest pass at the layers that saw it."""
+        if self._pass is not None:
+            for wave in self._pass.waves.parts:
+                for layer in self._done:
+                    self._rows_seen[layer][wave.slots] += 1
+        self._pass = None
+        self._done.clear()
+
+    def _current(self, layer: int, hidden: Tensor) -> Pass:
+        if self._pass is None or layer in self._done:
+            raise RuntimeError(
+                f"Layer {layer} ran without a pass that it belongs to, or twice in one: call "
+                "begin_pass before each forward pass, and run layers again without hooks."
+            )
+        if layer not in self._rows_seen or len(hidden) != self._pass.size:
+            raise ValueError(
+                f"Layer {layer} has {len(hidden)} rows; expected are the layers "
+                f"{'+'.join(map(str, self._run.layers))} and {self._pass.size} rows."
+            )
+        self._done.add(layer)
+        return self._pass
+
+
+def _quantiles(config: InterventionConfig) -> tuple[float, ...]:
+    """The quantiles of the norms so far that something asks for."""
+    wanted = set(QUARTILES) if config.threshold.threshold == "iqr" else set()
+    low = config.steering.steering_low.quantile
+    if config.steering.steering != "off" and low is not None:
+        wanted.add(low)
+    suppression = config.suppression
+    if suppression.suppression != "off" and suppression.suppression_mode == "norm":
+        wanted.add(MEDIAN)
+    return tuple(sorted(wanted))

@@ -1,0 +1,98 @@
+"""Random numbers that belong to one response: a hash of a key and a counter, no generator.
+
+A number depends on (seed, prompt, sample, purpose, layer, row) and on nothing else, so that a
+response never depends on its batch neighbours, on their order, or on how often it is replayed.
+The hash is the output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable
+pseudorandom number generators", OOPSLA 2014), applied once for the purpose and once for the
+counter. Scalar draws are made on the host, which then knows which rows can be meant at all;
+whole vectors are made where the states are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: What a draw is for. The order is part of the stream: append only.
+PURPOSES = (
+    "recursion_moment",
+    "steering_moment",
+    "steering_random_moment",
+    "steering_vector",
+    "suppression_moment",
+)
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_SHIFTS = (30, 27, 31)
+
+
+def stream_key(seed: int, prompt_hash: str, sample: int) -> int:
+    """The 64-bit key of one response's random numbers.
+
+    Args:
+        seed: of the run.
+        prompt_hash: :func:`l2_harness.norms.hash_prompt` of the prompt.
+        sample: tells the responses to one prompt apart, repeats included.
+    """
+    digest = hashlib.sha256(f"{seed}|{prompt_hash}|{sample}".encode()).digest()
+    return int.from_bytes(digest[:8], "little")
+
+
+def draw_bits(keys: np.ndarray, purpose: str, layer: int, rows: np.ndarray) -> np.ndarray:
+    """64 random bits for each row, (n,) uint64.
+
+    Args:
+        keys: (n,) uint64, of each row's response.
+        purpose: one of :data:`PURPOSES`.
+        layer: decoder layer index.
+        rows: (n,) each row's index in its response, from 0.
+    """
+    offset = np.uint64(((PURPOSES.index(purpose) + 1) * _GOLDEN) % 2**64)
+    counter = rows.astype(np.uint64) + np.uint64((layer << 32) + 1)
+    return _mix(_mix(keys + offset) + counter * np.uint64(_GOLDEN))
+
+
+def uniforms(bits: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1) from the upper 53 of 64 bits, float64 of the same shape."""
+    return (bits >> np.uint64(11)) * 2.0**-53
+
+
+def normal_vectors(bits: Tensor, size: int) -> Tensor:
+    """Standard normal vectors, (n, size) float64, by Box and Muller's method.
+
+    Args:
+        bits: (n,) int64, what :func:`draw_bits` gave, read as signed.
+        size: coordinates a vector.
+    """
+    hashed = _element_bits(bits, size)
+    first = (((hashed >> 32) & 0xFFFFFFFF).double() + 0.5) / 2**32
+    second = (hashed & 0xFFFFFFFF).double() / 2**32
+    return (-2 * first.log()).sqrt() * (2 * torch.pi * second).cos()
+
+
+def permutations(bits: Tensor, size: int) -> Tensor:
+    """A random order of ``size`` coordinates for each of bits: (n,) int64; (n, size) int64."""
+    return _element_bits(bits, size).argsort(dim=1)
+
+
+def _element_bits(bits: Tensor, size: int) -> Tensor:
+    steps = torch.arange(1, size + 1, device=bits.device) * _signed(_GOLDEN)
+    z = bits.unsqueeze(1) + steps
+    for shift, multiplier in zip(_SHIFTS, (*_MULTIPLIERS, 1), strict=True):
+        # int64 shifts keep the sign: the mask makes it the shift of an unsigned number
+        z = (z ^ ((z >> shift) & (2 ** (64 - shift) - 1))) * _signed(multiplier)
+    return z
+
+
+def _mix(z: np.ndarray) -> np.ndarray:
+    for shift, multiplier in zip(_SHIFTS, (*_MULTIPLIERS, 1), strict=True):
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(multiplier)
+    return z
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value

@@ -1,0 +1,171 @@
+"""Counters and events of a response, and their sums over a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from l2_harness.interventions.step_log import LogKey, LogRows
+from l2_harness.norms.trace_schema import TraceEvent
+
+#: What is counted for a response and a layer, in the order of reports.
+#:
+#: - rows: response rows that the layer's output was handed over for.
+#: - peaks: rows with a finite norm above τ.
+#: - gates_opened: rows at which a layer ran again; passes_run, passes_accepted: the passes.
+#: - bank_size: states in the bank at the end.
+#: - streaks: runs of low norms that reached the patience; injections: states mixed in.
+#: - suppressed: rows that were edited.
+#: - non_finite: states, of layers and of passes, that are not finite.
+#: - *_credits_left: rows that a random control is behind its trigger.
+COUNTERS = (
+    "rows",
+    "peaks",
+    "gates_opened",
+    "passes_run",
+    "passes_accepted",
+    "bank_size",
+    "streaks",
+    "injections",
+    "suppressed",
+    "non_finite",
+    "recursion_credits_left",
+    "steering_credits_left",
+    "suppression_credits_left",
+)
+
+#: Kinds of log entries that only count, and what they count as.
+_PLAIN_COUNTS = {
+    "streak": "streaks",
+    "injection": "injections",
+    "suppression": "suppressed",
+}
+#: Kinds of log entries that are events, in the order in which they happen at a row: their
+#: columns after the value, for the detail.
+_DETAILS: dict[str, tuple[str, ...]] = {
+    "recursion": ("passes", "norm", "threshold"),
+    "entropy": ("passes", "entropy"),
+    "suppression": ("threshold",),
+    "injection": ("norm", "bank_norm"),
+}
+_ORDER = {kind: place for place, kind in enumerate(_DETAILS)}
+
+
+@dataclass(frozen=True)
+class ResponseReport:
+    """What the interventions did to one response.
+
+    Attributes:
+        counters: layer → counter (:data:`COUNTERS`) → number.
+        events: by row, layer and the order of the edits. Kinds and values: ``recursion`` and
+            ``entropy``, passes accepted; ``injection``, the cosine; ``suppression``, the norm
+            of the layer's own output. ``detail`` is JSON.
+    """
+
+    counters: dict[int, dict[str, int]]
+    events: tuple[TraceEvent, ...]
+
+
+@dataclass
+class InterventionTotals:
+    """Counters summed over responses, by layer."""
+
+    responses: int = 0
+    layers: dict[int, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, report: ResponseReport) -> None:
+        """Count one response."""
+        self.responses += 1
+        self._add(report.counters)
+
+    @classmethod
+    def merged(cls, totals: Iterable[InterventionTotals]) -> InterventionTotals:
+        """The totals of several processes that worked on different responses."""
+        result = cls()
+        for part in totals:
+            result.responses += part.responses
+            result._add(part.layers)
+        return result
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a result file: responses, sums over layers, and sums by layer."""
+        by_layer = {str(layer): dict(counts) for layer, counts in sorted(self.layers.items())}
+        whole = {name: self._sum(name) for name in COUNTERS}
+        return {"responses": self.responses, "all_layers": whole, "layers": by_layer}
+
+    def line(self) -> str:
+        """One line that says what was done, over all layers."""
+        parts = [f"{name.replace('_', ' ')} {self._sum(name)}" for name in COUNTERS]
+        return f"interventions on {self.responses} responses: " + ", ".join(parts)
+
+    def _sum(self, name: str) -> int:
+        return sum(counts[name] for counts in self.layers.values())
+
+    def _add(self, layers: Mapping[int, Mapping[str, int]]) -> None:
+        for layer, counts in layers.items():
+            mine = self.layers.setdefault(layer, no_counts())
+            for name, number in counts.items():
+                mine[name] += number
+
+
+def no_counts() -> dict[str, int]:
+    """Every counter at 0."""
+    return dict.fromkeys(COUNTERS, 0)
+
+
+def count_and_tell(
+    log: Mapping[LogKey, LogRows], slot: int
+) -> tuple[dict[int, dict[str, int]], list[TraceEvent]]:
+    """What a log without past responses says of a slot: counters by layer, and events."""
+    counters: dict[int, dict[str, int]] = {}
+    events: list[TraceEvent] = []
+    for key, rows in log.items():
+        own = rows.take(rows.slots == slot)
+        counts = counters.setdefault(key.layer, no_counts())
+        for name, number in _counts(key.kind, own).items():
+            counts[name] += number
+        if key.kind in _DETAILS:
+            events += _events(key, own)
+    return counters, sorted(events, key=lambda e: (e.row, e.layer, _ORDER[e.kind]))
+
+
+def _counts(kind: str, own: LogRows) -> dict[str, int]:
+    if kind in _PLAIN_COUNTS:
+        return {_PLAIN_COUNTS[kind]: len(own.rows)}
+    if kind == "row":
+        norms, tau = own.columns
+        finite = np.isfinite(norms)
+        return {"peaks": int((finite & (norms > tau)).sum()), "non_finite": int((~finite).sum())}
+    passes, accepted, non_finite = (int(column.sum()) for column in own.columns[:3])
+    return {
+        "gates_opened": len(own.rows),
+        "passes_run": passes,
+        "passes_accepted": accepted,
+        "non_finite": non_finite,
+    }
+
+
+def _events(key: LogKey, own: LogRows) -> list[TraceEvent]:
+    columns = own.columns
+    if key.kind in ("recursion", "entropy"):
+        passes, accepted, _, *rest = columns
+        columns = (accepted, passes, *rest)
+    names = _DETAILS[key.kind]
+    table = zip(own.rows, *columns, strict=True)
+    return [
+        TraceEvent(int(row), key.layer, key.kind, float(value), _detail(names, more))
+        for row, value, *more in table
+    ]
+
+
+def _detail(names: tuple[str, ...], values: list[Any]) -> str:
+    return json.dumps({n: _number(v) for n, v in zip(names, values, strict=True)})
+
+
+def _number(value: Any) -> float | int:
+    """As short as float32 allows."""
+    return int(value) if isinstance(value, np.integer) else float(str(np.float32(value)))

@@ -1,0 +1,214 @@
+"""ERSS: after a long run of low norms a stored state of high norm is mixed back in.
+
+Source: "The Tell-Tale Norm", arXiv 2606.06188. One object a layer. Streaks and banks run from
+a response's first row on; injections begin after the warm-up. All is masked tensor operations:
+the host knows in advance which rows the coin falls on, and only those are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2_harness.config.steering import SteeringConfig
+from l2_harness.interventions.bank import StateBank
+from l2_harness.interventions.credits import SPENDING
+from l2_harness.interventions.mixing import weighted_sum, where_rows
+from l2_harness.interventions.random_stream import (
+    draw_bits,
+    normal_vectors,
+    permutations,
+    uniforms,
+)
+from l2_harness.interventions.row_set import RowSet, reading_is_free
+from l2_harness.interventions.step_log import StepLog
+from l2_harness.interventions.thresholds import Judgement
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """The rows at which something may happen, m of a wave's n.
+
+    Attributes:
+        rows: on the host; ``rows.index`` counts in the wave.
+        index, slots: (m,) int64, where they are in the wave, and their state.
+        triggered: (m,) bool, the norm technique is ready and its coin fell.
+        drawn: (m,) bool, the random control has a credit and its coin fell.
+    """
+
+    rows: RowSet
+    index: Tensor
+    slots: Tensor
+    triggered: Tensor
+    drawn: Tensor
+
+
+class LayerSteering:
+    """Steering at one layer: streaks, cooldowns and banks of all responses.
+
+    ``steering=random`` keeps the streaks and cooldowns as ``norm`` would, but where ``norm``
+    would inject it only earns a credit. A later random row with a stored state that is close
+    enough spends it.
+    """
+
+    def __init__(
+        self,
+        config: SteeringConfig,
+        layer: int,
+        n_slots: int,
+        width: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        log: StepLog,
+    ) -> None:
+        self._config = config
+        self._layer = layer
+        self._log = log
+        self._chances = config.steering_probability, spending_probability(config)
+        self._patience = torch.tensor(config.steering_patience, device=device)
+        self._streak = torch.zeros(n_slots, dtype=torch.int64, device=device)
+        self._ready_at = torch.zeros(n_slots, dtype=torch.int64, device=device)
+        self.bank = StateBank(n_slots, config.steering_bank, width, dtype, device)
+        self.credits = torch.zeros(n_slots, dtype=torch.int64, device=device)
+
+    def step(self, wave: RowSet, hidden: Tensor, given: tuple[Tensor, Judgement]) -> Tensor:
+        """The states after steering.
+
+        Args:
+            wave: the rows, at most one a response.
+            hidden: (n, d) after recursion and suppression.
+            given: the norms of ``hidden``, (n,) float32, +inf where not finite; and the
+                judgement of the layer's own output.
+        """
+        norms, judged = given
+        assert wave.slot_map is not None
+        low = norms < self._low_threshold(judged)
+        streak = wave.slot_map.read(self._streak).add_(1).mul_(low)
+        wave.slot_map.write(self._streak, streak)
+        self._log.add("streak", self._layer, wave, streak == self._patience)
+        steered = self._inject(wave, hidden, norms)
+        is_own = norms is judged.norms
+        keep = judged.peaks if is_own else (norms > judged.tau) & (norms < torch.inf)
+        self.bank.store(wave.slot_map, hidden, norms, keep)
+        return steered
+
+    def reset(self, slots: np.ndarray) -> None:
+        """Responses that begin anew."""
+        index = torch.from_numpy(slots).to(self._streak.device)
+        for state in (self._streak, self._ready_at, self.credits):
+            state[index] = 0
+        self.bank.reset(slots)
+
+    def _low_threshold(self, judged: Judgement) -> Tensor:
+        low = self._config.steering_low
+        if low.quantile is not None:
+            return judged.quantiles[low.quantile]
+        return judged.tau if low.factor in (1, None) else judged.tau * low.factor
+
+    def _inject(self, wave: RowSet, hidden: Tensor, norms: Tensor) -> Tensor:
+        moments = self._moments(wave, hidden.device)
+        if moments is None:
+            return hidden
+        states, own = hidden[moments.index], norms[moments.index]
+        stored, stored_norms, cosines = self.bank.closest(moments.slots, states, own)
+        close = (cosines >= self._config.steering_min_cosine) & (own < torch.inf)
+        injected = self._settle(moments, close)
+        self._log.add("injection", self._layer, moments.rows, injected, cosines, own, stored_norms)
+        if self._config.steering_strength == 0:
+            return hidden
+        vectors = self._source(moments.rows, stored, stored_norms)
+        steered = where_rows(injected, self._mix(states, vectors), states)
+        return hidden.index_copy(0, moments.index, steered)
+
+    def _moments(self, wave: RowSet, device: torch.device) -> _Moments | None:
+        """The rows at which a coin fell, of those that may be ready; None if there are none."""
+        if not wave.editable["steering"].any:
+            return None
+        ready, has_credit = self._possible(wave, device)
+        triggered = self._falling(wave, ready, "steering_moment", self._chances[0])
+        drawn = self._falling(wave, has_credit, "steering_random_moment", self._chances[1])
+        fell = np.union1d(triggered, drawn)
+        if not len(fell):
+            return None
+        rows = wave.take(fell, None)
+        return self._look(rows, np.isin(fell, triggered), np.isin(fell, drawn), device)
+
+    def _possible(self, wave: RowSet, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) bool, as far as the host knows: ready by the norm rule; has a credit."""
+        editable = wave.editable["steering"].mask
+        ready = editable & (wave.rows >= self._config.steering_patience - 1)
+        credit = editable if self._config.steering == "random" else np.zeros_like(editable)
+        if reading_is_free(device):
+            slots = wave.slots
+            ready &= self._streak.numpy()[slots] >= self._config.steering_patience
+            ready &= wave.rows >= self._ready_at.numpy()[slots]
+            credit = credit & (self.credits.numpy()[slots] > 0)
+        return ready, credit
+
+    def _falling(
+        self, wave: RowSet, possible: np.ndarray, purpose: str, chance: float
+    ) -> np.ndarray:
+        """Where in a wave a coin falls, of the rows possible: (n,) bool."""
+        index = np.flatnonzero(possible)
+        if not len(index):
+            return index
+        bits = draw_bits(wave.keys[index], purpose, self._layer, wave.rows[index])
+        return index[uniforms(bits) < chance]
+
+    def _look(
+        self, rows: RowSet, triggered: np.ndarray, drawn: np.ndarray, device: torch.device
+    ) -> _Moments:
+        """What the device knows of the moments: streaks, cooldowns and credits."""
+        slots = torch.from_numpy(rows.slots).to(device)
+        patient = self._streak[slots] >= self._config.steering_patience
+        warm = rows.rows_on(device) >= self._ready_at[slots]
+        return _Moments(
+            rows,
+            rows.index_on(device),
+            slots,
+            torch.from_numpy(triggered).to(device) & patient & warm,
+            torch.from_numpy(drawn).to(device) & (self.credits[slots] > 0),
+        )
+
+    def _settle(self, moments: _Moments, close: Tensor) -> Tensor:
+        """Reset streaks and start cooldowns; (m,) bool, the rows that are injected."""
+        slots = moments.slots
+        triggered = moments.triggered & close
+        after = moments.rows.rows_on(slots.device) + self._config.steering_cooldown
+        self._streak[slots] = torch.where(triggered, 0, self._streak[slots])
+        self._ready_at[slots] = torch.where(triggered, after, self._ready_at[slots])
+        if self._config.steering == "norm":
+            return triggered
+        taken = moments.drawn & close
+        self.credits[slots] += triggered.long() - taken.long()
+        return taken
+
+    def _source(self, rows: RowSet, stored: Tensor, norms: Tensor) -> Tensor:
+        """What is mixed in, (m, d): the stored states, or the control's in their place."""
+        if self._config.steering_source == "bank":
+            return stored
+        host_bits = rows.bits("steering_vector", self._layer).view(np.int64)
+        bits = torch.from_numpy(host_bits).to(stored.device)
+        if self._config.steering_source == "shuffled":
+            return stored.gather(1, permutations(bits, stored.shape[1]))
+        vectors = normal_vectors(bits, stored.shape[1])
+        ratio = norms.double() / torch.linalg.vector_norm(vectors, dim=1)
+        return (vectors * ratio.unsqueeze(1)).to(stored.dtype)
+
+    def _mix(self, states: Tensor, vectors: Tensor) -> Tensor:
+        beta = self._config.steering_strength
+        kept = 1 - beta if self._config.steering_mode == "blend" else 1.0
+        return weighted_sum(states, kept, vectors, beta)
+
+
+def spending_probability(config: SteeringConfig) -> float:
+    """With what probability the random control spends a credit at a row.
+
+    :data:`~l2_harness.interventions.credits.SPENDING`, or more where injections may follow each
+    other so closely that credits would pile up: twice the highest rate of the norm technique.
+    """
+    gap = max(config.steering_patience, config.steering_cooldown)
+    return min(1.0, max(SPENDING, 2 / gap))

@@ -1,0 +1,116 @@
+"""What happened at which row: kept as the steps' own tensors, read out at the end.
+
+Counters are sums over this log, so a step pays for no counting kernel and no synchronisation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2_harness.interventions.row_set import RowSet
+
+#: Entries after which small tensors become one block, and blocks after which one grows out of
+#: them. Many thousands of small objects would cost more in garbage collection than in memory.
+_BLOCK = 32
+_BLOCKS = 64
+
+
+class LogKey(NamedTuple):
+    """What an entry is about."""
+
+    kind: str
+    layer: int
+
+
+@dataclass(frozen=True)
+class LogRows:
+    """Entries of one kind and layer, on the host.
+
+    Attributes:
+        slots, rows, epochs: (n,) int64.
+        columns: C arrays of shape (n,).
+    """
+
+    slots: np.ndarray
+    rows: np.ndarray
+    epochs: np.ndarray
+    columns: tuple[np.ndarray, ...]
+
+    def take(self, mask: np.ndarray) -> LogRows:
+        """Some of these rows."""
+        columns = tuple(column[mask] for column in self.columns)
+        return LogRows(self.slots[mask], self.rows[mask], self.epochs[mask], columns)
+
+    def and_then(self, later: LogRows) -> LogRows:
+        """These rows and those of the same kind and layer that were noted later."""
+        mine = (self.slots, self.rows, self.epochs, *self.columns)
+        theirs = (later.slots, later.rows, later.epochs, *later.columns)
+        slots, rows, epochs, *columns = map(np.concatenate, zip(mine, theirs, strict=True))
+        return LogRows(slots, rows, epochs, tuple(columns))
+
+
+class _Entry(NamedTuple):
+    slots: np.ndarray
+    rows: np.ndarray
+    epochs: np.ndarray
+    mask: Tensor | None
+    columns: tuple[Tensor, ...]
+
+
+class StepLog:
+    """Append-only while a model runs."""
+
+    def __init__(self) -> None:
+        self._entries: dict[LogKey, list[_Entry]] = defaultdict(list)
+        self._blocks: dict[LogKey, list[_Entry]] = defaultdict(list)
+
+    def add(
+        self, kind: str, layer: int, rows: RowSet, mask: Tensor | None, *columns: Tensor
+    ) -> None:
+        """Note the rows where mask: (n,) holds (None: all), with columns of shape (n,).
+
+        The tensors are kept, not copied: they must not be changed afterwards.
+        """
+        key = LogKey(kind, layer)
+        entries = self._entries[key]
+        entries.append(_Entry(rows.slots, rows.rows, rows.epochs, mask, columns))
+        if len(entries) >= _BLOCK:
+            self._close_block(key)
+
+    def read(self) -> dict[LogKey, LogRows]:
+        """All rows whose mask holds, on the host; the log is empty afterwards."""
+        for key in list(self._entries):
+            self._close_block(key)
+        found = {key: _on_host(_merged(blocks)) for key, blocks in self._blocks.items()}
+        self._blocks.clear()
+        return found
+
+    def _close_block(self, key: LogKey) -> None:
+        blocks = self._blocks[key]
+        blocks.append(_merged(self._entries.pop(key)))
+        if len(blocks) >= _BLOCKS:
+            blocks[:] = [_merged(blocks)]
+
+
+def _merged(entries: Sequence[_Entry]) -> _Entry:
+    slots, rows, epochs, masks, columns = zip(*entries, strict=True)
+    return _Entry(
+        np.concatenate(slots),
+        np.concatenate(rows),
+        np.concatenate(epochs),
+        None if masks[0] is None else torch.cat(masks),
+        tuple(torch.cat(parts) for parts in zip(*columns, strict=True)),
+    )
+
+
+def _on_host(entry: _Entry) -> LogRows:
+    columns = tuple(column.cpu().numpy() for column in entry.columns)
+    rows = LogRows(entry.slots, entry.rows, entry.epochs, columns)
+    return rows if entry.mask is None else rows.take(entry.mask.cpu().numpy())

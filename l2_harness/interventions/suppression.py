@@ -1,0 +1,118 @@
+"""Suppression: peaks are edited away, to see what depends on them; and its control.
+
+A causal test, not a technique. One object a layer. All is masked tensor operations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2_harness.config.suppression import SuppressionConfig
+from l2_harness.interventions.credits import Credits
+from l2_harness.interventions.mixing import scaled, where_rows, wide
+from l2_harness.interventions.row_set import RowSet
+from l2_harness.interventions.step_log import StepLog
+from l2_harness.interventions.thresholds import Judgement
+from l2_harness.norms.row_norms import row_norms
+
+#: The quantile that ``suppression_mode=norm`` moves norms to.
+MEDIAN = 0.5
+_TINY = 1e-20  # in place of a norm of 0, so that a zero state stays one
+
+
+class LayerSuppression:
+    """Suppression at one layer.
+
+    Peaks are judged by the layer's own output; what is edited is the state after recursion.
+    """
+
+    def __init__(
+        self,
+        config: SuppressionConfig,
+        layer: int,
+        n_slots: int,
+        width: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        log: StepLog,
+    ) -> None:
+        self._config = config
+        self._layer = layer
+        self._log = log
+        self.credits = Credits(n_slots, device) if config.suppression == "random" else None
+        self._directions: Tensor | None = None
+        if config.suppression_mode == "angle":
+            wide_type = torch.float64 if dtype == torch.float64 else torch.float32
+            self._directions = torch.zeros(n_slots, width, dtype=wide_type, device=device)
+
+    def step(self, wave: RowSet, hidden: Tensor, judged: Judgement) -> Tensor:
+        """The states after suppression.
+
+        Args:
+            wave: the rows, at most one a response.
+            hidden: (n, d) after recursion.
+            judged: of the layer's own output.
+        """
+        usual = self._usual_directions(wave, hidden, judged)
+        if not wave.editable["suppression"].any:
+            return hidden
+        chosen = self._choose(wave, judged, usual)
+        self._log.add("suppression", self._layer, wave, chosen, judged.norms, judged.tau)
+        if self._config.factor == 1 and self._config.suppression_mode != "clamp":
+            return hidden
+        return where_rows(chosen, self._edit(hidden, judged, usual), hidden)
+
+    def reset(self, slots: np.ndarray) -> None:
+        """Responses that begin anew."""
+        if self.credits is not None:
+            self.credits.reset(slots)
+        if self._directions is not None:
+            self._directions[torch.from_numpy(slots).to(self._directions.device)] = 0
+
+    def _choose(self, wave: RowSet, judged: Judgement, usual: Tensor | None) -> Tensor:
+        """(n,) bool, the rows to edit."""
+        may = wave.only_editable("suppression", judged.finite)
+        if usual is not None:  # nothing to turn to before the first row that is no peak
+            may = may & (usual != 0).any(dim=1)
+        peaks = judged.peaks & may
+        if self.credits is None:
+            return peaks
+        assert wave.slot_map is not None
+        draws = wave.uniforms_on("suppression_moment", self._layer, peaks.device)
+        return self.credits.spend(wave.slot_map, draws, peaks, may & ~judged.peaks)
+
+    def _edit(self, hidden: Tensor, judged: Judgement, usual: Tensor | None) -> Tensor:
+        """All states as they would be after the edit, (n, d)."""
+        factor = self._config.factor
+        if self._config.suppression_mode == "scale":
+            return hidden * factor
+        norms = row_norms(hidden).clamp_min(_TINY)
+        if usual is not None:
+            return _turned(hidden, norms, usual, factor)
+        if self._config.suppression_mode == "clamp":
+            return scaled(hidden, (judged.tau * factor / norms).clamp_max(1))
+        return scaled(hidden, factor + (1 - factor) * judged.quantiles[MEDIAN] / norms)
+
+    def _usual_directions(self, wave: RowSet, hidden: Tensor, judged: Judgement) -> Tensor | None:
+        """(n, d) sums of the unit states of earlier rows that are no peaks; takes this row's."""
+        if self._directions is None:
+            return None
+        assert wave.slot_map is not None
+        before = wave.slot_map.read(self._directions).clone()
+        norms = row_norms(hidden)
+        enters = judged.finite & ~judged.peaks & (norms > 0)
+        units = wide(hidden) / norms.unsqueeze(1)
+        zero = torch.zeros_like(before)
+        wave.slot_map.write(self._directions, before + where_rows(enters, units, zero))
+        return before
+
+
+def _turned(states: Tensor, norms: Tensor, usual: Tensor, factor: float) -> Tensor:
+    """‖h‖ times the direction of f·ĥ + (1−f)·û, all (n, d); norms (n,)."""
+    own = wide(states) / norms.unsqueeze(1)
+    mean = usual / torch.linalg.vector_norm(usual, dim=1, keepdim=True)
+    direction = factor * own + (1 - factor) * mean
+    length = torch.linalg.vector_norm(direction, dim=1, keepdim=True)
+    return (direction * (norms.unsqueeze(1) / length.clamp_min(_TINY))).to(states.dtype)
