@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from l2_harness.config.options import choice, number, option, whole_number
+from l2_harness.config.numbers import number, whole
+from l2_harness.config.options import choice, option
 
 #: Sampling settings that a task's generation_kwargs, model_args and the model's own
 #: generation_config may all give.
@@ -21,27 +22,25 @@ class DecodingConfig:
         "`loop`: our decode loop where the model allows it; `stock`: transformers' generate",
     )
     num_samples: int = option(
-        1, whole_number(1), "responses sampled for each request; all go to the traces"
+        1, whole(1), "responses sampled for each request; all go to the traces"
     )
     seed: int | None = option(
         None,
-        whole_number(0),
+        whole(0),
         "of the responses' random streams; lm-eval's `--seed` for torch where not given",
     )
     temperature: float | None = option(
         None,
-        number(0, "0 for greedy decoding, or a positive number such as 0.6"),
-        "softmax temperature, where the task gives none",
+        number(0),
+        "softmax temperature, where the task gives none (0: greedy decoding)",
     )
-    top_p: float | None = option(
-        None, number(0, "a number in 0-1", 1), "nucleus sampling, where the task gives none"
-    )
+    top_p: float | None = option(None, number(0, 1), "nucleus sampling, where the task gives none")
     top_k: int | None = option(
-        None, whole_number(0), "tokens that sampling keeps (0: all), where the task gives none"
+        None, whole(0), "tokens that sampling keeps (0: all), where the task gives none"
     )
     min_p: float | None = option(
         None,
-        number(0, "a number in 0-1", 1),
+        number(0, 1),
         "least probability relative to the likeliest token's, where the task gives none",
     )
 

@@ -11,6 +11,11 @@ from typing import Any, Literal, Union
 
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError, unknown_argument, unknown_value
+from l2_harness.config.interventions import (
+    INTERVENTION_GROUPS,
+    InterventionConfig,
+    read_interventions,
+)
 from l2_harness.config.options import option_names, read_options
 from l2_harness.config.recording import RecordingConfig
 
@@ -34,6 +39,7 @@ class ModelConfig:
 
     recording: RecordingConfig
     decoding: DecodingConfig
+    interventions: InterventionConfig
 
 
 _GROUPS: dict[str, type] = {"recording": RecordingConfig, "decoding": DecodingConfig}
@@ -55,7 +61,8 @@ def split_model_args(
     Raises:
         ConfigError: an unknown argument, or a value of the wrong type.
     """
-    own = [name for group in _GROUPS.values() for name in option_names(group)]
+    groups = [*_GROUPS.values(), *INTERVENTION_GROUPS]
+    own = [name for group in groups for name in option_names(group)]
     rest = {name: value for name, value in args.items() if name not in own}
     hints = _argument_types(inherited)
     unknown = [name for name in rest if name not in hints and name not in FROM_PRETRAINED]
@@ -67,8 +74,8 @@ def split_model_args(
     for name, value in rest.items():
         if name in hints:
             _check_type(name, value, hints[name])
-    groups: dict[str, Any] = {name: read_options(group, args) for name, group in _GROUPS.items()}
-    return ModelConfig(**groups), rest
+    read: dict[str, Any] = {name: read_options(group, args) for name, group in _GROUPS.items()}
+    return ModelConfig(**read, interventions=read_interventions(args)), rest
 
 
 def _argument_types(function: Callable[..., Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ then the only place that knows their names, defaults and allowed values.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
@@ -59,36 +58,6 @@ def boolean(name: str, value: Any) -> bool:
     if str(value).strip().lower() not in words:
         raise unknown_value(name, value, words)
     return words[str(value).strip().lower()]
-
-
-def whole_number(low: int) -> Parser:
-    """A whole number of at least ``low``."""
-
-    def parse(name: str, value: Any) -> int:
-        try:
-            found = int(str(value).strip())
-        except ValueError:
-            found = low - 1
-        if isinstance(value, bool) or found < low:
-            raise ConfigError(f"{name}={value!r} is not allowed. Pass a whole number from {low}.")
-        return found
-
-    return parse
-
-
-def number(low: float, meaning: str, high: float = math.inf) -> Parser:
-    """A finite number from ``low`` to ``high``; ``meaning`` says in words what may be passed."""
-
-    def parse(name: str, value: Any) -> float:
-        try:
-            found = float(str(value).strip())
-        except ValueError:
-            found = math.nan
-        if isinstance(value, bool) or not low <= found <= high or math.isinf(found):
-            raise ConfigError(f"{name}={value!r} is not allowed. Pass {meaning}.")
-        return found
-
-    return parse
 
 
 def text(meaning: str) -> Parser:

@@ -52,9 +52,9 @@ class InterventionRun:
     ) -> None:
         self.config = config
         self.layers = tuple(layers)
-        self._values = dict(values or {})
+        self.values = dict(values or {})
         self.quantiles = _quantiles(config)
-        if config.threshold.threshold != "iqr" and set(self.layers) - set(self._values):
+        if config.threshold.threshold != "iqr" and set(self.layers) - set(self.values):
             raise ValueError("threshold=fixed and calibrated need a value for each layer.")
         is_pooled = config.threshold.threshold_scope == "pooled"
         self.pooled_rows = PooledRows() if is_pooled else None
@@ -81,7 +81,7 @@ class InterventionRun:
         elif statistics is None:
             statistics = RequestStatistics(n_slots, self.quantiles, device)
         k = threshold.threshold_k if threshold.threshold == "iqr" else None
-        return LayerThreshold(k, self._values.get(layer), statistics, self.quantiles)
+        return LayerThreshold(k, self.values.get(layer), statistics, self.quantiles)
 
 
 class Pipeline:

@@ -112,6 +112,28 @@ class InterventionTotals:
                 mine[name] += number
 
 
+def told(report: ResponseReport, n_tokens: int) -> list[TraceEvent]:
+    """A response's events as a trace keeps them, its counters among them.
+
+    The counters of a layer are an event of kind ``counters`` at the last row: ``detail`` is
+    JSON with those that are not 0.
+
+    Raises:
+        RuntimeError: a monitored layer was handed more or fewer rows than the response has.
+    """
+    events = list(report.events)
+    for layer, counts in report.counters.items():
+        # EGLR counts under the last layer, which need not be a monitored one
+        if counts["rows"] not in (0, n_tokens):
+            raise RuntimeError(
+                f"layer {layer} handed over {counts['rows']} rows of a response of {n_tokens} "
+                "tokens, so what was done to it cannot be trusted."
+            )
+        kept = {name: number for name, number in counts.items() if number}
+        events.append(TraceEvent(n_tokens - 1, layer, "counters", None, json.dumps(kept)))
+    return events
+
+
 def no_counts() -> dict[str, int]:
     """Every counter at 0."""
     return dict.fromkeys(COUNTERS, 0)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
+from l2_harness.engines.hf.layer_hooks import ScoredRows
 from l2_harness.engines.hf.response_end import Decode, response_end
 from l2_harness.engines.hf.scoring_recorder import Continuation
+from l2_harness.interventions import Response, ResponseReport, stream_key
+from l2_harness.interventions.reports import told
+from l2_harness.norms import TraceEvent, hash_prompt
 from l2_harness.norms.rows import ResponseRows
 
 #: As lm-eval passes them: the two texts (None for a window of a long text), and their ids.
@@ -85,6 +90,7 @@ class ScoringBatch:
     ) -> None:
         self.requests = requests
         self.rows: list[ResponseRows] = []
+        self.reports: list[ResponseReport] = []
         self._group = group
         self._max_length = max_length
 
@@ -101,3 +107,23 @@ class ScoringBatch:
             n_input = min(len(context) + len(continuation), self._max_length + 1) - 1
             found.append(Continuation(batch_row, n_virtual + n_input, continuation))
         return found
+
+    def acting_rows(self, seed: int) -> ScoredRows:
+        """The rows that interventions see: of every text, all positions up to its end."""
+        responses, rows, positions = [], [], []
+        for request, own in zip(self.requests, self.continuations(0), strict=True):
+            if own.batch_row < len(responses):
+                continue  # requests that differ in their last token only share a row
+            text = hash_prompt(str(request[1] + request[2][:-1]))
+            first = own.end - len(own.tokens)
+            responses.append(Response(stream_key(seed, text, 0), first + 1, scored=True))
+            rows += [own.batch_row] * own.end
+            positions += range(own.end)
+        return ScoredRows(responses, np.array(rows), np.array(positions))
+
+    def events(self, request: int) -> list[TraceEvent]:
+        """What was done to the rows of a request's continuation."""
+        if not self.reports:
+            return []
+        own = self.continuations(0)[request]
+        return told(self.reports[own.batch_row], len(own.tokens))

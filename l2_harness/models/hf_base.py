@@ -16,13 +16,17 @@ from l2_harness import __version__
 from l2_harness.config import ConfigError
 from l2_harness.config.model_args import split_model_args
 from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers, number_of_layers
+from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.loading import (
     config_field_names,
     model_fingerprint,
     resolve_pretrained,
 )
+from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
+from l2_harness.interventions import InterventionRun, InterventionTotals
 from l2_harness.models.run_recorder import RunRecorder
+from l2_harness.norms.calibration import threshold_values
 from l2_harness.norms.summary import NormSummary
 from l2_harness.norms.trace_writer import usable_directory
 
@@ -51,16 +55,21 @@ class HFBase(HFLM):
             kwargs, HFLM.__init__, lambda: config_field_names(source, kwargs)
         )
         self._recording, self._decoding = config.recording, config.decoding
+        self._acting = config.interventions
         # lm-eval has seeded torch with its --seed by now
         self._seed = torch.initial_seed() if self._decoding.seed is None else self._decoding.seed
         self._tensor_parallel = inherited.get("tp_plan") is not None
         super().__init__(source, **inherited)
         self._causal_lm: Any = causal_lm(self.model)
         self._merged_summary: NormSummary | None = None
+        self._totals = InterventionTotals()
+        self._merged_totals: InterventionTotals | None = None
+        self._hooks = self._start_interventions() if self._acting.enabled else None
         self._recorder: RunRecorder | None = None
         if self._recording.enabled:
             settings = _settings(pretrained, kwargs)
             settings |= {"weights": model_fingerprint(source, self.config), "seed": self._seed}
+            settings |= {"thresholds": self._hooks.values if self._hooks is not None else {}}
             self._recorder = self._start_recording(settings)
 
     def _create_model(self, *args: Any, **kwargs: Any) -> None:
@@ -84,6 +93,35 @@ class HFBase(HFLM):
         settings |= {"monitored_layers": list(layers), "l2_harness": __version__}
         logger.info("recording (%s) the norms of layers %s", self._recording.record, list(layers))
         return RunRecorder(self._recording, layers, settings, self.rank)
+
+    def _start_interventions(self) -> LayerHooks:
+        """Set the techniques up, and try out what they need of the model.
+
+        Raises:
+            ConfigError: a model, or a layer of it, that they cannot work on.
+        """
+        if self.backend != "causal" or self._decoding.decoding == "stock":
+            raise ConfigError(
+                "recursion, steering and suppression work in the decode loop on decoder-only "
+                f"models; this is {self.config.model_type!r} with decoding="
+                f"{self._decoding.decoding}. Pass decoding=loop, or recursion=off, steering=off "
+                "and suppression=off."
+            )
+        decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
+        layers = self._recording.layers.resolve(len(decoder_layers))
+        values = threshold_values(self._acting.threshold, layers)
+        run = InterventionRun(self._acting, layers, values)
+        hooks = LayerHooks(run, list(decoder_layers), self._causal_lm)
+        if hooks.rerun_layers:
+            again = {i: decoder_layers[i] for i in hooks.rerun_layers}
+            check_rerun(self._causal_lm, again, scored=self._acts_on_scores)
+        for name, value in self._acting.as_dict().items():
+            logger.info("intervention setting %s=%s", name, value)
+        return hooks
+
+    @property
+    def _acts_on_scores(self) -> bool:
+        return self._acting.enabled and self._acting.threshold.intervene_on == "all"
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Say what ``--use_cache`` costs: a cached response never runs the model."""
@@ -116,6 +154,9 @@ class HFBase(HFLM):
         if self._recorder is not None and self.world_size > 1:
             summaries = self.gather_object(self._recorder.summary)
             self._merged_summary = NormSummary.merged(summaries) if summaries else None
+        if self._hooks is not None and self.world_size > 1:
+            totals = self.gather_object(self._totals)
+            self._merged_totals = InterventionTotals.merged(totals) if totals else None
         super().barrier()
 
     def get_model_info(self) -> dict[str, Any]:
@@ -132,6 +173,10 @@ class HFBase(HFLM):
                 "trace_dir": self._recording.trace_dir,
                 **summary.as_dict(),
             }
+        if self._hooks is not None:
+            totals = self._merged_totals or self._totals
+            logger.info("%s", totals.line())
+            info["interventions"] = {"settings": self._acting.as_dict(), **totals.as_dict()}
         return {**super().get_model_info(), "l2": info}
 
     # -- batches --------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, Respo
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.loop_support import LOST, loop_obstacle
 from l2_harness.engines.hf.response_end import EndRule, thinking_end
+from l2_harness.interventions import Response, stream_key
+from l2_harness.interventions.reports import told
 from l2_harness.models.batches import GenerationBatch
 from l2_harness.models.generation_settings import GenerationSettings, generation_settings
 from l2_harness.models.hf_base import HFBase
@@ -157,6 +159,11 @@ class GenerationLM(HFBase):
         obstacle = loop_obstacle(self.model, self._causal_lm, settings.kwargs)
         if obstacle is None:
             return self._run_loop
+        if self._hooks is not None:
+            raise ConfigError(
+                f"{obstacle}: the decode loop cannot run this, and recursion, steering and "
+                "suppression work in it alone. Leave that setting out, or turn them off."
+            )
         self._say_stock(obstacle)
         return self._run_stock
 
@@ -187,11 +194,15 @@ class GenerationLM(HFBase):
             self._flush(call, len(decoded))
 
         loop = DecodeLoop(
-            [self._spec(row, response, batch[row].prompt, settings) for row, response in wanted],
+            [
+                self._spec(row, response, batch[row].prompt, prompt_tokens[row], settings)
+                for row, response in wanted
+            ],
             self._end_rule(settings),
             deliver,
             self._norms if self._recorder is not None else None,
             max_rows,
+            self._hooks,
         )
         self._model_generate(
             ids.to(self.device),
@@ -203,14 +214,17 @@ class GenerationLM(HFBase):
         )
 
     def _spec(
-        self, row: int, response: WantedResponse, prompt: str, settings: GenerationSettings
+        self,
+        row: int,
+        response: WantedResponse,
+        prompt: str,
+        prompt_tokens: int,
+        settings: GenerationSettings,
     ) -> ResponseSpec:
-        if not settings.do_sample:
-            return ResponseSpec(row)
-        return ResponseSpec(
-            row,
-            uniform_draws(self._seed, hash_prompt(prompt), response.stream, settings.max_gen_toks),
-        )
+        stream = (self._seed, hash_prompt(prompt), response.stream)
+        uniforms = uniform_draws(*stream, settings.max_gen_toks) if settings.do_sample else None
+        acting = Response(stream_key(*stream), prompt_tokens) if self._hooks is not None else None
+        return ResponseSpec(row, uniforms, acting)
 
     def _end_rule(self, settings: GenerationSettings) -> EndRule:
         return EndRule(
@@ -228,11 +242,15 @@ class GenerationLM(HFBase):
         answer = lm_eval_response(
             found.tokens, settings.until, self.think_end_token, self.tok_decode
         )
-        columns = {
+        columns: dict[str, Any] = {
             "prompt_tokens": prompt_tokens,
             "tokens": found.tokens,
             "finish_reason": found.finish_reason,
         }
+        if found.report is not None:
+            columns["events"] = told(found.report, len(found.tokens))
+            if response.key is not None:
+                self._totals.add(found.report)
         self._answer(call, response, answer, found.rows, columns)
 
     # -- stock generate -------------------------------------------------------------------

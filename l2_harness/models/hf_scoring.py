@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -58,11 +59,10 @@ class ScoringLM(HFBase):
         override_bs: int | None = None,
     ) -> list[Answer]:
         """HFLM's scores of tokenised requests, in HFLM's batches."""
-        if self._recorder is None:
+        if self._recorder is None and not self._acts_on_scores:
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         keys = [self._next_scoring_key() for _ in requests]
-        earlier = self._recorder.recall(keys)
-        results: list[Answer | None] = [_answer(e.scores) if e else None for e in earlier]
+        results = self._recalled_answers(keys)
         todo = [i for i, result in enumerate(results) if result is None]
         disable_tqdm = disable_tqdm or override_bs is not None
         with self._progress("loglikelihood", len(todo), disable_tqdm) as progress:
@@ -73,6 +73,12 @@ class ScoringLM(HFBase):
                     results[i] = answer
                 progress(len(batch))
         return [result for result in results if result is not None]
+
+    def _recalled_answers(self, keys: Sequence[RequestKey | None]) -> list[Answer | None]:
+        """What an earlier run left of each request, None for most."""
+        if self._recorder is None:
+            return [None] * len(keys)
+        return [_answer(found.scores) if found else None for found in self._recorder.recall(keys)]
 
     def _next_scoring_key(self) -> RequestKey | None:
         """In the order of the requests; lm-eval pads a process's windows at the end."""
@@ -129,17 +135,29 @@ class ScoringLM(HFBase):
         batch = self._scoring
         if batch is None:
             return super()._model_call(inps, attn_mask, labels)
-        recorder = ScoringRecorder(self._norms)
-        with recorder.recording():
+        with ExitStack() as stack:
+            recorder = None
+            if self._recorder is not None:
+                recorder = ScoringRecorder(self._norms)
+                stack.enter_context(recorder.recording())
+            if self._hooks is not None and self._acts_on_scores:
+                stack.enter_context(self._hooks.installed())
+                stack.enter_context(self._hooks.scoring(batch.acting_rows(self._seed)))
             logits = super()._model_call(inps, attn_mask, labels)
+            if self._hooks is not None and self._acts_on_scores:
+                batch.reports = self._hooks.end()
         n_virtual = logits.shape[1] - inps.shape[1]
-        batch.rows = recorder.rows(logits, batch.continuations(n_virtual))
+        if recorder is not None:
+            batch.rows = recorder.rows(logits, batch.continuations(n_virtual))
         return logits
 
     def _record_scores(self, keys: Sequence[RequestKey | None], answers: Sequence[Answer]) -> None:
-        assert self._recorder is not None
         assert self._scoring is not None
         batch, self._scoring = self._scoring, None
+        for report in batch.reports:
+            self._totals.add(report)
+        if self._recorder is None:
+            return
         for i, (key, (score, is_greedy)) in enumerate(zip(keys, answers, strict=True)):
             if key is None:
                 continue
@@ -151,6 +169,7 @@ class ScoringLM(HFBase):
                 tokens=continuation,
                 text=self._raw_text(continuation),
                 scores={"loglikelihood": score, "is_greedy": float(is_greedy)},
+                events=batch.events(i),
             )
         self._recorder.flush()
 

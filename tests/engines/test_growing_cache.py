@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from l2_harness.engines.hf.growing_cache import GrowingLayer, RowMoves, keep_rows, make_growing
+from l2_harness.engines.hf.read_only_cache import SeeingSlidingLayer
 
 OPERATIONS = st.lists(
     st.one_of(
@@ -107,8 +108,8 @@ def test_a_copy_is_independent() -> None:
     assert torch.equal(other.keys[..., 5:, :], states(2, 1, 4))
 
 
-def test_only_plain_layers_are_replaced() -> None:
+def test_layers_are_replaced_by_kind() -> None:
     cache = DynamicCache()
     cache.layers = [DynamicLayer(), DynamicSlidingWindowLayer(4)]
     make_growing(cache)
-    assert [type(layer) for layer in cache.layers] == [GrowingLayer, DynamicSlidingWindowLayer]
+    assert [type(layer) for layer in cache.layers] == [GrowingLayer, SeeingSlidingLayer]

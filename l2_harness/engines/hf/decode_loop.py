@@ -18,10 +18,12 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from l2_harness.engines.hf.batch_state import BatchState, repeat_rows, select_processors
 from l2_harness.engines.hf.growing_cache import make_growing
+from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.hf.response_end import EndRule, FinishReason
 from l2_harness.engines.hf.response_log import ResponseLog
 from l2_harness.engines.hf.token_choice import drawn, likeliest
+from l2_harness.interventions import Response, ResponseReport
 from l2_harness.norms.rows import ResponseRows
 
 
@@ -32,10 +34,12 @@ class ResponseSpec:
     Attributes:
         prompt: which row of the prompts it answers.
         uniforms: (max_tokens,) float64, its own random numbers; None for greedy decoding.
+        response: what the interventions know of it; None where there are none.
     """
 
     prompt: int
     uniforms: np.ndarray | None = None
+    response: Response | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +51,14 @@ class DecodedResponse:
         tokens: the T ids, the last being the one that ended it.
         finish_reason: eos, stop or length.
         rows: what was recorded of it, None where nothing is.
+        report: what the interventions did to it, None where there are none.
     """
 
     index: int
     tokens: list[int]
     finish_reason: FinishReason
     rows: ResponseRows | None
+    report: ResponseReport | None = None
 
 
 class _Pass(NamedTuple):
@@ -84,6 +90,7 @@ class DecodeLoop:
         deliver: takes the responses of a round.
         norms: the monitored layers, None to record nothing.
         max_rows: the most responses that are decoded side by side.
+        hooks: the interventions, None for none.
     """
 
     def __init__(
@@ -93,12 +100,14 @@ class DecodeLoop:
         deliver: Callable[[list[DecodedResponse]], None],
         norms: ResidualNorms | None = None,
         max_rows: int | None = None,
+        hooks: LayerHooks | None = None,
     ) -> None:
         self.wanted = wanted
         self._end_rule = end_rule
         self.deliver = deliver
         self._norms = norms
         self._max_rows = max_rows or len(wanted)
+        self._hooks = hooks
 
     def __call__(
         self,
@@ -121,6 +130,9 @@ class DecodeLoop:
         with ExitStack() as stack:
             if self._norms is not None:
                 stack.enter_context(self._norms.last_position())
+            if self._hooks is not None:
+                stack.enter_context(self._hooks.installed())
+            mask = _mask(input_ids, model_kwargs)
             outputs = model._prefill(input_ids, generation_config, model_kwargs)
             model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
             first = self._taken(outputs)
@@ -129,6 +141,8 @@ class DecodeLoop:
             stack.enter_context(model._optimize_model_for_decode())
             for round_, kwargs in self._rounds(model_kwargs):
                 state = self._start(round_, input_ids, kwargs, logits_processor)
+                if self._hooks is not None:
+                    self._hooks.begin(self._responses(round_), state.prompts, mask)
                 self._decode(model, state, first)
 
     def _rounds(self, model_kwargs: dict[str, Any]) -> Iterator[tuple[range, dict[str, Any]]]:
@@ -169,6 +183,10 @@ class DecodeLoop:
         drawn_rows = [row for row in rows if row is not None]
         return torch.from_numpy(np.stack(drawn_rows)).to(device) if drawn_rows else None
 
+    def _responses(self, round_: range) -> list[Response]:
+        found = [self.wanted[i].response for i in round_]
+        return [response for response in found if response is not None]
+
     def _decode(self, model: Any, state: BatchState, first: _Pass) -> None:
         """Run a round to its end."""
         log = ResponseLog()
@@ -194,11 +212,29 @@ class DecodeLoop:
                 break
             if len(going_on) < len(state.responses):
                 state.keep(going_on)
+            self._announce(state, tokens)
             step = self._step(model, state)
         rows = log.take()
+        reports = self._hooks.end() if self._hooks is not None else [None] * len(reasons)
         self.deliver(
-            [DecodedResponse(i, tokens[i], reasons[i], rows.get(i)) for i in sorted(reasons)]
+            [
+                DecodedResponse(i, tokens[i], reasons[i], rows.get(i), report)
+                for i, report in zip(sorted(reasons), reports, strict=True)
+            ]
         )
+
+    def _announce(self, state: BatchState, tokens: dict[int, list[int]]) -> None:
+        """Tell the interventions which rows the next pass has."""
+        if self._hooks is None:
+            return
+        first = min(tokens)
+        positions = [self._prompt_tokens(i) - 1 + len(tokens[i]) for i in state.responses]
+        self._hooks.step([i - first for i in state.responses], positions)
+
+    def _prompt_tokens(self, index: int) -> int:
+        response = self.wanted[index].response
+        assert response is not None
+        return response.prompt_tokens
 
     def _step(self, model: Any, state: BatchState) -> _Pass:
         """One forward pass over the newest token of every row."""
@@ -212,6 +248,12 @@ class DecodeLoop:
     def _taken(self, outputs: Any) -> _Pass:
         norms = self._norms.take() if self._norms is not None else None
         return _Pass(_wide(outputs.logits[:, -1]), norms)
+
+
+def _mask(input_ids: Tensor, model_kwargs: dict[str, Any]) -> Tensor:
+    """``generate`` drops a mask that masks nothing."""
+    mask = model_kwargs.get("attention_mask")
+    return torch.ones_like(input_ids) if mask is None else mask
 
 
 def _wide(logits: Tensor) -> Tensor:

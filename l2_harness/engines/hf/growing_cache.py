@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+from l2_harness.engines.hf.read_only_cache import SeeingSlidingLayer
 
 #: A buffer that is full gets room for this many more positions, or a share of its length.
 _ROOM = 64
@@ -92,10 +94,14 @@ class RowMoves:
 
 
 def make_growing(cache: DynamicCache) -> None:
-    """Let the plain layers of ``cache`` grow in place; others stay as they are."""
-    cache.layers = [
-        GrowingLayer(layer) if type(layer) is DynamicLayer else layer for layer in cache.layers
-    ]
+    """Let the plain layers of ``cache`` grow in place, and its sliding ones be read again."""
+    cache.layers = [_own_layer(layer) for layer in cache.layers]
+
+
+def _own_layer(layer: Any) -> Any:
+    if type(layer) is DynamicLayer:
+        return GrowingLayer(layer)
+    return SeeingSlidingLayer(layer) if type(layer) is DynamicSlidingWindowLayer else layer
 
 
 def keep_rows(cache: DynamicCache, moves: RowMoves) -> None:

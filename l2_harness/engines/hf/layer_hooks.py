@@ -1,0 +1,225 @@
+"""Interventions on a transformers model: forward hooks that hand layers' outputs to a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache
+
+from l2_harness.engines.hf.growing_cache import make_growing
+from l2_harness.engines.hf.layer_rerun import LayerCall, first_output, with_first_output
+from l2_harness.engines.hf.output_head import OutputHead
+from l2_harness.interventions import InterventionRun, Pipeline, Response, ResponseReport
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRows:
+    """Positions of a batch of texts, padded on the right.
+
+    Attributes:
+        responses: one a row of the batch.
+        rows, positions: (n,) int64, where each one is.
+    """
+
+    responses: Sequence[Response]
+    rows: np.ndarray
+    positions: np.ndarray
+
+
+class LayerHooks:
+    """What happens at the hooked layers: nothing, keeping their states, or interventions.
+
+    Args:
+        run: the interventions.
+        layers: every decoder layer of the model.
+        causal_lm: the module whose output has the logits.
+    """
+
+    def __init__(self, run: InterventionRun, layers: Sequence[nn.Module], causal_lm: Any) -> None:
+        self._run = run
+        self._causal_lm = causal_lm
+        self._layers = list(layers)
+        self._last = len(self._layers) - 1
+        recursion = run.config.recursion
+        self._top: range | None = None
+        self._head: OutputHead | None = None
+        if recursion.recursion == "entropy":
+            self._top = range(len(layers) - recursion.top_layers(len(layers)), len(layers))
+            self._head = OutputHead(causal_lm)
+        self._calls: dict[int, LayerCall] = {}
+        self._kept: dict[int, Tensor] = {}
+        self._pipeline: Pipeline | None = None
+        self._where: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def rerun_layers(self) -> list[int]:
+        """The layers that are to be run again."""
+        if self._top is not None:
+            return list(self._top)
+        return list(self._run.layers) if self._run.config.recursion.recursion != "off" else []
+
+    @property
+    def values(self) -> dict[int, float]:
+        """Layer → its threshold, where it is known from the start."""
+        return self._run.values
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Hook the layers. Norms that are recorded must be hooked before: they are the
+        layers' own.
+        """
+        hooked = sorted({*self._run.layers, *(self._top or ())})
+        with ExitStack() as stack:
+            for layer in hooked:
+                handle = self._layers[layer].register_forward_hook(
+                    self._hook(layer), with_kwargs=True
+                )
+                stack.callback(handle.remove)
+            try:
+                yield
+            finally:
+                self._pipeline = None
+                self._kept, self._calls = {}, {}
+
+    def begin(self, responses: Sequence[Response], prompts: Sequence[int], mask: Tensor) -> None:
+        """Responses begin after a prefill whose states were kept.
+
+        Args:
+            responses: in the order of their slots.
+            prompts: the row of the prefill that each one answers.
+            mask: (prompts, positions) of the prefill, 0 on padding.
+        """
+        self._pipeline = self._run.pipeline(responses)
+        slots, positions, rows, columns = _prompt_rows(
+            responses, prompts, mask, self._run.config.threshold.threshold_prompt
+        )
+        self._pipeline.begin_pass(slots, positions)
+        for layer in self._run.layers:
+            kept = self._kept[layer]
+            where = torch.from_numpy(rows).to(kept.device)
+            columns_there = torch.from_numpy(columns).to(kept.device)
+            self._pipeline.layer(layer, kept[where, columns_there], _no_second_pass)
+
+    def step(self, slots: Sequence[int], positions: Sequence[int]) -> None:
+        """The next forward pass has one row of each of some responses.
+
+        Args:
+            slots: whose row each one is.
+            positions: absolute, from 0 at each prompt's first token.
+        """
+        assert self._pipeline is not None
+        self._pipeline.begin_pass(np.array(slots), np.array(positions))
+
+    @contextmanager
+    def scoring(self, scored: ScoredRows) -> Iterator[None]:
+        """The next forward pass is over whole texts; those positions of it are its rows."""
+        self._pipeline = self._run.pipeline(scored.responses)
+        self._pipeline.begin_pass(scored.rows, scored.positions)
+        self._where = torch.from_numpy(scored.rows), torch.from_numpy(scored.positions)
+        if not self.rerun_layers:
+            yield
+            return
+        handle = self._causal_lm.register_forward_pre_hook(self._own_cache, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _own_cache(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        """A second pass reads a cache, which scoring does without otherwise."""
+        cache = DynamicCache(config=self._causal_lm.config.get_text_config(decoder=True))
+        make_growing(cache)
+        return args, {**kwargs, "past_key_values": cache, "use_cache": True}
+
+    def end(self) -> list[ResponseReport]:
+        """What happened to each response; states are kept again."""
+        assert self._pipeline is not None
+        reports = self._pipeline.reports()
+        self._pipeline = None
+        self._where = None
+        return reports
+
+    # -- hooks ----------------------------------------------------------------------------
+
+    def _hook(self, layer: int) -> Any:
+        def on_output(
+            module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any
+        ) -> Any:
+            hidden = first_output(output)
+            if self._pipeline is None:
+                self._keep(layer, hidden)
+                return None
+            self._calls[layer] = LayerCall.of(module, args, kwargs)
+            rows = self._rows(hidden)
+            edited = self._edited(self._pipeline, layer, rows)
+            if edited is rows:
+                return None
+            return with_first_output(output, self._put_back(hidden, edited))
+
+        return on_output
+
+    def _keep(self, layer: int, hidden: Tensor) -> None:
+        if layer in self._run.layers:
+            everything = self._run.config.threshold.threshold_prompt
+            self._kept[layer] = hidden if everything else hidden[:, -1:].clone()
+
+    def _edited(self, pipeline: Pipeline, layer: int, rows: Tensor) -> Tensor:
+        edited = rows
+        if layer in self._run.layers:
+            edited = pipeline.layer(layer, edited, lambda s, which: self._again(layer, s, which))
+        if layer == self._last and self._head is not None:
+            head = self._head
+            edited = pipeline.top(
+                layer, edited, self._top_again, lambda states, which: head.log_probs(states)
+            )
+        return edited
+
+    def _again(self, layer: int, states: Tensor, which: Tensor) -> Tensor:
+        rows, columns = which, torch.zeros_like(which)
+        if self._where is not None:
+            rows, columns = (index.to(which.device)[which] for index in self._where)
+        return self._calls[layer].again(states, rows, columns)
+
+    def _top_again(self, states: Tensor, which: Tensor) -> Tensor:
+        assert self._top is not None
+        for layer in self._top:
+            states = self._again(layer, states, which)
+        return states
+
+    def _rows(self, hidden: Tensor) -> Tensor:
+        """(n, d), the rows of the pass."""
+        if self._where is None:
+            return hidden[:, -1]
+        rows, columns = (index.to(hidden.device) for index in self._where)
+        return hidden[rows, columns]
+
+    def _put_back(self, hidden: Tensor, edited: Tensor) -> Tensor:
+        if self._where is None:
+            return edited.unsqueeze(1)
+        rows, columns = (index.to(hidden.device) for index in self._where)
+        return hidden.index_put((rows, columns), edited)
+
+
+def _no_second_pass(states: Tensor, which: Tensor) -> Tensor:
+    raise RuntimeError("a prompt's rows are never edited")
+
+
+def _prompt_rows(
+    responses: Sequence[Response], prompts: Sequence[int], mask: Tensor, everything: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Slots, positions, and rows and columns of the kept states, of the rows that count."""
+    width = mask.shape[1]
+    found = []
+    for slot, (response, prompt) in enumerate(zip(responses, prompts, strict=True)):
+        n = response.prompt_tokens
+        for position in range(0 if everything else n - 1, n):
+            column = width - n + position if everything else 0
+            found.append((slot, position, prompt, column))
+    slots, positions, rows, columns = np.array(found, dtype=np.int64).T
+    return slots.copy(), positions.copy(), rows.copy(), columns.copy()

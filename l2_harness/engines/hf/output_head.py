@@ -1,0 +1,61 @@
+"""From a state after the last decoder layer to next-token log-probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from l2_harness.config import ConfigError
+
+_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f")
+
+#: What some models' forward reads of their base's output besides.
+_READ_BESIDE = ("router_logits", "cross_attentions")
+
+
+class OutputHead:
+    """The final norm and whatever the model does with its result: scaling, soft caps, the head.
+
+    Args:
+        causal_lm: the module whose output has the logits.
+
+    Raises:
+        ConfigError: its final norm is not found.
+    """
+
+    def __init__(self, causal_lm: Any) -> None:
+        self._causal_lm = causal_lm
+        self._base = causal_lm.base_model
+        self._norm = _final_norm(self._base)
+
+    def logits(self, states: Tensor) -> Tensor:
+        """(m, vocabulary) of states (m, d)."""
+        last = self._norm(states.unsqueeze(1))
+        # the model's own forward on a base that has just computed these states
+        output = BaseModelOutputWithPast(last_hidden_state=last)
+        for name in _READ_BESIDE:
+            setattr(output, name, None)
+        with patch.object(self._base, "forward", lambda *args, **kwargs: output):
+            ids = torch.zeros(len(states), 1, dtype=torch.int64, device=states.device)
+            return self._causal_lm.forward(input_ids=ids, use_cache=False).logits[:, -1]
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """(m, vocabulary) float32 or float64, of states (m, d)."""
+        logits = self.logits(states)
+        return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
+
+
+def _final_norm(base: Any) -> nn.Module:
+    for module in (base, getattr(base, "language_model", None), getattr(base, "decoder", None)):
+        for name in _FINAL_NORMS:
+            found = getattr(module, name, None)
+            if isinstance(found, nn.Module):
+                return found
+    raise ConfigError(
+        f"recursion=entropy needs the final norm of {type(base).__name__}, and none of "
+        f"{', '.join(_FINAL_NORMS)} is there. Pass recursion=norm or recursion=off."
+    )
