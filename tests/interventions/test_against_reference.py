@@ -17,6 +17,12 @@ CASES: dict[str, dict[str, Any]] = {
         "recursion_min_growth": 0,
     },
     "always": {"recursion": "always", "recursion_max_passes": 2},
+    "norm, much growth": {
+        "recursion": "always",
+        "recursion_max_ratio": 20,
+        "recursion_min_growth": 0.5,
+        "recursion_max_passes": 3,
+    },
     "random recursion": {"recursion": "random", "threshold_k": 0.3},
     "entropy": {"recursion": "entropy", "recursion_entropy": 1.6},
     "entropy, mixed": {

@@ -116,6 +116,14 @@ def test_equal_cosines_go_to_the_larger_norm() -> None:
     assert (state.tolist(), norm.item(), cosine.item()) == ([[0, 8]], 8, 1)
 
 
+def test_among_equal_norms_the_first_stays() -> None:
+    bank = StateBank(1, 2, 2, torch.float32, torch.device("cpu"))
+    for first in (1.0, 2.0, 3.0):
+        state, norm = torch.tensor([[first, 0.0]]), torch.tensor([5.0])
+        bank.store(SlotMap(np.array([0]), 1), state, norm, torch.tensor([True]))
+    assert sorted(bank.states(0)[0][:, 0].tolist()) == [1, 2]
+
+
 def test_an_empty_bank_has_nothing_close() -> None:
     bank = StateBank(2, 3, 2, torch.float32, torch.device("cpu"))
     cosine = bank.closest(torch.tensor([1]), torch.ones(1, 2), torch.tensor([1.4]))[2]
