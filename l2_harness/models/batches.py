@@ -110,7 +110,9 @@ class ScoringBatch:
 
     def acting_rows(self, seed: int) -> ScoredRows:
         """The rows that interventions see: of every text, all positions up to its end."""
-        responses, rows, positions = [], [], []
+        responses: list[Response] = []
+        rows: list[int] = []
+        positions: list[int] = []
         for request, own in zip(self.requests, self.continuations(0), strict=True):
             if own.batch_row < len(responses):
                 continue  # requests that differ in their last token only share a row

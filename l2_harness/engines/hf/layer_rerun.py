@@ -5,8 +5,10 @@ Knows layers and their arguments; knows no technique.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -22,24 +24,25 @@ class LayerCall:
 
     Attributes:
         module: the layer.
-        args, kwargs: of the call; the first of all is the layer's input.
-        shape: (rows, positions) of that input.
+        hidden: (rows, positions, d) that it was given.
+        arguments: the others, by name.
     """
 
     module: nn.Module
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    shape: tuple[int, int]
+    hidden: Tensor
+    arguments: Mapping[str, Any]
 
     @classmethod
     def of(cls, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LayerCall:
-        """From what a forward hook gets."""
-        hidden = args[0] if args else kwargs["hidden_states"]
-        return cls(module, args, kwargs, (hidden.shape[0], hidden.shape[1]))
+        """From what a forward hook gets; models differ in what they pass by position."""
+        names = _argument_names(type(module))
+        arguments = {**dict(zip(names, args, strict=False)), **kwargs}
+        return cls(module, arguments.pop(names[0]), arguments)
 
-    def inputs(self) -> Tensor:
-        """(rows, positions, d) that the layer was given."""
-        return self.args[0] if self.args else self.kwargs["hidden_states"]
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, positions)."""
+        return self.hidden.shape[0], self.hidden.shape[1]
 
     def again(self, states: Tensor, rows: Tensor, positions: Tensor) -> Tensor:
         """The layer's output for other states at some of its positions.
@@ -54,16 +57,17 @@ class LayerCall:
         """
         whole = self.shape[1] == 1 and len(rows) == self.shape[0]
         part = _Part(self.shape, None if whole else rows, positions)
-        hidden = states.unsqueeze(1)
-        args = tuple(part.of(value) for value in self.args[1:])
-        kwargs = {k: part.of(v) for k, v in self.kwargs.items() if k != "hidden_states"}
-        if self.shape[1] > 1 and kwargs.get("attention_mask") is None:
-            kwargs["attention_mask"] = part.causal_mask(self.shape[1])
-        if self.args:
-            output = self.module.forward(hidden, *args, **kwargs)
-        else:
-            output = self.module.forward(hidden_states=hidden, **kwargs)
+        arguments = {name: part.of(value) for name, value in self.arguments.items()}
+        if self.shape[1] > 1 and arguments.get("attention_mask") is None:
+            arguments["attention_mask"] = part.causal_mask(self.shape[1])
+        output = self.module.forward(states.unsqueeze(1), **arguments)
         return first_output(output)[:, 0]
+
+
+@cache
+def _argument_names(module_type: type[nn.Module]) -> list[str]:
+    """Of its forward, ``self`` left out."""
+    return list(inspect.signature(module_type.forward).parameters)[1:]
 
 
 def first_output(output: Any) -> Tensor:

@@ -106,7 +106,7 @@ def _fault(call: LayerCall, output: Tensor, cache: DynamicCache, index: int) -> 
     for rows, column in (([0, 1], columns - 1), ([1], 0), ([0], columns // 2)):
         which = torch.tensor(rows, device=output.device)
         where = torch.full_like(which, column)
-        found = call.again(call.inputs()[which, where], which, where)
+        found = call.again(call.hidden[which, where], which, where)
         if not _close(found, output[which, where]):
             return "on the same input its output is another one."
     after = seen_states(cache.layers[index])
