@@ -8,9 +8,9 @@ from torch import Tensor
 
 from l2_harness.interventions.row_set import SlotMap
 
-#: With one credit a row is taken with this probability: about 8 rows lie between a trigger
+#: With one credit a row is taken with this probability: about 4 rows lie between a trigger
 #: and the random row that answers it, so that the two do not share their place in a response.
-SPENDING = 0.125
+SPENDING = 0.25
 
 
 class Credits:

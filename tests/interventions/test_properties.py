@@ -16,6 +16,7 @@ from torch import Tensor
 from l2_harness.config import read_interventions
 from l2_harness.interventions import InterventionRun, Pipeline, Response
 from l2_harness.interventions.bank import StateBank
+from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.random_stream import (
     PURPOSES,
     draw_bits,
@@ -192,15 +193,20 @@ def test_random_recursion_opens_as_many_gates(sizes: list[float], seed: int) -> 
     assert random["gates_opened"] + random["recursion_credits_left"] == norm["gates_opened"]
 
 
-def test_random_rows_do_not_favour_a_place() -> None:
-    """With many credits spent, the rows lie everywhere between the triggers."""
+def test_random_rows_answer_a_trigger_after_a_random_delay() -> None:
+    """The delays are geometric: 1/p rows on average, and long ones occur."""
     rng = np.random.default_rng(0)
     sizes = np.where(np.arange(4000) % 20 == 0, 60.0, rng.uniform(5, 10, 4000)).tolist()
     report = _run({"suppression": "random"}, sizes)[0].reports()[0]
     rows = np.array([event.row for event in report.events])
-    assert len(rows) > 180
-    assert len(set(rows % 20)) >= 18
-    assert 0 not in rows % 20
+    delays = rows % 20
+    assert len(rows) > 190
+    assert 0 not in delays
+    assert abs(delays.mean() - 1 / SPENDING) < 0.8
+    for k in (1, 2, 3):
+        share, expected = (delays == k).mean(), SPENDING * (1 - SPENDING) ** (k - 1)
+        assert abs(share - expected) < 0.09
+    assert max(delays) > 10
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
@@ -239,4 +245,4 @@ def test_credits_of_the_random_control_can_be_spent() -> None:
     dense = read_interventions({"steering_patience": 1, "steering_cooldown": 1}).steering
     sparse = read_interventions({}).steering
     assert spending_probability(dense) == 1
-    assert spending_probability(sparse) == 0.125
+    assert spending_probability(sparse) == SPENDING

@@ -6,7 +6,7 @@ Knows layers and their arguments; knows no technique.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -35,7 +35,7 @@ class LayerCall:
     @classmethod
     def of(cls, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LayerCall:
         """From what a forward hook gets; models differ in what they pass by position."""
-        names = _argument_names(type(module))
+        names = _argument_names(type(module).forward)
         arguments = {**dict(zip(names, args, strict=False)), **kwargs}
         return cls(module, arguments.pop(names[0]), arguments)
 
@@ -65,9 +65,9 @@ class LayerCall:
 
 
 @cache
-def _argument_names(module_type: type[nn.Module]) -> list[str]:
-    """Of its forward, ``self`` left out."""
-    return list(inspect.signature(module_type.forward).parameters)[1:]
+def _argument_names(forward: Callable[..., Any]) -> list[str]:
+    """Of a layer's forward, ``self`` left out."""
+    return list(inspect.signature(forward).parameters)[1:]
 
 
 def first_output(output: Any) -> Tensor:
