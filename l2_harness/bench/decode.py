@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from l2_harness.bench import workloads
 from l2_harness.bench.bare_loop import BatchSpy, replay
 from l2_harness.bench.parts import PartTimes, Place
 from l2_harness.bench.peak_memory import MakeWorkload, peak_memory
-from l2_harness.bench.rounds import Ratio, Way, alternate
+from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.workloads import Workload
 from l2_harness.engines.hf import decode_loop
 from l2_harness.engines.hf.batch_state import BatchState
@@ -42,7 +42,6 @@ GOALS = {
     ("greedy", TOKENS, BARE): 1.10,
     ("samples", TOKENS, BARE): 1.10,
 }
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 Way = Callable[[], object]
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Ratio:
 
 
 def alternate(
-    ways: Mapping[str, Way], rounds: int, said: Callable[[str], object] = lambda text: None
+    ways: Mapping[str, Way], rounds: int, said: Say = lambda text: None
 ) -> dict[str, list[float]]:
     """Wall seconds of every way in every round, after one run of each that does not count.
 

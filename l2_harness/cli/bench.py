@@ -129,3 +129,28 @@ def _print_decoding(cost: DecodeCost) -> None:
     whole = sum(cost.parts.values())
     for name, seconds in sorted(cost.parts.items(), key=lambda item: -item[1]):
         print(f"  {seconds / whole:6.1%}  {name}")
+
+
+@app.command()
+def interventions(
+    rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 32,
+    limit: Annotated[int | None, typer.Option(min=1, help="Problems; all by default.")] = 96,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+) -> None:
+    """Measure what recursion, steering, suppression and thresholds add to plain decoding."""
+    from l2_harness.bench.interventions import measure_interventions
+
+    cost = measure_interventions(
+        rounds, limit, batch_size, lambda text: print(text, file=sys.stderr)
+    )
+    if as_json:
+        print(json.dumps(cost.as_dict(), indent=2))
+        return
+    print(", ".join(f"{name}={value}" for name, value in cost.settings.items()))
+    for row in cost.rows:
+        r = row.ratio
+        print(
+            f"{row.way:20s} {r.median:.3f} ({r.low:.3f} to {r.high:.3f}) of plain; goal "
+            f"{row.goal:.3f}; layer calls again {row.again:.1%}; responses equal {row.equal}"
+        )

@@ -105,6 +105,7 @@ class Pipeline:
         self._log = StepLog()
         self._layers: dict[int, LayerInterventions] = {}
         self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
+        self._uncounted: tuple[np.ndarray, frozenset[int], int] | None = None
         self._pass: Pass | None = None
         self._done: set[int] = set()
         self._read: dict[LogKey, LogRows] = {}
@@ -116,6 +117,7 @@ class Pipeline:
             ValueError: no such slot, or a prompt of no token.
         """
         self._close_pass()
+        self._count_rows()
         self._ledger.start(slot, response)
         for seen in self._rows_seen.values():
             seen[slot] = 0
@@ -140,6 +142,7 @@ class Pipeline:
             np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         )
         if len(self._pass.restarted):
+            self._count_rows()
             for seen in self._rows_seen.values():
                 seen[self._pass.restarted] = 0
 
@@ -210,6 +213,7 @@ class Pipeline:
     def reports(self, slots: Sequence[int] | None = None) -> list[ResponseReport]:
         """What happened to the responses in some slots, or in all; waits for the device."""
         self._close_pass()
+        self._count_rows()
         self._read_log()
         chosen = range(self._n_slots) if slots is None else slots
         ends = {layer: state.at_end() for layer, state in self._layers.items()}
@@ -233,12 +237,29 @@ class Pipeline:
 
     def _close_pass(self) -> None:
         """Count the rows of the latest pass at the layers that saw it."""
-        if self._pass is not None:
-            for wave in self._pass.waves.parts:
-                for layer in self._done:
-                    self._rows_seen[layer][wave.slots] += 1
+        if self._pass is None:
+            return
+        layers = frozenset(self._done)
+        for wave in self._pass.waves.parts:
+            if (
+                self._uncounted
+                and self._uncounted[0] is wave.slots
+                and self._uncounted[1] == layers
+            ):
+                self._uncounted = wave.slots, layers, self._uncounted[2] + 1
+            else:
+                self._count_rows()
+                self._uncounted = wave.slots, layers, 1
         self._pass = None
         self._done.clear()
+
+    def _count_rows(self) -> None:
+        """Add up the passes with the same rows, which :meth:`_close_pass` only counts."""
+        if self._uncounted is not None:
+            slots, layers, passes = self._uncounted
+            for layer in layers:
+                self._rows_seen[layer][slots] += passes
+        self._uncounted = None
 
     def _current(self, layer: int, hidden: Tensor) -> Pass:
         if self._pass is None or layer in self._done:

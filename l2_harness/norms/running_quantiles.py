@@ -42,8 +42,11 @@ class RunningQuantiles:
         self._sorted[0] = -torch.inf
         self._count = torch.zeros(n_slots, dtype=torch.int64, device=device)
         self._views: tuple[int, Tensor, Tensor] | None = None
-        # At least the count of each slot: the host does not know which values were finite.
-        self._most = np.zeros(n_slots, dtype=np.int64)
+        # At least the count of each slot, since the host does not know which values were finite:
+        # what every slot took, and what one took besides. A step only adds to the former.
+        self._by_all = 0
+        self._besides = np.zeros(n_slots, dtype=np.int64)
+        self._most_besides = 0
         self._places, self._fractions = self._tables(capacity)
 
     def add(self, values: Tensor, finite: Tensor, slots: np.ndarray | None = None) -> None:
@@ -54,7 +57,10 @@ class RunningQuantiles:
             finite: (n_slots,) bool, whether it does.
             slots: those where something may enter, if not all.
         """
-        self._most[slots if slots is not None else slice(None)] += 1
+        if slots is None:
+            self._by_all += 1
+        else:
+            self._take_besides(slots, 1)
         lower, used = self._used(self._make_room())
         # Above its own place a new value moves each one up by one place.
         torch.minimum(used, torch.maximum(values, lower), out=used)
@@ -67,8 +73,8 @@ class RunningQuantiles:
             values: (n, n_slots) float32, +inf where nothing enters.
             entering: (n_slots,) how many of each slot's may enter.
         """
-        before = int(self._most.max())
-        self._most += entering
+        before = self._by_all + self._most_besides
+        self._take_besides(slice(None), entering)
         width = self._make_room()
         together = torch.cat([self._sorted[1 : before + 1], values])
         self._sorted[1 : width + 1] = together.sort(dim=0).values[:width]
@@ -85,7 +91,7 @@ class RunningQuantiles:
         index = torch.from_numpy(slots).to(self._device)
         self._sorted[1:, index] = torch.inf
         self._count[index] = 0
-        self._most[slots] = 0
+        self._take_besides(slots, -self._by_all - self._besides[slots])
         self._views = None
 
     def _used(self, width: int) -> tuple[Tensor, Tensor]:
@@ -95,13 +101,17 @@ class RunningQuantiles:
             self._views = width, self._sorted[:width], self._sorted[1 : width + 1]
         return self._views[1:]
 
+    def _take_besides(self, slots: np.ndarray | slice, number: np.ndarray | int) -> None:
+        self._besides[slots] += number
+        self._most_besides = int(self._besides.max())
+
     def _make_room(self) -> int:
         """How many places are in use, once they exist."""
-        width = int(self._most.max())
+        width = self._by_all + self._most_besides
         capacity = len(self._sorted) - 1
         if width > capacity:
             capacity = max(width, 2 * capacity)
-            grown = self._sorted.new_full((capacity + 1, len(self._most)), torch.inf)
+            grown = self._sorted.new_full((capacity + 1, len(self._besides)), torch.inf)
             grown[: len(self._sorted)] = self._sorted
             self._sorted = grown
             self._views = None

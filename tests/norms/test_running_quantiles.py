@@ -70,7 +70,7 @@ def test_any_sequences_with_gaps(data: st.DataObject) -> None:
         for slot in range(2):
             if kept[slot]:
                 expected = np.quantile(kept[slot], QUANTILES)
-                np.testing.assert_allclose(found[:, slot].numpy(), expected, rtol=1e-6)
+                np.testing.assert_allclose(found[:, slot].numpy(), expected, 1e-6, 1e-30)
             else:
                 assert found[:, slot].isnan().all()
 
