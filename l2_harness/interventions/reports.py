@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,17 +177,22 @@ def _events(key: LogKey, own: LogRows) -> list[TraceEvent]:
         passes, accepted, _, *rest = columns
         columns = (accepted, passes, *rest)
     names = _DETAILS[key.kind]
-    table = zip(own.rows, *columns, strict=True)
-    return [
-        TraceEvent(int(row), key.layer, key.kind, float(value), _detail(names, more))
-        for row, value, *more in table
-    ]
+    details = _details(names, columns[1:]) if len(own.rows) else []
+    table = zip(own.rows.tolist(), columns[0].tolist(), details, strict=True)
+    return [TraceEvent(row, key.layer, key.kind, float(value), d) for row, value, d in table]
 
 
-def _detail(names: tuple[str, ...], values: list[Any]) -> str:
-    return json.dumps({n: _number(v) for n, v in zip(names, values, strict=True)})
+def _details(names: Sequence[str], columns: Sequence[np.ndarray]) -> list[str]:
+    """A JSON object a row; there may be one a token, so each column is written at once."""
+    texts = [_numbers(column) for column in columns]
+    pairs = ", ".join(f'"{name}": %s' for name in names)
+    return ["{" + pairs % row + "}" for row in zip(*texts, strict=True)]
 
 
-def _number(value: Any) -> float | int:
-    """As short as float32 allows."""
-    return int(value) if isinstance(value, np.integer) else float(str(np.float32(value)))
+def _numbers(column: np.ndarray) -> list[str]:
+    """As short as their type allows, in JSON's words."""
+    texts = column.tolist() if column.dtype.kind in "iu" else column.astype(str).tolist()
+    return [_NOT_FINITE.get(text, str(text)) for text in texts]
+
+
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

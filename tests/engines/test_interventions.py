@@ -428,3 +428,52 @@ class TestSecondPass:
         with pytest.raises(ConfigError, match="on the same input its output is another one"):
             check_rerun(model, {2: layer})
         layer.forward = forward
+
+
+@pytest.mark.parametrize("case", ["all", "always", "entropy", "angle", "random suppression"])
+@pytest.mark.parametrize("family", ["llama", "mistral"])
+def test_scored_texts(
+    family: str,
+    case: str,
+    models: Callable[[str], Any],
+    tokenizer: Any,
+    instances: Callable[..., list[Any]],
+) -> None:
+    """intervene_on=all: the slow decoder is fed the continuation, and scores it."""
+    from l2_harness.models.hf import L2HF
+    from l2_harness.norms import hash_prompt
+
+    model = models(family)
+    args = {"intervene_on": "all", **LIVELY, **CASES[case], "threshold_k": 0.0}
+    context = "Ada has 12 shells . Ben has 7 more than Ada . "
+    endings = ["How many shells does Ben have now ? " + context * 2, "Ben has 9 .", "Ben"]
+    found = {}
+    for batch_size in (1, 3):
+        lm = L2HF(
+            model,
+            tokenizer=tokenizer,
+            batch_size=batch_size,
+            layers="+".join(map(str, LAYERS)),
+            seed=5,
+            **args,
+        )
+        requests = instances("loglikelihood", [(context, ending) for ending in endings])
+        found[batch_size] = [score for score, _ in lm.loglikelihood(requests)]
+    np.testing.assert_allclose(found[1], found[3], rtol=1e-9)
+    edits = 0
+    for ending, score in zip(endings, found[1], strict=True):
+        # lm-eval moves the blank between the two to the continuation
+        head = tokenizer(context.rstrip()).input_ids
+        whole = tokenizer(context + ending).input_ids
+        tail = whole[len(head) :]
+        key = reference.key_of(5, hash_prompt(str(whole[:-1])), 0)
+        settings = read_interventions(args).as_dict()
+        slow = SlowDecoder(model, settings, key, head)
+        slow.acting = reference.ReferenceResponse(settings, key, len(head), scored=True)
+        with torch.no_grad():
+            logits = [slow.token(token) for token in whole[:-1]][-len(tail) :]
+        steps = zip(logits, tail, strict=True)
+        expected = sum(step.log_softmax(-1)[token].item() for step, token in steps)
+        assert score == pytest.approx(expected, rel=1e-6)
+        edits += len(slow.acting.events)
+    assert edits > 0
