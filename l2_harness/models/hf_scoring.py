@@ -64,6 +64,9 @@ class ScoringLM(HFBase):
         earlier = self._recorder.recall(keys)
         results: list[Answer | None] = [_answer(e.scores) if e else None for e in earlier]
         todo = [i for i, result in enumerate(results) if result is None]
+        for key, found in zip(keys, earlier, strict=True):
+            if key is not None and found is not None:
+                self._recorder.take_over(key, found)
         disable_tqdm = disable_tqdm or override_bs is not None
         with self._progress("loglikelihood", len(todo), disable_tqdm) as progress:
             for batch in self._scoring_batches(requests, todo, override_bs):
