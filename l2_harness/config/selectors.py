@@ -11,7 +11,7 @@ from typing import Literal
 Kind = Literal["score", "vote", "random", "oracle"]
 
 #: The ℓ2 score that ``l2`` stands for and the ℓ2-weighted vote weighs with.
-DEFAULT_L2 = "l2_area"
+DEFAULT_L2 = "l2_peaks"
 
 
 @dataclass(frozen=True)

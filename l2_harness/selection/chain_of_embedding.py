@@ -26,7 +26,8 @@ def chain_of_embedding(states: np.ndarray) -> dict[str, float]:
         states: (layers, d), the mean over the response's rows of each layer's output.
 
     Returns:
-        All nan with fewer than three layers (of two, the only change is the whole), a state that is not finite, or a chain that ends
+        All nan with fewer than three layers (of two, the only change is the whole one), a state
+        that is not finite, or a chain that ends
         where it began, whose changes have no scale.
     """
     states = np.asarray(states, dtype=np.float64)
