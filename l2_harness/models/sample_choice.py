@@ -48,9 +48,11 @@ class SampleChooser:
         """Whether a complete group has its scores and its choice."""
         if len(group) == 1:
             return group[0].chosen is not None
-        if self._config.enabled:
-            return any(sample.chosen for sample in group)
-        return all("length" in sample.scores for sample in group)
+        if self._config.enabled and not any(sample.chosen for sample in group):
+            return False
+        # where nothing gives rows, no sample has scores
+        scored = ["length" in sample.scores for sample in group]
+        return all(scored) or (self._config.enabled and not any(scored))
 
     def settle(self, group: Sequence[Sample], request: Instance) -> None:
         """Fill in ``scores`` and ``chosen`` of a complete group.
