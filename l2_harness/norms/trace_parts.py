@@ -123,7 +123,8 @@ def only_run(table: pa.Table, run_id: str) -> pa.Table:
     """Those responses of a table that belong to a run, which its file's name need not tell."""
     import pyarrow.compute as pc
 
-    return table.filter(pc.equal(table["run_id"], run_id))
+    ours = pc.equal(table["run_id"], run_id)
+    return table if pc.all(ours).as_py() else table.filter(ours)
 
 
 def keep_first(parts: Sequence[Part], names: Sequence[str]) -> tuple[pa.Table, dict[Any, int]]:

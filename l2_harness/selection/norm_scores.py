@@ -39,14 +39,11 @@ def norm_scores(norms: np.ndarray, lengths: np.ndarray, tau: np.ndarray) -> dict
         name → (n,) float64. nan where a norm is not finite.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        relative = norms / tau
+        # a layer's rows side by side: means over layers are then sums of whole vectors
+        relative = np.ascontiguousarray(norms.T) / tau[:, None]
         excess = np.maximum(relative - 1, 0)
         per_row = np.stack(
-            [
-                relative.mean(1),
-                excess.mean(1),
-                np.where(np.isnan(relative), np.nan, excess > 0).mean(1),
-            ],
+            [relative.mean(0), excess.mean(0), (excess > 0).mean(0)],
             axis=1,
         )
         starts = np.cumsum(lengths) - lengths
@@ -60,7 +57,7 @@ def norm_scores(norms: np.ndarray, lengths: np.ndarray, tau: np.ndarray) -> dict
             *(total, total / lengths, area, area / lengths),
             *(peaks, peaks / lengths, late, late / n_late),
         )
-    finite = np.logical_and.reduceat(np.isfinite(relative).all(1), starts)
+    finite = np.logical_and.reduceat(np.isfinite(relative).all(0), starts)
     return {
         name: np.where(finite, value, np.nan)
         for name, value in zip(NORM_SCORES, values, strict=True)

@@ -77,24 +77,26 @@ def score_groups(
     members = traces.groupby("group", sort=False).indices
     groups: Mapping[Hashable, Sequence[int]] = {g: i.tolist() for g, i in members.items()}
     columns = _layer_columns(traces, layers)
-    held: dict[Hashable, dict[int, ResponseRows]] = {}
+    # once and for all: a look-up in a data frame costs more than the scores of a response
+    group_of, responses = list(traces["group"]), _unscored(traces)
+    held: dict[Hashable, dict[int, ScoredResponse]] = {}
     for key, rows in _rows(trace_dir, str(traces["run_id"].iloc[0]), position.keys(), columns):
         index = position[key]
-        group = traces["group"].iat[index]
-        held.setdefault(group, {})[index] = rows
+        group = group_of[index]
+        held.setdefault(group, {})[index] = ScoredResponse(rows, *responses[index])
         if len(held[group]) == len(groups[group]):
             there = held.pop(group)
-            scored = [_scored(traces, i, there[i]) for i in groups[group]]
-            found = group_scores(scored, part, window)
+            found = group_scores([there[i] for i in groups[group]], part, window)
             for i, values in zip(groups[group], found, strict=True):
                 scores[i] |= values
     return scores
 
 
-def _scored(traces: pd.DataFrame, index: int, rows: ResponseRows) -> ScoredResponse:
-    end = traces["thinking_end"].iat[index]
-    truncated = traces["finish_reason"].iat[index] == "length"
-    return ScoredResponse(rows, None if pd.isna(end) else int(end), truncated)
+def _unscored(traces: pd.DataFrame) -> list[tuple[int | None, bool]]:
+    """Where each response's thinking ends, and whether it was cut off."""
+    ends = [None if pd.isna(end) else int(end) for end in traces["thinking_end"]]
+    truncated = (traces["finish_reason"] == "length").tolist()
+    return list(zip(ends, truncated, strict=True))
 
 
 def _layer_columns(traces: pd.DataFrame, layers: LayerSelection | None) -> list[int] | None:
