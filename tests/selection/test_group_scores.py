@@ -122,7 +122,9 @@ class TestByHand:
     ) -> None:
         group = random_group(1, [20, 30])
         scaled = [
-            ResponseRows(r.norms * np.float32([1, 64, 4096]), r.logprob, r.entropy, r.entropy)
+            ResponseRows(
+                r.norms * np.array([1, 64, 4096], dtype=np.float32), r.logprob, r.entropy, r.entropy
+            )
             for r in group
         ]
         for a, b in zip(_scores(group), _scores(scaled), strict=True):
