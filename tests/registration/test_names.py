@@ -60,6 +60,7 @@ from l2_harness.registration import register
 print(register(), register())
 from lm_eval.api.registry import filter_registry, get_filter, model_registry
 print("l2hf" in model_registry, "hf" in model_registry)
+import lm_eval.filters
 print("l2_select" in filter_registry, "take_first" in filter_registry)
 print(get_filter("l2_majority").__name__)
 """
