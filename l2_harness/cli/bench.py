@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from l2_harness.bench.decode import DecodeCost
+    from l2_harness.bench.selection import SelectionCost
     from l2_harness.registration.startup_cost import StartupCost
 
 app = typer.Typer(help="Measure what this project costs.", no_args_is_help=True)
@@ -154,3 +155,37 @@ def interventions(
             f"{row.way:20s} {r.median:.3f} ({r.low:.3f} to {r.high:.3f}) of plain; goal "
             f"{row.goal:.3f}; layer calls again {row.again:.1%}; responses equal {row.equal}"
         )
+
+
+@app.command()
+def selection(
+    questions: Annotated[int, typer.Option(min=1)] = 10_000,
+    samples: Annotated[int, typer.Option(min=1, help="Responses a question.")] = 16,
+    rows: Annotated[int, typer.Option(min=1, help="Tokens a response.")] = 300,
+    layers: Annotated[int, typer.Option(min=1, help="Monitored layers.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure reading made-up trace files, all scores, and every selector's choice.
+
+    Chain-of-Embedding, which is computed while responses are sampled, is not part of it.
+    """
+    from l2_harness.bench.selection import SelectionWork, measure_selection
+
+    work = SelectionWork(questions, samples, rows, layers)
+    cost = measure_selection(work, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print(json.dumps(cost.as_dict(), indent=2))
+    else:
+        _print_selection(cost)
+
+
+def _print_selection(cost: SelectionCost) -> None:
+    work = cost.work
+    print(
+        f"{work.questions} questions × {work.samples} samples × {work.rows} rows × "
+        f"{work.layers} layers, {cost.file_bytes / 1e9:.2f} GB of trace files"
+    )
+    for name, seconds in cost.seconds.items():
+        print(f"{seconds:8.1f} s  {name}")
+    print(f"{cost.total:8.1f} s  in all, without comparing answers ({cost.selectors} selectors)")
+    print(f"{cost.peak_bytes / 2**30:8.2f} GiB at the peak")

@@ -18,6 +18,7 @@ from l2_harness.config.interventions import (
 )
 from l2_harness.config.options import option_names, read_options
 from l2_harness.config.recording import RecordingConfig
+from l2_harness.config.selection import SelectionConfig
 
 #: What ``PreTrainedModel.from_pretrained`` reads from its keyword arguments (transformers 5),
 #: besides fields of the model's configuration. lm-eval passes what it does not know on to it.
@@ -40,9 +41,27 @@ class ModelConfig:
     recording: RecordingConfig
     decoding: DecodingConfig
     interventions: InterventionConfig
+    selection: SelectionConfig
+
+    def __post_init__(self) -> None:
+        if self.selection.enabled and self.decoding.num_samples < 2:
+            raise ConfigError(
+                f"selection={self.selection.selection} chooses among samples, and num_samples is "
+                f"{self.decoding.num_samples}. Pass num_samples=2 or more; to choose among a "
+                "task's repeats, use the filters l2_select, l2_majority and the like."
+            )
+        if not self.recording.enabled and (self.selection.enabled or self.selection.coe):
+            raise ConfigError(
+                "record=off records nothing to choose by: pass record=summary (or record=tokens "
+                "with trace_dir=DIR), or leave selection and coe out."
+            )
 
 
-_GROUPS: dict[str, type] = {"recording": RecordingConfig, "decoding": DecodingConfig}
+_GROUPS: dict[str, type] = {
+    "recording": RecordingConfig,
+    "decoding": DecodingConfig,
+    "selection": SelectionConfig,
+}
 
 
 def split_model_args(

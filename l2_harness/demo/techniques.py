@@ -196,14 +196,19 @@ def table(plain: Arm, arms: Sequence[Arm]) -> str:
         d, c = Paired.of(arm, plain), {**dict.fromkeys(_COUNTED, 0), **arm.counts}
         left = c["recursion_credits_left"] + c["steering_credits_left"]
         left += c["suppression_credits_left"]
+        p_value = "" if arm is plain else _p_value(d.p).removeprefix("= ")
         paired = "" if arm is plain else f"{d.points:+.1f} ({d.low:+.1f} to {d.high:+.1f})"
         lines.append(
             f"| {arm.name} | {arm.accuracy:.1%} ({low:.1%}-{high:.1%}) | {paired} | "
-            f"{'' if arm is plain else f'{d.p:.3f}'} | {arm.changed} | {c['gates_opened']} / "
+            f"{p_value} | {arm.changed} | {c['gates_opened']} / "
             f"{c['passes_run']} / {c['passes_accepted']} | {c['injections']} | "
             f"{c['suppressed']} | {left} |"
         )
     return "\n".join(lines)
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 _COUNTED = (
@@ -246,7 +251,7 @@ differences; p is McNemar's exact one, not corrected for the number of arms.
 {table(plain, arms)}
 
 Peaks less random rows suppressed (scale): {against.points:+.1f} points ({against.low:+.1f} to
-{against.high:+.1f}), p = {against.p:.3f}.
+{against.high:+.1f}), p {_p_value(against.p)}.
 
 Chosen on the validation split, by accuracy among the candidates that act:
 {chosen}

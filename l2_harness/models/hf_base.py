@@ -29,6 +29,7 @@ from l2_harness.models.run_recorder import RunRecorder
 from l2_harness.norms.calibration import threshold_values
 from l2_harness.norms.summary import NormSummary
 from l2_harness.norms.trace_writer import usable_directory
+from l2_harness.selection.chain_of_embedding import MIN_LAYERS
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class HFBase(HFLM):
         )
         self._recording, self._decoding = config.recording, config.decoding
         self._acting = config.interventions
+        self._selection = config.selection
         # lm-eval has seeded torch with its --seed by now
         self._seed = torch.initial_seed() if self._decoding.seed is None else self._decoding.seed
         self._tensor_parallel = inherited.get("tp_plan") is not None
@@ -89,7 +91,15 @@ class HFBase(HFLM):
             )
         decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
         layers = self._recording.layers.resolve(len(decoder_layers))
-        self._norms = ResidualNorms([decoder_layers[i] for i in layers])
+        if self._selection.keeps_states and len(layers) < MIN_LAYERS:
+            raise ConfigError(
+                f"Chain-of-Embedding follows a response from layer to layer and needs "
+                f"{MIN_LAYERS} of them; layers={self._recording.layers} is {list(layers)} in this "
+                "model. Pass layers=all, or a longer list."
+            )
+        self._norms = ResidualNorms(
+            [decoder_layers[i] for i in layers], self._selection.keeps_states
+        )
         settings |= {"monitored_layers": list(layers), "l2_harness": __version__}
         logger.info("recording (%s) the norms of layers %s", self._recording.record, list(layers))
         return RunRecorder(self._recording, layers, settings, self.rank)
@@ -166,6 +176,11 @@ class HFBase(HFLM):
             "num_samples": self._decoding.num_samples,
             "seed": self._seed,
         }
+        if self._selection.enabled:
+            info |= {
+                "selection": self._selection.selection,
+                "selection_on": self._selection.selection_on,
+            }
         if self._recorder is not None:
             summary = self._merged_summary or self._recorder.summary
             info |= {

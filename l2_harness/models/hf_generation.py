@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,9 @@ from l2_harness.models.hf_base import HFBase
 from l2_harness.models.requests import repeat_numbers, request_keys
 from l2_harness.models.response_jobs import PromptJob, WantedResponse, run_in_batches
 from l2_harness.models.response_text import lm_eval_response
-from l2_harness.norms import hash_prompt
+from l2_harness.models.sample_choice import SampleChooser
+from l2_harness.models.sample_groups import Sample, SampleGroups
+from l2_harness.norms import CompletedResponse, hash_prompt
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.random_streams import uniform_draws
 
@@ -39,10 +41,11 @@ _THINK_END = "</think>"
 
 @dataclass(frozen=True, eq=False)
 class _Call:
-    """One call of generate_until: ``answers`` holds (request, sample) → what lm-eval gets."""
+    """One call of generate_until: ``answers`` holds request → what lm-eval gets."""
 
     requests: Sequence[Instance]
-    answers: dict[tuple[int, int], str]
+    groups: SampleGroups
+    answers: dict[int, str]
     progress: Callable[[int], Any]
 
 
@@ -53,27 +56,38 @@ class GenerationLM(HFBase):
         super().__init__(pretrained, **kwargs)
         self._watched: GenerationBatch | None = None
         self._said: set[str] = set()
+        self._chooser = SampleChooser(
+            self._selection,
+            self._decoding.num_samples,
+            self._seed,
+            cuts_thinking=self.think_end_token is not None,
+        )
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """A response a request; every one of its samples is recorded on the way.
+        """A response a request, chosen of its samples; every one is recorded on the way.
 
         Raises:
             ConfigError: a request that cannot be answered; nothing has run by then.
+            MissingScoreError: the selection needs what cannot be recorded of this model.
             MemoryError: a single response does not fit into memory.
         """
         if self.backend != "causal":
             self._say_stock("an encoder-decoder model")
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
-        answers: dict[tuple[int, int], str] = {}
-        todo = self._recalled(self._wanted(requests), answers)
+        wanted = self._wanted(requests)
+        sample_groups = SampleGroups(
+            wanted, requests, self._decoding.num_samples, self._selection.enabled
+        )
+        call = _Call(requests, sample_groups, {}, _no_progress)
+        todo = self._recalled(call, wanted)
         groups = self._groups(requests, todo)
         with self._progress("generate_until", len(todo), disable_tqdm) as progress:
-            call = _Call(requests, answers, progress)
+            call = replace(call, progress=progress)
             max_rows = self._max_rows() if groups else 0
             for settings, jobs in groups:
                 run = partial(self._runner(settings), call, settings)
                 max_rows = run_in_batches(jobs, max_rows, run)
-        return [answers[position, 0] for position in range(len(requests))]
+        return [call.answers[position] for position in range(len(requests))]
 
     # -- what is to be done ---------------------------------------------------------------
 
@@ -88,20 +102,47 @@ class GenerationLM(HFBase):
             for sample in range(n)
         ]
 
-    def _recalled(
-        self, wanted: Sequence[WantedResponse], answers: dict[tuple[int, int], str]
-    ) -> list[WantedResponse]:
-        """Those that no earlier run left; the answers of the others."""
+    def _recalled(self, call: _Call, wanted: Sequence[WantedResponse]) -> list[WantedResponse]:
+        """Those that no earlier run left; the others join their groups."""
         if self._recorder is None:
             return list(wanted)
-        todo = []
-        earlier = self._recorder.recall([response.key for response in wanted])
-        for response, found in zip(wanted, earlier, strict=True):
-            if found is None or found.response is None:
-                todo.append(response)
-            else:
-                answers[response.request, response.sample] = found.response
-        return todo
+        found = self._recorder.recall([response.key for response in wanted])
+        earlier = {
+            response: completed
+            for response, completed in zip(wanted, found, strict=True)
+            if completed is not None and completed.response is not None
+        }
+        samples = self._with_rows(call, [_recalled(r, c) for r, c in earlier.items()])
+        for sample in samples:
+            assert sample.wanted.key is not None
+            self._recorder.take_over(sample.wanted.key, earlier[sample.wanted])
+            self._join(call, sample)
+        self._recorder.flush()
+        there = {sample.wanted for sample in samples}
+        return [response for response in wanted if response not in there]
+
+    def _with_rows(self, call: _Call, samples: Sequence[Sample]) -> list[Sample]:
+        """Recalled samples whose groups can be settled: with their rows where these are needed.
+
+        Rows are read only for groups that an interruption left without their choice. Where an
+        earlier run recorded no rows, such a group is sampled again.
+        """
+        assert self._recorder is not None
+        usable: list[list[Sample]] = []
+        open_: list[list[Sample]] = []
+        for group, complete in call.groups.by_group(samples):
+            settled = complete and self._chooser.is_settled(group)
+            (usable if settled else open_).append(group)
+        keys = [sample.wanted.key for group in open_ for sample in group if sample.wanted.key]
+        rows = self._recorder.recorded_rows(keys)
+        for group in open_:
+            for sample in group:
+                sample.rows = rows.get(sample.wanted.key.resume) if sample.wanted.key else None
+                if self._selection.enabled:
+                    sample.chosen = None
+            if all(sample.rows is not None for sample in group):
+                usable.append(group)
+        return [sample for group in usable for sample in group]
 
     def _groups(
         self, requests: Sequence[Instance], todo: Sequence[WantedResponse]
@@ -328,27 +369,67 @@ class GenerationLM(HFBase):
         rows: ResponseRows | None,
         columns: dict[str, Any],
     ) -> None:
-        """Keep an answer, and record it where there are rows of it."""
-        call.answers[response.request, response.sample] = answer
-        if response.sample == 0:
-            args = call.requests[response.request].args
-            self.cache_hook.add_partial("generate_until", args, answer)
-        if self._recorder is None or rows is None or response.key is None:
+        """Take in a response that has been decoded."""
+        sample = Sample(response, answer, rows)
+        tokens = columns.get("tokens")
+        if tokens is not None:
+            sample.columns = {**columns, "text": self.tok_decode(tokens), "response": answer}
+            sample.n_tokens, sample.finish_reason = len(tokens), columns["finish_reason"]
+            sample.thinking_end = thinking_end(tokens, self._thinking_end_token, self._raw_text)
+        request = call.requests[response.request]
+        self._chooser.receive(sample, request, call.groups.size(sample))
+        self._join(call, sample)
+
+    def _join(self, call: _Call, sample: Sample) -> None:
+        """Put a sample into its group; settle the group, record it and answer if it is complete."""
+        group = call.groups.add(sample)
+        if group is None:
             return
-        tokens = columns["tokens"]
-        self._recorder.add(
-            response.key,
-            rows,
-            text=self.tok_decode(tokens),
-            response=answer,
-            thinking_end=thinking_end(tokens, self._thinking_end_token, self._raw_text),
-            chosen=response.sample == 0,
-            **columns,
-        )
+        request = call.requests[sample.wanted.request]
+        if not all(one.recalled for one in group) or not self._chooser.is_settled(group):
+            self._chooser.settle(group, request)
+            for one in group:
+                self._record(one)
+        for one in group:
+            if one.chosen:
+                self._reply(call, one)
+
+    def _reply(self, call: _Call, sample: Sample) -> None:
+        """What lm-eval gets for a request."""
+        request = call.requests[sample.wanted.request]
+        call.answers[sample.wanted.request] = self._chooser.text(sample, request)
+        if not sample.recalled:
+            self.cache_hook.add_partial("generate_until", request.args, sample.text)
+
+    def _record(self, sample: Sample) -> None:
+        """Hand a sample to the recorder; of one that is written, only what was not known then."""
+        key = sample.wanted.key
+        if self._recorder is None or key is None:
+            return
+        if sample.written:
+            self._recorder.decide(key, sample.scores, bool(sample.chosen))
+        elif sample.rows is not None:
+            self._recorder.add(
+                key,
+                sample.rows,
+                thinking_end=sample.thinking_end,
+                scores=sample.scores,
+                answer=sample.answer,
+                chosen=bool(sample.chosen),
+                **sample.columns,
+            )
 
     def _flush(self, call: _Call, n_responses: int) -> None:
-        """Put a round on disk: a kill after this loses nothing of it."""
+        """Put a round on disk: a kill after this loses nothing of it.
+
+        Samples whose group goes on in a later round are written at once, and what is chosen
+        follows. Where no rows are written, a rerun could not choose among them: they wait.
+        """
         if self._recorder is not None:
+            if self._recorder.keeps_rows:
+                for sample in call.groups.unwritten():
+                    self._record(sample)
+                    sample.written = True
             self._recorder.flush()
         call.progress(n_responses)
 
@@ -362,6 +443,26 @@ class GenerationLM(HFBase):
         if self.think_end_token is not None:
             return self.think_end_token
         return self.tokenizer.get_vocab().get(_THINK_END)
+
+
+def _recalled(wanted: WantedResponse, found: CompletedResponse) -> Sample:
+    """A response that an earlier run left."""
+    return Sample(
+        wanted,
+        found.response or "",
+        n_tokens=len(found.tokens),
+        finish_reason=found.finish_reason,
+        thinking_end=found.thinking_end,
+        scores=found.scores,
+        answer=found.answer,
+        chosen=found.chosen,
+        written=True,
+        recalled=True,
+    )
+
+
+def _no_progress(n_responses: int) -> None:
+    """Nothing is shown while earlier responses are taken over."""
 
 
 def _where(request: Instance) -> str:

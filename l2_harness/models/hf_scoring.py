@@ -78,7 +78,11 @@ class ScoringLM(HFBase):
         """What an earlier run left of each request, None for most."""
         if self._recorder is None:
             return [None] * len(keys)
-        return [_answer(found.scores) if found else None for found in self._recorder.recall(keys)]
+        earlier = self._recorder.recall(keys)
+        for key, found in zip(keys, earlier, strict=True):
+            if key is not None and found is not None:
+                self._recorder.take_over(key, found)
+        return [_answer(found.scores) if found else None for found in earlier]
 
     def _next_scoring_key(self) -> RequestKey | None:
         """In the order of the requests; lm-eval pads a process's windows at the end."""

@@ -15,9 +15,11 @@ import numpy as np
 
 from l2_harness.config import RecordingConfig
 from l2_harness.models.requests import RequestKey
-from l2_harness.norms import TraceRecord, TraceWriter, completed_requests
+from l2_harness.norms import ResumeKey, TraceRecord, TraceWriter, completed_requests
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.summary import NormSummary
+from l2_harness.norms.trace_choices import Choice
+from l2_harness.norms.trace_resume import recorded_rows
 
 if TYPE_CHECKING:
     from l2_harness.norms import CompletedResponse
@@ -48,6 +50,7 @@ class RunRecorder:
         self._config = config
         self._layers = tuple(layers)
         self._batch: list[TraceRecord] = []
+        self._choices: dict[ResumeKey, Choice] = {}
         self._writer: TraceWriter | None = None
         self._completed: dict[Any, CompletedResponse] = {}
         if config.trace_dir is not None:
@@ -56,8 +59,16 @@ class RunRecorder:
             self._writer = TraceWriter(config.trace_dir, self.run_id, rank)
             self._writer.describe_run(dict(settings))
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether a rerun finds the rows of what this run writes."""
+        return self._writer is not None and self._config.record == "tokens"
+
     def recall(self, keys: Sequence[RequestKey | None]) -> list[CompletedResponse | None]:
-        """What an earlier run of the same settings left for each request, None for most."""
+        """What an earlier run of the same settings left for each request, None for most.
+
+        It is part of this run's summary once :meth:`take_over` is told that it is used.
+        """
         found = [self._completed.get(key.resume) if key is not None else None for key in keys]
         n_found = sum(response is not None for response in found)
         if n_found:
@@ -67,10 +78,17 @@ class RunRecorder:
                 len(keys),
                 self._config.trace_dir,
             )
-        for key, response in zip(keys, found, strict=True):
-            if key is not None and response is not None:
-                self._count(key, len(response.tokens), response.norm_mean)
         return found
+
+    def take_over(self, key: RequestKey, response: CompletedResponse) -> None:
+        """Count a response of an earlier run as one of this run."""
+        self._count(key, len(response.tokens), response.norm_mean)
+
+    def recorded_rows(self, keys: Sequence[RequestKey]) -> dict[ResumeKey, ResponseRows]:
+        """The rows of responses of an earlier run, without those that were recorded without."""
+        if self._config.trace_dir is None or not keys:
+            return {}
+        return recorded_rows(self._config.trace_dir, self.run_id, [key.resume for key in keys])
 
     def add(self, key: RequestKey, rows: ResponseRows, **columns: Any) -> None:
         """Record one response.
@@ -84,23 +102,34 @@ class RunRecorder:
         self._count(key, len(rows.norms), norm_mean)
         if self._writer is None:
             return
+        of_rows = dict(vars(rows))
+        scores = {**of_rows.pop("scores"), **columns.pop("scores", {})}
         if self._config.record == "tokens":
-            columns.update(vars(rows))
+            columns.update(of_rows)
         record = TraceRecord(
             run_id=self.run_id,
             prompt_hash=key.prompt_hash,
             layers=self._layers,
             norm_mean=norm_mean,
+            scores=scores,
             **key.resume._asdict(),
             **columns,
         )
         self._batch.append(record)
 
+    def decide(self, key: RequestKey, scores: Mapping[str, float], chosen: bool) -> None:
+        """Record what became known of a response after it had been written."""
+        self._choices[key.resume] = Choice(scores, chosen)
+
     def flush(self) -> None:
-        """Write what was added since the last call, as one file that is complete or absent."""
-        if self._writer is not None and self._batch:
+        """Write what was added since the last call, as one file that is complete or absent.
+
+        Choices come after the responses that they are of.
+        """
+        if self._writer is not None:
             self._writer.write(self._batch)
-        self._batch = []
+            self._writer.write_choices(self._choices)
+        self._batch, self._choices = [], {}
 
     def _count(self, key: RequestKey, rows: int, norm_mean: np.ndarray) -> None:
         norm_sum = np.asarray(norm_mean, dtype=np.float64) * rows

@@ -36,6 +36,8 @@ class Sample:
         prompt_hashes: by idx; None where the logged prompt isn't plain text.
         filtered: what the filter made of the responses, by idx.
         repeats: how often each request was answered.
+        doc: the document, as JSON could hold it.
+        prompts: by idx; None where the logged prompt isn't plain text.
     """
 
     doc_id: int
@@ -45,6 +47,8 @@ class Sample:
     prompt_hashes: tuple[str | None, ...]
     filtered: list[Any]
     repeats: int
+    doc: Any = None
+    prompts: tuple[str | None, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -128,15 +132,18 @@ def _lines(path: Path) -> Iterator[Sample]:
 
 def _sample(line: dict[str, Any]) -> Sample:
     arguments = line["arguments"]
-    prompts = [arguments[f"gen_args_{i}"].get("arg_0") for i in range(len(arguments))]
+    logged = [arguments[f"gen_args_{i}"].get("arg_0") for i in range(len(arguments))]
+    prompts = tuple(p if isinstance(p, str) else None for p in logged)
     return Sample(
         doc_id=int(line["doc_id"]),
         filter=line["filter"],
         target=line["target"],
         metrics={name: line[name] for name in line["metrics"]},
-        prompt_hashes=tuple(hash_prompt(p) if isinstance(p, str) else None for p in prompts),
+        prompt_hashes=tuple(None if p is None else hash_prompt(p) for p in prompts),
         filtered=line["filtered_resps"],
         repeats=min((len(answers) for answers in line["resps"]), default=1),
+        doc=line.get("doc"),
+        prompts=prompts,
     )
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+#: Of how many tokens DeepConf's token confidence is a mean, in its paper and its code.
+CONFIDENCE_TOKENS = 20
+
 
 @dataclass(frozen=True)
 class DistributionStatistics:
@@ -30,6 +33,17 @@ class DistributionStatistics:
     def of_tokens(self, tokens: Tensor) -> Tensor:
         """(rows,) the log-probability of each row's token, tokens: (rows,) int64."""
         return (self.log_probs.gather(-1, tokens.unsqueeze(-1)) + self.offset).squeeze(-1)
+
+    def confidence(self, k: int = CONFIDENCE_TOKENS) -> Tensor:
+        """(rows,) in nats, minus the mean log-probability of the ``k`` likeliest tokens.
+
+        Larger where the distribution is more peaked, since the other likely tokens are then
+        unlikely (Fu et al., arXiv 2508.15260, equation 2). Tokens that the model masks count
+        for nothing: of a row with fewer than ``k`` others, the mean is over those.
+        """
+        top = self.log_probs.topk(min(k, self.log_probs.shape[-1]), -1).values + self.offset
+        possible = top > -torch.inf
+        return -torch.where(possible, top, 0.0).sum(-1) / possible.sum(-1)
 
 
 def distribution_statistics(logits: Tensor) -> DistributionStatistics:

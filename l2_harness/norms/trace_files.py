@@ -2,6 +2,7 @@
 
     part-<run_id>-r<rank>-<sequence>-<random>.parquet   responses, see trace_schema
     run-<run_id>.json                                   the run's settings
+    choice-<run_id>-r<rank>-<random>.jsonl              what was chosen later, see trace_choices
     .<final name>.<host>-<pid>.tmp                      a write under way, or cut off by a kill
 
 Nothing here knows what a part holds.

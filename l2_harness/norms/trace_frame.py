@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_VECTORS = ("tokens", "layers", "norms", "logprob", "entropy", "self_certainty", "norm_mean")
+_VECTORS = (
+    *("tokens", "layers", "norms", "norm_mean"),
+    *("logprob", "entropy", "self_certainty", "confidence"),
+)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -53,16 +53,21 @@ def count_parts(trace_dir: Path, run_id: str | None = None) -> int:
 def _readable(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> Iterator[Part]:
     for path in files.part_files(trace_dir, run_id):
         try:
-            part = _read_part(path, columns)
+            part = read_part(path, columns)
         except UnreadablePartError as reason:
             _warn(path, f"{reason}; left out")
             continue
         if run_id is not None and files.parse_part_name(path.name) is None:
-            part = Part(part.path, part.order, _only_run(part.table, run_id))
+            part = Part(part.path, part.order, only_run(part.table, run_id))
         yield part
 
 
-def _read_part(path: Path, columns: Sequence[str]) -> Part:
+def read_part(path: Path, columns: Sequence[str]) -> Part:
+    """Some columns of one part.
+
+    Raises:
+        UnreadablePartError: it is damaged, of another project or of a later version.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -114,10 +119,12 @@ def _current_schema(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=pa.schema([schema.field(n) for n in columns]))
 
 
-def _only_run(table: pa.Table, run_id: str) -> pa.Table:
+def only_run(table: pa.Table, run_id: str) -> pa.Table:
+    """Those responses of a table that belong to a run, which its file's name need not tell."""
     import pyarrow.compute as pc
 
-    return table.filter(pc.equal(table["run_id"], run_id))
+    ours = pc.equal(table["run_id"], run_id)
+    return table if pc.all(ours).as_py() else table.filter(ours)
 
 
 def keep_first(parts: Sequence[Part], names: Sequence[str]) -> tuple[pa.Table, dict[Any, int]]:

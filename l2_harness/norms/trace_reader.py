@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.config.errors import nearest
+from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_files import unfinished_parts
 from l2_harness.norms.trace_parts import (
     Part,
@@ -41,9 +42,9 @@ def read_traces(
     """The responses recorded in a directory, a row a response, sorted by :class:`TraceKey`.
 
     Lists are numpy arrays, read-only views of the table's memory: ``tokens`` (T,), ``layers``
-    (L,), ``norms`` (T, L), ``logprob``, ``entropy``, ``self_certainty`` (T,), ``norm_mean``
-    (L,); None where nothing was recorded. ``events`` is a list of dicts, ``scores`` a dict,
-    ``thinking_end`` a nullable integer.
+    (L,), ``norms`` (T, L), ``logprob``, ``entropy``, ``self_certainty``, ``confidence`` (T,),
+    ``norm_mean`` (L,); None where nothing was recorded. ``events`` is a list of dicts, ``scores``
+    a dict, ``thinking_end`` a nullable integer.
 
     Args:
         trace_dir: where the runs wrote; several runs and ranks may be in it.
@@ -88,7 +89,7 @@ def read_trace_table(
     parts = read_parts(directory, run_id, names)
     warn_of_unfinished(directory, run_id)
     _check_found(directory, run_id, parts)
-    table = _without_duplicates(parts)
+    table = overlay_choices(_without_duplicates(parts), read_choices(directory, run_id))
     _warn_of_several_runs(directory, run_id, table)
     if task is not None:
         table = _only_tasks(table, [task] if isinstance(task, str) else list(task))

@@ -19,7 +19,7 @@ from l2_harness.norms import trace_checks as check
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised by one when a column changes its meaning or type, or one is added."""
 
 REQUEST_TYPES = ("generate_until", "loglikelihood", "loglikelihood_rolling")
@@ -96,7 +96,9 @@ class TraceRecord:
         prompt_tokens: how many tokens the prompt has.
         tokens: (T,) int32, the last being the one that ended the response.
         text: the raw response, thinking included; the continuation of a loglikelihood.
-        response: what lm-eval got, thinking and stop string cut; None for a loglikelihood.
+        response: what lm-eval gets of it, thinking and stop string cut; None for a loglikelihood.
+        answer: what the response answers, as a vote takes it; None where it has no answer, or
+            nothing was to be chosen.
         finish_reason: stop, length or eos; None, and only None, for a loglikelihood.
         thinking_end: row of the token that ended the thinking, or None.
         layers: (L,) indices of the monitored layers, all different.
@@ -104,10 +106,12 @@ class TraceRecord:
         logprob: (T,) float32, natural log-probability of each token, or None.
         entropy: (T,) float32, of the distribution each token came from, in nats, or None.
         self_certainty: (T,) float32, or None.
+        confidence: (T,) float32, the mean surprisal of the likeliest tokens, in nats, or None.
         norm_mean: (L,) float32, the mean over rows; taken from ``norms`` if not given.
         events: what the techniques did, by row.
         scores: name → number.
-        chosen: whether this is the response that lm-eval got.
+        chosen: whether this is the response that lm-eval got. Of a request that was interrupted
+            between its samples, none is.
 
     Raises:
         ValueError: a column that is out of range or doesn't fit the others; it is named.
@@ -128,12 +132,14 @@ class TraceRecord:
     repeat: int = 0
     sample: int = 0
     response: str | None = None
+    answer: str | None = None
     finish_reason: str | None = None
     thinking_end: int | None = None
     norms: Any = None
     logprob: Any = None
     entropy: Any = None
     self_certainty: Any = None
+    confidence: Any = None
     norm_mean: Any = None
     events: Sequence[TraceEvent] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
@@ -167,13 +173,14 @@ class TraceRecord:
         for name in ("prompt_hash", "request_hash"):
             check.hex_digest(name, getattr(self, name))
         self._set("text", check.text("text", self.text))
-        if self.response is not None:
-            self._set("response", check.text("response", self.response))
+        for name in ("response", "answer"):
+            if getattr(self, name) is not None:
+                self._set(name, check.text(name, getattr(self, name)))
 
     def _check_rows(self) -> None:
         self._set("tokens", check.token_ids("tokens", self.tokens))
         rows = len(self.tokens)
-        for name in ("logprob", "entropy", "self_certainty"):
+        for name in ("logprob", "entropy", "self_certainty", "confidence"):
             self._set(name, check.per_row(name, getattr(self, name), rows))
         if self.thinking_end is not None:
             self._set("thinking_end", check.row("thinking_end", self.thinking_end, rows))
@@ -236,6 +243,7 @@ def trace_schema() -> pa.Schema:
             "tokens": values(pa.int32()),
             "text": pa.large_string(),
             "response": pa.large_string(),
+            "answer": pa.large_string(),
             "finish_reason": pa.string(),
             "thinking_end": pa.int32(),
             "layers": values(pa.int16()),
@@ -243,6 +251,7 @@ def trace_schema() -> pa.Schema:
             "logprob": values(pa.float32()),
             "entropy": values(pa.float32()),
             "self_certainty": values(pa.float32()),
+            "confidence": values(pa.float32()),
             "norm_mean": values(pa.float32()),
             "events": values(event),
             "scores": pa.map_(pa.string(), pa.float64()),

@@ -11,7 +11,7 @@ from l2_harness.norms.trace_schema import TraceKey
 if TYPE_CHECKING:
     import pandas as pd
 
-_STATISTICS = ("logprob", "entropy", "self_certainty")
+_STATISTICS = ("logprob", "entropy", "self_certainty", "confidence")
 _REPEATED = (*TraceKey._fields, "thinking_end")
 
 
@@ -25,8 +25,8 @@ def explode_tokens(traces: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The key columns and ``thinking_end`` that ``traces`` has; ``row`` (from 0), ``token``,
         a column ``norm_l<layer>`` for each layer that any response was monitored at, and
-        those of logprob, entropy and self_certainty that ``traces`` has. float32, NaN where
-        nothing was recorded.
+        those of logprob, entropy, self_certainty and confidence that ``traces`` has. float32,
+        NaN where nothing was recorded.
 
     Raises:
         ValueError: a column is missing, or no response has norms (``record=summary``).

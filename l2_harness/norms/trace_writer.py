@@ -14,12 +14,16 @@ import numpy as np
 
 from l2_harness.norms import trace_checks as check
 from l2_harness.norms import trace_files as files
-from l2_harness.norms.trace_schema import SCHEMA_VERSION, TraceRecord, trace_schema
+from l2_harness.norms.trace_choices import Choice, write_choices
+from l2_harness.norms.trace_schema import SCHEMA_VERSION, ResumeKey, TraceRecord, trace_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWWISE = ("tokens", "layers", "norms", "logprob", "entropy", "self_certainty", "norm_mean")
+_ROWWISE = (
+    *("tokens", "layers", "norms", "norm_mean"),
+    *("logprob", "entropy", "self_certainty", "confidence"),
+)
 _WAY_OUT = "pass trace_dir=DIR, a folder that can be written to"
 
 
@@ -60,6 +64,15 @@ class TraceWriter:
         path = self.trace_dir / files.new_part_name(self.run_id, self.rank, next(self._sequence))
         self._store(path, content)
         return path
+
+    def write_choices(self, choices: Mapping[ResumeKey, Choice]) -> None:
+        """Store what became known of responses that earlier parts hold.
+
+        Raises:
+            OSError: as for :meth:`write`.
+        """
+        if choices:
+            write_choices(self.trace_dir, self.run_id, self.rank, choices)
 
     def describe_run(self, settings: Mapping[str, Any]) -> Path:
         """Store what the run was: its model_args, layers, versions, whatever JSON can hold.

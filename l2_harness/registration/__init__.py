@@ -15,7 +15,7 @@ This module and ``bridge`` are imported at every interpreter start: they import 
 
 
 def register() -> tuple[str, ...]:
-    """Make lm-eval know this project's model names, in this process.
+    """Make lm-eval know this project's models and filters, in this process.
 
     Safe to call at any time and more than once. A name that lm-eval knows already stays what it
     is, as with its own entry points.

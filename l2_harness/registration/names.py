@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 #: Name for ``lm_eval --model`` -> where its class is. pyproject.toml repeats it as entry points.
 MODELS = {"l2hf": "l2_harness.models.hf:L2HF"}
+
+#: Name for ``function`` in a task's filter_list -> where its class is.
+FILTERS = {
+    "l2_select": "l2_harness.lm_eval_filters:SelectFilter",
+    "l2_majority": "l2_harness.lm_eval_filters:MajorityFilter",
+    "l2_vote": "l2_harness.lm_eval_filters:VoteFilter",
+    "l2_confidence_vote": "l2_harness.lm_eval_filters:ConfidenceVoteFilter",
+    "l2_borda": "l2_harness.lm_eval_filters:BordaFilter",
+}
 
 
 def lm_eval_registry() -> ModuleType:
@@ -34,10 +45,17 @@ def add_names() -> tuple[str, ...]:
     Raises:
         ImportError: lm-eval is not installed, or is older than 0.4.13.
     """
-    models = lm_eval_registry().model_registry
-    added = tuple(name for name in MODELS if name not in models)
+    registry = lm_eval_registry()
+    return (
+        *_add(registry.model_registry, MODELS),
+        *_add(registry.filter_registry, FILTERS),
+    )
+
+
+def _add(registry: Any, targets: Mapping[str, str]) -> list[str]:
+    added = [name for name in targets if name not in registry]
     for name in added:
-        models.register(name, target=MODELS[name])
+        registry.register(name, target=targets[name])
     return added
 
 
@@ -53,5 +71,7 @@ def add_names_where_needed() -> None:
         import logging
 
         logging.getLogger(__name__).warning(
-            "l2_harness could not add its models (%s) to lm-eval: %s", ", ".join(MODELS), error
+            "l2_harness could not add its names (%s) to lm-eval: %s",
+            ", ".join((*MODELS, *FILTERS)),
+            error,
         )

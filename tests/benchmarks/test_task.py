@@ -55,14 +55,14 @@ def test_names_and_groups() -> None:
 
 def test_every_benchmark_has_both_forms_and_says_where_it_comes_from() -> None:
     for task in list_tasks():
-        if task.name in ("l2_demo", "l2_ifeval"):
+        if task.name in ("l2_demo", "l2_demo_validation", "l2_ifeval"):
             continue
         assert task.direct, task.name
         assert task.dataset.count("/") == 1
         assert task.rows, task.name
         assert task.revision is None or len(task.revision) == 40
     unpinned = {task.name for task in list_tasks() if not task.revision}
-    assert unpinned == {"l2_demo", "l2_logiqa2", "l2_zebra"}
+    assert unpinned == {"l2_demo", "l2_demo_validation", "l2_logiqa2", "l2_zebra"}
 
 
 def test_yamls_are_all_alike() -> None:

@@ -44,3 +44,18 @@ def test_half_precision_is_computed_in_float32() -> None:
     found = distribution_statistics(logits)
     torch.testing.assert_close(found.entropy, distribution_statistics(logits.float()).entropy)
     assert found.entropy.dtype == torch.float32
+
+
+def test_confidence_is_the_mean_surprisal_of_the_likeliest_tokens() -> None:
+    logits = torch.randn(7, 60, generator=torch.Generator().manual_seed(0)).double()
+    found = distribution_statistics(logits).confidence(k=5)
+    for row, value in zip(logits, found, strict=True):
+        log_probs = sorted(row.log_softmax(-1).tolist(), reverse=True)
+        assert float(value) == pytest.approx(-sum(log_probs[:5]) / 5, rel=1e-5)
+
+
+def test_confidence_where_few_tokens_are_possible() -> None:
+    """Masked tokens count for nothing, and a vocabulary may be smaller than k."""
+    logits = torch.tensor([[0.0, 0.0, -torch.inf, -torch.inf], [1.0, 1.0, 1.0, 1.0]])
+    found = distribution_statistics(logits).confidence()
+    assert found.tolist() == pytest.approx([math.log(2), math.log(4)])

@@ -27,7 +27,10 @@ from l2_harness.norms import (
 from l2_harness.norms.trace_schema import FINISH_REASONS, REQUEST_TYPES, trace_schema
 
 Make = Callable[..., TraceRecord]
-ARRAYS = ("tokens", "layers", "norms", "logprob", "entropy", "self_certainty", "norm_mean")
+ARRAYS = (
+    *("tokens", "layers", "norms", "norm_mean"),
+    *("logprob", "entropy", "self_certainty", "confidence"),
+)
 
 counts = st.integers(0, 2**31 - 1)
 digests = st.text("0123456789abcdef", min_size=1, max_size=64)
@@ -77,6 +80,8 @@ def records(draw: st.DrawFn) -> TraceRecord:
         logprob=draw(st.none() | floats((rows,))),
         entropy=draw(st.none() | floats((rows,))),
         self_certainty=draw(st.none() | floats((rows,))),
+        confidence=draw(st.none() | floats((rows,))),
+        answer=draw(st.none() | any_text),
         norm_mean=draw(st.none() | floats((len(layers),))) if layers else None,
         events=draw(st.lists(event, max_size=3)),
         scores=draw(st.dictionaries(any_text, st.floats(), max_size=3)),

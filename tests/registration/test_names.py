@@ -58,11 +58,17 @@ def test_register_by_hand_adds_the_name_once(wheel_environment: Any) -> None:
     code = """
 from l2_harness.registration import register
 print(register(), register())
-from lm_eval.api.registry import model_registry
+from lm_eval.api.registry import filter_registry, get_filter, model_registry
 print("l2hf" in model_registry, "hf" in model_registry)
+import lm_eval.filters
+print("l2_select" in filter_registry, "take_first" in filter_registry)
+print(get_filter("l2_majority").__name__)
 """
     switched_off = wheel_environment.probe(code, L2_HARNESS_NO_BRIDGE="1")
-    assert switched_off.splitlines() == ["('l2hf',) ()", "True True"]
+    added, models, filters, name = switched_off.splitlines()
+    assert added.startswith("('l2hf', 'l2_select', 'l2_majority'")
+    assert added.endswith(") ()")
+    assert (models, filters, name) == ("True True", "True True", "MajorityFilter")
     assert wheel_environment.probe(code).splitlines()[0] == "() ()"
 
 
@@ -79,8 +85,9 @@ print("l2hf" in registry.model_registry, "hf" in registry.model_registry)
 def test_entry_point_names_the_class_that_the_bridge_names(environment: Any) -> None:
     code = """
 from importlib.metadata import distribution
-from l2_harness.registration.names import MODELS
-found = distribution("l2-harness").entry_points.select(group="lm_eval.models")
-print({entry.name: entry.value for entry in found} == MODELS)
+from l2_harness.registration.names import FILTERS, MODELS
+for group, names in ("models", MODELS), ("filters", FILTERS):
+    found = distribution("l2-harness").entry_points.select(group=f"lm_eval.{group}")
+    print({entry.name: entry.value for entry in found} == names)
 """
-    assert environment.probe(code) == "True"
+    assert environment.probe(code).split() == ["True", "True"]

@@ -62,10 +62,14 @@ class DecodedResponse:
 
 
 class _Pass(NamedTuple):
-    """What a forward pass gave: logits (rows, vocabulary), norms (layers, rows) or None."""
+    """What a forward pass gave: logits (rows, vocabulary), norms (layers, rows) or None.
+
+    ``states`` (layers, rows, d) is there where Chain-of-Embedding needs it.
+    """
 
     logits: Tensor
     norms: Tensor | None
+    states: Tensor | None = None
 
     def of(self, rows: Sequence[int]) -> _Pass:
         """The same pass for other rows, of which several may be one."""
@@ -73,7 +77,9 @@ class _Pass(NamedTuple):
         logits = self.logits[index.to(self.logits.device)]
         if self.norms is None:
             return _Pass(logits, None)
-        return _Pass(logits, self.norms[:, index.to(self.norms.device)])
+        index = index.to(self.norms.device)
+        states = None if self.states is None else self.states[:, index]
+        return _Pass(logits, self.norms[:, index], states)
 
 
 class DecodeLoop:
@@ -199,7 +205,7 @@ class DecodeLoop:
             on_host = chosen.tolist()
             _check_tokens(on_host, step.logits.shape[-1])
             if step.norms is not None:
-                log.add(state.responses, step.norms, step.logits, chosen)
+                log.add(state.responses, step.norms, step.logits, chosen, step.states)
             state.append(chosen)
             going_on = []
             for row, (response, token) in enumerate(zip(state.responses, on_host, strict=True)):
@@ -247,8 +253,10 @@ class DecodeLoop:
         return self._taken(outputs)
 
     def _taken(self, outputs: Any) -> _Pass:
-        norms = self._norms.take() if self._norms is not None else None
-        return _Pass(_wide(outputs.logits[:, -1]), norms)
+        logits = _wide(outputs.logits[:, -1])
+        if self._norms is None:
+            return _Pass(logits, None)
+        return _Pass(logits, self._norms.take(), self._norms.states)
 
 
 def _mask(input_ids: Tensor, model_kwargs: dict[str, Any]) -> Tensor:

@@ -35,6 +35,7 @@ class GenerationRecorder:
         self._norm_rows: list[Tensor] = []
         self._entropy: list[Tensor] = []
         self._self_certainty: list[Tensor] = []
+        self._confidence: list[Tensor] = []
         self._logprob: list[Tensor] = []
         self._latest: DistributionStatistics | None = None
 
@@ -58,11 +59,12 @@ class GenerationRecorder:
         """
         self._finish(tokens)
         norms = _on_host(self._norm_rows).transpose(2, 0, 1)
-        logprob, entropy, self_certainty = (
-            _on_host(steps).T for steps in (self._logprob, self._entropy, self._self_certainty)
-        )
+        statistics = [
+            _on_host(steps).T
+            for steps in (self._logprob, self._entropy, self._self_certainty, self._confidence)
+        ]
         return [
-            ResponseRows(norms[i, :n], logprob[i, :n], entropy[i, :n], self_certainty[i, :n])
+            ResponseRows(norms[i, :n], *(values[i, :n] for values in statistics))
             for i, n in enumerate(lengths)
         ]
 
@@ -88,6 +90,7 @@ class GenerationRecorder:
         self._norm_rows.append(norms)
         self._entropy.append(self._latest.entropy)
         self._self_certainty.append(self._latest.self_certainty)
+        self._confidence.append(self._latest.confidence())
 
     def _add_logprob(self, input_ids: Tensor) -> None:
         """The token fed to this pass is the one that the previous pass produced."""

@@ -21,9 +21,15 @@ class ResidualNorms:
 
     Args:
         layers: the monitored decoder layers, in order; others are never hooked.
+        keep_states: whether :attr:`states` is wanted of passes watched at their last position.
+
+    Attributes:
+        states: (layers, batch, d), the latest pass's outputs at its last position, or None.
     """
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
+    def __init__(self, layers: Sequence[nn.Module], keep_states: bool = False) -> None:
+        self.states: Tensor | None = None
+        self._keep_states = keep_states
         self._layers = list(layers)
         self._kept: list[Tensor | None] = [None] * len(self._layers)
         self._reduce_stack: Reduction = _norm
@@ -62,6 +68,8 @@ class ResidualNorms:
                 "recorded. Pass record=off, or layers= with those that always run."
             )
         self._kept = [None] * len(self._layers)
+        if self._keep_states and self._reduce_stack is _norm:
+            self.states = torch.stack([states.to(kept[-1].device) for states in kept])
         return _stack_by_device(kept, self._reduce_stack)
 
     @contextmanager

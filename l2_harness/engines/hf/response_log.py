@@ -10,8 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2_harness.engines.hf.state_sums import StateSums
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.statistics import distribution_statistics
+from l2_harness.selection.chain_of_embedding import chain_of_embedding
+
+#: In the order in which a step stacks them.
+_STATISTICS = ("logprob", "entropy", "self_certainty", "confidence")
 
 
 @dataclass
@@ -28,8 +33,16 @@ class ResponseLog:
 
     def __init__(self) -> None:
         self._stretches: list[_Stretch] = []
+        self._state_sums = StateSums()
 
-    def add(self, responses: Sequence[int], norms: Tensor, logits: Tensor, tokens: Tensor) -> None:
+    def add(
+        self,
+        responses: Sequence[int],
+        norms: Tensor,
+        logits: Tensor,
+        tokens: Tensor,
+        states: Tensor | None = None,
+    ) -> None:
         """Record one step.
 
         Args:
@@ -37,6 +50,7 @@ class ResponseLog:
             norms: (layers, rows) float32.
             logits: (rows, vocabulary), as the model gave them.
             tokens: (rows,) int64, the tokens that were chosen.
+            states: (layers, rows, d), of which the responses' Chain-of-Embedding is made.
         """
         if not self._stretches or self._stretches[-1].responses != tuple(responses):
             self._stretches.append(_Stretch(tuple(responses)))
@@ -44,8 +58,15 @@ class ResponseLog:
         logprob = statistics.of_tokens(tokens)
         self._stretches[-1].norms.append(norms)
         self._stretches[-1].statistics.append(
-            torch.stack([logprob, statistics.entropy, statistics.self_certainty])
+            torch.stack(
+                [
+                    *(logprob, statistics.entropy, statistics.self_certainty),
+                    statistics.confidence(),
+                ]
+            )
         )
+        if states is not None:
+            self._state_sums.add(responses, states)
 
     def take(self) -> dict[int, ResponseRows]:
         """The rows of every response so far, on the host; the log is empty afterwards."""
@@ -57,9 +78,11 @@ class ResponseLog:
                 norms[response].append(norm_block[:, :, column])
                 statistics[response].append(statistic_block[:, :, column])
         self._stretches = []
-        return {
-            response: ResponseRows(
-                np.concatenate(norms[response]), *np.concatenate(statistics[response]).T
-            )
-            for response in norms
-        }
+        sums = self._state_sums.take()
+        rows = {}
+        for response in norms:
+            columns = dict(zip(_STATISTICS, np.concatenate(statistics[response]).T, strict=True))
+            # a sum turns and stretches as the mean does
+            scores = chain_of_embedding(sums[response]) if response in sums else {}
+            rows[response] = ResponseRows(np.concatenate(norms[response]), **columns, scores=scores)
+        return rows

@@ -1,0 +1,167 @@
+"""``l2-harness bench selection``: what it costs to score recorded samples and choose among them.
+
+The samples are made up and written as trace files first; what is measured runs in a process of
+its own, which reads them back. Comparing answers, which may need computer algebra, is timed apart.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RUN_ID = "bench"
+TASK = "made_up"
+_QUESTIONS_A_PART = 25
+
+
+@dataclass(frozen=True)
+class SelectionWork:
+    """How many made-up samples there are, and of what size."""
+
+    questions: int = 10_000
+    samples: int = 16
+    rows: int = 300
+    layers: int = 8
+
+
+@dataclass(frozen=True)
+class SelectionCost:
+    """What it took.
+
+    Attributes:
+        work: what was read and scored.
+        seconds: by step; ``comparing answers`` is not part of the total.
+        peak_bytes: the resident set of the process at its largest, libraries included.
+        file_bytes: of the trace files.
+        selectors: how many chose.
+        where: on what it ran.
+    """
+
+    work: SelectionWork
+    seconds: dict[str, float]
+    peak_bytes: int
+    file_bytes: int
+    selectors: int
+    where: dict[str, Any]
+
+    @property
+    def total(self) -> float:
+        """Seconds of all steps but the comparison of answers."""
+        return sum(s for name, s in self.seconds.items() if name != "comparing answers")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {**asdict(self), "total": self.total}
+
+
+def measure_selection(work: SelectionWork, say: Callable[[str], object]) -> SelectionCost:
+    """Write the samples into a temporary folder, and measure in a new process."""
+    with tempfile.TemporaryDirectory() as folder:
+        say(f"writing {work.questions * work.samples} made-up responses")
+        write_samples(Path(folder), work)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+        say("reading, scoring and choosing")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, peak, selectors = pool.apply(_measure, (folder,))
+    where = {"machine": platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
+    return SelectionCost(work, seconds, peak, size, selectors, where)
+
+
+def write_samples(folder: Path, work: SelectionWork) -> None:
+    """Trace files of random responses, whose answers agree now and then."""
+    from l2_harness.norms import TraceWriter
+
+    writer = TraceWriter(folder, RUN_ID)
+    for start in range(0, work.questions, _QUESTIONS_A_PART):
+        rng = np.random.default_rng(start)
+        stop = min(start + _QUESTIONS_A_PART, work.questions)
+        writer.write(
+            [
+                _record(question, sample, work, rng)
+                for question in range(start, stop)
+                for sample in range(work.samples)
+            ]
+        )
+
+
+def _record(question: int, sample: int, work: SelectionWork, rng: np.random.Generator) -> Any:
+    from l2_harness.norms import TraceRecord, hash_prompt
+
+    prompt = hash_prompt(str(question))
+    statistics = rng.exponential(size=(4, work.rows)).astype(np.float32)
+    return TraceRecord(
+        run_id=RUN_ID,
+        task=TASK,
+        doc_id=question,
+        request_type="generate_until",
+        prompt_hash=prompt,
+        request_hash=prompt,
+        prompt_tokens=1,
+        tokens=np.arange(work.rows),
+        text="",
+        response="",
+        answer=rf"\frac{{{question + rng.integers(4)}}}{{7}}",
+        sample=sample,
+        finish_reason="length" if rng.random() < 0.1 else "eos",
+        layers=range(work.layers),
+        norms=100 * rng.standard_gamma(20, (work.rows, work.layers), dtype=np.float32),
+        logprob=-statistics[0],
+        entropy=statistics[1],
+        self_certainty=statistics[2],
+        confidence=statistics[3],
+    )
+
+
+def _measure(folder: str) -> tuple[dict[str, float], int, int]:
+    """Seconds by step, the process's peak memory in bytes, and how many selectors chose."""
+    from l2_harness.analysis.selection.recorded_scores import read_groups, score_groups
+    from l2_harness.selection.votes import answer_labels
+
+    seconds: dict[str, float] = {}
+    start = time.perf_counter()
+    traces = read_groups(Path(folder), RUN_ID, TASK)
+    seconds["reading keys"] = time.perf_counter() - start
+    start = time.perf_counter()
+    scores = score_groups(traces, Path(folder), window=128)
+    seconds["reading rows and scoring"] = time.perf_counter() - start
+    start = time.perf_counter()
+    answers = traces["answer"].tolist()
+    groups = [g.tolist() for g in traces.groupby("group", sort=False).indices.values()]
+    labels = np.stack([answer_labels([answers[i] for i in group]) for group in groups])
+    seconds["comparing answers"] = time.perf_counter() - start
+    start = time.perf_counter()
+    truncated = (traces["finish_reason"] == "length").to_numpy()
+    selectors = _choose_all(scores, groups, truncated, labels)
+    seconds["choosing, all selectors"] = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return seconds, peak, selectors
+
+
+def _choose_all(
+    scores: list[dict[str, float]],
+    groups: list[list[int]],
+    truncated: np.ndarray,
+    labels: np.ndarray,
+) -> int:
+    from l2_harness.config.selectors import SELECTORS
+    from l2_harness.selection.choice import Candidates, choose
+
+    grid = {name: np.array([[scores[i][name] for i in g] for g in groups]) for name in scores[0]}
+    candidates = Candidates(grid, truncated[np.array(groups)], labels)
+    draws = np.random.default_rng(0).random(len(groups))
+    chosen = [
+        choose(selector, candidates, draws)
+        for selector in SELECTORS.values()
+        if not selector.score.startswith("coe_")
+    ]
+    return len(chosen)

@@ -1,0 +1,163 @@
+"""``l2-harness select``: every selector on the same recorded samples, without a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from l2_harness.analysis.selection.comparison import Comparison
+
+
+def command(
+    trace_dir: Annotated[
+        Path | None, typer.Argument(help="Trace folder of a run with num_samples or repeats.")
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="lm-eval's sample file of that run, or its folder.")
+    ] = None,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(help="Samples made elsewhere, a JSON object a line: problem, correct, …"),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Which task, where there are several.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the tables and the figure.")] = Path(
+        "l2_selection"
+    ),
+    on: Annotated[str, typer.Option(help="Rows that count: all, thinking or answer.")] = "all",
+    layers: Annotated[
+        str | None, typer.Option(help="Of the recorded layers, those that count: late, 20-26+30.")
+    ] = None,
+    window: Annotated[int, typer.Option(min=1, help="Tokens of a DeepConf group.")] = 2048,
+    answers: Annotated[
+        str, typer.Option(help="How votes compare: auto, math, letter, word or text.")
+    ] = "auto",
+    run_id: Annotated[str | None, typer.Option(help="Which run, where there are several.")] = None,
+    include_path: Annotated[
+        list[Path] | None, typer.Option(help="Folders of task YAMLs, as lm_eval's.")
+    ] = None,
+    metadata: Annotated[
+        str, typer.Option(help="For the task, as lm_eval's: JSON or a=1,b=2.")
+    ] = "",
+    filter: Annotated[
+        str | None, typer.Option(help="Of the task's filters; the first by default.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Of the task's metrics; the first by default.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 2000,
+    subsets: Annotated[int, typer.Option(min=1, help="Of the votes' curves.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Compare all selectors on recorded samples: accuracy, differences, curves, signs."""
+    from l2_harness.analysis.selection.comparison import compare
+    from l2_harness.config.errors import ConfigError
+    from l2_harness.config.selectors import SELECTORS
+
+    drawn = {"resamples": resamples, "subsets": subsets, "seed": seed}
+    console = _console()
+    if jsonl is not None:
+        from l2_harness.analysis.selection.from_jsonl import load_jsonl, own_selectors
+
+        table = load_jsonl(jsonl, answers)
+        comparison = compare(table, own_selectors(table), **drawn)
+        _show(comparison, jsonl.name, out, {"jsonl": str(jsonl), **drawn}, console)
+        return
+    if trace_dir is None or samples is None:
+        raise ConfigError("pass TRACE_DIR with --samples RESULTS, or --jsonl FILE.")
+    options: dict[str, Any] = {
+        **{"run_id": run_id, "part": _part(on), "window": window, "answers": _answers(answers)},
+        **{"filter": filter, "metric": metric, "metadata": _metadata(metadata)},
+        **{"include_path": tuple(include_path or ()), "layers": _layers(layers)},
+    }
+    for name in _tasks(trace_dir, samples, run_id, task):
+        table, seconds = _load(trace_dir, samples, name, options)
+        comparison = compare(table, tuple(SELECTORS.values()), **drawn)
+        settings = {"task": name, **options, **drawn, "seconds": seconds}
+        _show(comparison, name, out if task else out / name, settings, console)
+
+
+def _load(
+    trace_dir: Path, samples: Path, task: str, options: dict[str, Any]
+) -> tuple[Any, dict[str, float]]:
+    from l2_harness.analysis.selection.from_traces import TraceSource, load_samples
+    from l2_harness.config.errors import ConfigError
+
+    try:
+        loaded = load_samples(TraceSource(trace_dir, samples, task, **options))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return loaded.table, {name: round(value, 2) for name, value in loaded.seconds.items()}
+
+
+def _show(
+    comparison: Comparison, title: str, out: Path, settings: dict[str, Any], console: Console
+) -> None:
+    from l2_harness.analysis.selection.plot import plot_curves
+    from l2_harness.analysis.selection.report import print_comparison, write_comparison
+
+    print_comparison(comparison, title, console)
+    files = write_comparison(comparison, out, settings)
+    heading = f"{title}: {comparison.questions} questions"
+    files.append(plot_curves(comparison, out / "selection.png", heading))
+    names = ", ".join(file.name for file in files)
+    console.print(f"In {out}: {names}", highlight=False, soft_wrap=True)
+
+
+def _tasks(trace_dir: Path, samples: Path, run_id: str | None, task: str | None) -> list[str]:
+    """The tasks that have generated responses here and a sample file there."""
+    from l2_harness.norms import read_traces
+    from l2_harness.norms.sample_files import read_samples
+
+    if task is not None:
+        return [task]
+    keys = read_traces(trace_dir, run_id=run_id, columns=["task", "request_type"])
+    generated = sorted(set(keys[keys["request_type"] == "generate_until"]["task"]))
+    return list(read_samples(samples, generated))
+
+
+def _part(value: str) -> str:
+    from l2_harness.config.options import choice
+    from l2_harness.config.selection import PARTS
+
+    return str(choice(*PARTS)("--on", value))
+
+
+def _answers(value: str) -> str:
+    from l2_harness.answers import ANSWER_KINDS
+    from l2_harness.config.options import choice
+
+    return str(choice("auto", *ANSWER_KINDS)("--answers", value))
+
+
+def _layers(value: str | None) -> Any:
+    from l2_harness.config.layers import LayerSelection
+
+    return None if value is None else LayerSelection.parse(value)
+
+
+def _metadata(value: str) -> dict[str, Any]:
+    """As lm-eval reads its own ``--metadata``."""
+    from l2_harness.config.errors import ConfigError
+
+    if not value:
+        return {}
+    if not value.lstrip().startswith("{"):
+        return dict(item.split("=", 1) for item in value.split(",") if "=" in item)
+    try:
+        found = json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"--metadata={value!r} is no JSON ({error}).") from error
+    return dict(found)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=200)

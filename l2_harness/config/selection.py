@@ -1,0 +1,58 @@
+"""Which of a request's samples lm-eval gets: ``selection`` and its companions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from l2_harness.answers import ANSWER_KINDS
+from l2_harness.config.errors import unknown_value
+from l2_harness.config.numbers import whole
+from l2_harness.config.options import boolean, choice, option
+from l2_harness.config.selectors import ALIASES, SELECTORS
+
+Part = Literal["all", "thinking", "answer"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+def _selector(name: str, value: Any) -> str:
+    word = "off" if value is False else str(value).strip()
+    allowed = ["off", *ALIASES, *SELECTORS]
+    if word not in allowed:
+        raise unknown_value(name, value, allowed)
+    return ALIASES.get(word, word)
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """``selection``, and what it goes by."""
+
+    selection: str = option(
+        "off",
+        _selector,
+        "which of `num_samples` samples lm-eval gets (`off`: the first); `l2-harness selectors`",
+    )
+    selection_on: Part = option(
+        "all", choice(*PARTS), "rows that count: `all`, `thinking` or `answer`"
+    )
+    selection_answers: str = option(
+        "auto",
+        choice("auto", *ANSWER_KINDS),
+        "how votes compare answers: `math`, `letter`, `word`, `text`; `auto`: as the task says",
+    )
+    selection_window: int = option(2048, whole(1), "tokens of a DeepConf group")
+    coe: bool = option(
+        False,
+        boolean,
+        "keep what Chain-of-Embedding needs; `selection=coe_*` does so by itself",
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a sample is chosen."""
+        return self.selection != "off"
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether the mean hidden states of each response are needed."""
+        return self.coe or self.selection.startswith("coe_")

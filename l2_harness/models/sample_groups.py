@@ -1,0 +1,104 @@
+"""Which sampled responses are chosen among, and when all of them are there."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lm_eval.api.instance import Instance
+
+from l2_harness.models.response_jobs import WantedResponse
+from l2_harness.norms.rows import ResponseRows
+
+
+@dataclass(eq=False)
+class Sample:
+    """A response that is there, on its way to lm-eval and to the trace files.
+
+    Attributes:
+        wanted: which response it is.
+        text: what lm-eval gets, if it is chosen.
+        rows: what was recorded of it, or None.
+        columns: further columns of its trace.
+        n_tokens: None where it is not known.
+        scores: name → value.
+        answer: what a vote takes it for.
+        chosen: whether lm-eval gets it; None where that is not known.
+        written: whether a trace part holds it already.
+        recalled: whether an earlier run left it.
+    """
+
+    wanted: WantedResponse
+    text: str
+    rows: ResponseRows | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    n_tokens: int | None = None
+    finish_reason: str | None = None
+    thinking_end: int | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    answer: str | None = None
+    chosen: bool | None = None
+    written: bool = False
+    recalled: bool = False
+
+
+class SampleGroups:
+    """The responses of a call by group: those to one prompt that are scored together.
+
+    Where one of several samples is chosen, the samples of a request are a group. With one sample a
+    request, lm-eval's repeats of it are: its filters choose among them. All others are alone, and
+    so is a request that lm-eval added to even out its processes.
+
+    Args:
+        wanted: every response of the call.
+        requests: of the call.
+        num_samples: responses a request.
+        choosing: whether one of them is chosen.
+    """
+
+    def __init__(
+        self,
+        wanted: Sequence[WantedResponse],
+        requests: Sequence[Instance],
+        num_samples: int,
+        choosing: bool,
+    ) -> None:
+        self._requests, self._num_samples, self._choosing = requests, num_samples, choosing
+        self._sizes: dict[Hashable, int] = {}
+        for response in wanted:
+            key = self._key(response)
+            self._sizes[key] = self._sizes.get(key, 0) + 1
+        self._there: dict[Hashable, list[Sample]] = {}
+
+    def add(self, sample: Sample) -> list[Sample] | None:
+        """Take a response; its group, in the order of repeats and samples, if it is complete."""
+        key = self._key(sample.wanted)
+        there = self._there.setdefault(key, [])
+        there.append(sample)
+        if len(there) < self._sizes[key]:
+            return None
+        del self._there[key]
+        return sorted(there, key=lambda one: one.wanted.stream)
+
+    def unwritten(self) -> list[Sample]:
+        """Responses of incomplete groups that no trace part holds yet."""
+        return [s for group in self._there.values() for s in group if not s.written]
+
+    def size(self, sample: Sample) -> int:
+        """How many responses the group of a sample has when it is complete."""
+        return self._sizes[self._key(sample.wanted)]
+
+    def by_group(self, samples: Sequence[Sample]) -> list[tuple[list[Sample], bool]]:
+        """``samples`` by group, and whether each group is complete with them."""
+        found: dict[Hashable, list[Sample]] = {}
+        for sample in samples:
+            found.setdefault(self._key(sample.wanted), []).append(sample)
+        return [(group, len(group) == self._sizes[key]) for key, group in found.items()]
+
+    def _key(self, response: WantedResponse) -> Hashable:
+        if self._choosing:
+            return ("request", response.request)
+        if self._num_samples > 1 or response.key is None:
+            return ("alone", response.request, response.sample)
+        return ("repeats", id(self._requests[response.request]))
