@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from l2_harness.analysis.selection.comparison import Comparison
+    from l2_harness.analysis.selection.samples import SampleTable
+    from l2_harness.config.selectors import Selector
 
 
 def command(
@@ -65,8 +67,10 @@ def command(
         from l2_harness.analysis.selection.from_jsonl import load_jsonl, own_selectors
 
         table = load_jsonl(jsonl, answers)
-        comparison = compare(table, own_selectors(table), **drawn)
-        _show(comparison, jsonl.name, out, {"jsonl": str(jsonl), **drawn}, console)
+        selectors = own_selectors(table)
+        comparison = compare(table, selectors, **drawn)
+        _show(comparison, jsonl.name, out, {"jsonl": jsonl.name, **drawn}, console)
+        _write_choices(table, selectors, out)
         return
     if trace_dir is None or samples is None:
         raise ConfigError("pass TRACE_DIR with --samples RESULTS, or --jsonl FILE.")
@@ -77,9 +81,12 @@ def command(
     }
     for name in _tasks(trace_dir, samples, run_id, task):
         table, seconds = _load(trace_dir, samples, name, options)
-        comparison = compare(table, tuple(SELECTORS.values()), **drawn)
+        known = list(SELECTORS.values())
+        comparison = compare(table, known, **drawn)
         settings = {"task": name, **options, **drawn, "seconds": seconds}
-        _show(comparison, name, out if task else out / name, settings, console)
+        folder = out if task else out / name
+        _show(comparison, name, folder, settings, console)
+        _write_choices(table, known, folder)
 
 
 def _load(
@@ -106,7 +113,13 @@ def _show(
     heading = f"{title}: {comparison.questions} questions"
     files.append(plot_curves(comparison, out / "selection.png", heading))
     names = ", ".join(file.name for file in files)
-    console.print(f"In {out}: {names}", highlight=False, soft_wrap=True)
+    console.print(f"In {out}: {names}, choices.csv", highlight=False, soft_wrap=True)
+
+
+def _write_choices(table: SampleTable, selectors: list[Selector], out: Path) -> None:
+    from l2_harness.analysis.selection.choices import choices
+
+    choices(table, selectors).to_csv(out / "choices.csv", index=False)
 
 
 def _tasks(trace_dir: Path, samples: Path, run_id: str | None, task: str | None) -> list[str]:

@@ -103,6 +103,18 @@ def test_without_a_model_or_a_task_name(sampled: tuple[Path, Any]) -> None:
     assert not any(name.startswith("coe") for name in table.index)
 
 
+def test_choices_afterwards_are_those_of_the_run(sampled: tuple[Path, Any]) -> None:
+    folder, _ = sampled
+    select(folder, "--task", "l2_demo", "--seed", "2")
+    (path,) = folder.glob("selection-4/choices.csv")
+    found = pd.read_csv(path).set_index("question")
+    traces = read_traces(folder / "traces")
+    picked = traces[traces.chosen].set_index("doc_id")["sample"]
+    assert list(found.index) == [f"{doc_id}/0/0" for doc_id in picked.index]
+    assert found["l2_peaks"].tolist() == picked.tolist()
+    assert "random" not in found
+
+
 def test_filters_choose_among_repeats(repeated: tuple[Path, Any]) -> None:
     folder, results = repeated
     assert isinstance(results, dict), results.stderr[-3000:]

@@ -220,6 +220,9 @@ class TestJsonl:
         summary = json.loads((out / "selection.json").read_text())
         assert summary["questions"] == 8
         assert (out / "selection.png").stat().st_size > 10_000
+        choices = pd.read_csv(out / "choices.csv")
+        assert list(choices.columns) == ["question", "shortest", "longest", "majority"]
+        assert choices.shortest.eq(0).all()
 
     def test_nothing_to_read(self) -> None:
         done = subprocess.run(
