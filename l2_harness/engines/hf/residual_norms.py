@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from l2_harness.norms.row_norms import row_norms
+
 Reduction = Callable[[Tensor], Tensor]
 
 
@@ -32,7 +34,7 @@ class ResidualNorms:
         self._keep_states = keep_states
         self._layers = list(layers)
         self._kept: list[Tensor | None] = [None] * len(self._layers)
-        self._reduce_stack: Reduction = _norm
+        self._reduce_stack: Reduction = row_norms
 
     @contextmanager
     def last_position(self) -> Iterator[None]:
@@ -41,7 +43,7 @@ class ResidualNorms:
         A hook only keeps a view of the layer's output; the norms of all layers are computed
         together in :meth:`take`, so a step costs no kernel and no synchronisation a layer.
         """
-        with self._hooks(keep=_last_position, reduce_stack=_norm):
+        with self._hooks(keep=_last_position, reduce_stack=row_norms):
             yield
 
     @contextmanager
@@ -51,7 +53,7 @@ class ResidualNorms:
         Norms are computed as each layer ends, since keeping the states of all layers over
         a whole prompt would multiply the memory of the pass.
         """
-        with self._hooks(keep=_norm, reduce_stack=_unchanged):
+        with self._hooks(keep=row_norms, reduce_stack=_unchanged):
             yield
 
     def take(self) -> Tensor:
@@ -68,7 +70,7 @@ class ResidualNorms:
                 "recorded. Pass record=off, or layers= with those that always run."
             )
         self._kept = [None] * len(self._layers)
-        if self._keep_states and self._reduce_stack is _norm:
+        if self._keep_states and self._reduce_stack is row_norms:
             self.states = torch.stack([states.to(kept[-1].device) for states in kept])
         return _stack_by_device(kept, self._reduce_stack)
 
@@ -91,12 +93,6 @@ class ResidualNorms:
 
 def _last_position(states: Tensor) -> Tensor:
     return states[:, -1]
-
-
-def _norm(states: Tensor) -> Tensor:
-    if states.dtype == torch.float64:  # which vector_norm does not narrow
-        return torch.linalg.vector_norm(states, dim=-1).float()
-    return torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
 
 
 def _unchanged(states: Tensor) -> Tensor:
