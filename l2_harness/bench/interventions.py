@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +19,9 @@ from l2_harness.models.hf import L2HF
 
 PLAIN = "plain"
 THRESHOLDS = "thresholds alone"
-#: Way → its model_args and its goal for wall time over plain's. Recursion's goal depends on
+#: Edits too small to change a response: what they cost is then not mixed with what they do.
+_SLIGHT = {"recursion_alpha": 1e-3, "steering_strength": 1e-3, "suppression_factor": 0.999}
+#: Way → its model_args and its goal for time over plain's. Recursion's goal depends on
 #: how often layers ran again, and is worked out from that.
 WAYS: dict[str, tuple[dict[str, Any], float | None]] = {
     THRESHOLDS: ({}, 1.02),
@@ -33,7 +36,7 @@ WAYS: dict[str, tuple[dict[str, Any], float | None]] = {
     "suppression=random": ({"suppression": "random"}, 1.05),
 }
 _RECURSION_OVERHEAD = 1.15
-_COMMON = {"threshold_warmup": 8}
+_COMMON = {"threshold_warmup": 8, **_SLIGHT}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class InterventionRow:
 
     Attributes:
         way: its name.
-        ratio: wall time over plain's.
+        ratio: time a token over plain's.
         goal: for its median.
         again: layer calls beyond the plain ones, as a share of those.
         equal: how many responses equal the plain ones.
@@ -57,7 +60,7 @@ class InterventionRow:
 
 @dataclass(frozen=True)
 class InterventionCost:
-    """Wall seconds of every round by way, and the rows made of them."""
+    """Seconds of every round by way, and the rows made of them."""
 
     settings: dict[str, Any]
     times: dict[str, list[float]]
@@ -69,15 +72,16 @@ class InterventionCost:
 
 
 def measure_interventions(
-    rounds: int, limit: int | None, batch_size: int, say: Say
+    rounds: int, limit: int | None, batch_size: int, say: Say, cpu: bool = False
 ) -> InterventionCost:
-    """Time greedy responses to the demo task.
+    """Time greedy responses to the demo task, a token: edits make responses longer or shorter.
 
     Args:
         rounds: runs of each way, after one that does not count.
         limit: problems; None for all.
         batch_size: responses side by side.
         say: told what is being run.
+        cpu: whether the process's CPU time counts, and not wall time.
     """
     work = greedy_demo(limit, batch_size)
     args = {"batch_size": batch_size, "device": "cpu", "dtype": "float32", "record": "off"}
@@ -94,12 +98,18 @@ def measure_interventions(
 
         return run
 
-    times = alternate({name: way(name) for name in lms}, rounds, say)
+    clock = time.process_time if cpu else time.perf_counter
+    times = alternate({name: way(name) for name in lms}, rounds, say, clock)
+    lengths = {
+        name: sum(len(lms[PLAIN].tok_encode(text)) + 1 for text in texts)
+        for name, texts in responses.items()
+    }
+    a_token = {name: [t / lengths[name] for t in seconds] for name, seconds in times.items()}
     shares = {name: _share_of_calls(lms[name], way(name)) for name in WAYS}
     return InterventionCost(
-        {"rounds": rounds, "responses": len(requests), **args, **_COMMON},
+        {"rounds": rounds, "responses": len(requests), "cpu_time": cpu, **args, **_COMMON},
         times,
-        [_row(name, goal, times, shares[name], responses) for name, (_, goal) in WAYS.items()],
+        [_row(name, goal, a_token, shares[name], responses) for name, (_, goal) in WAYS.items()],
     )
 
 

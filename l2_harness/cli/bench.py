@@ -136,14 +136,17 @@ def _print_decoding(cost: DecodeCost) -> None:
 def interventions(
     rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 5,
     batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 32,
-    limit: Annotated[int | None, typer.Option(min=1, help="Problems; all by default.")] = 96,
+    limit: Annotated[int, typer.Option(min=1, help="Problems of the demo task.")] = 96,
+    cpu_time: Annotated[
+        bool, typer.Option(help="Count the process's CPU time, for a machine with other work.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
 ) -> None:
     """Measure what recursion, steering, suppression and thresholds add to plain decoding."""
     from l2_harness.bench.interventions import measure_interventions
 
     cost = measure_interventions(
-        rounds, limit, batch_size, lambda text: print(text, file=sys.stderr)
+        rounds, limit, batch_size, lambda text: print(text, file=sys.stderr), cpu_time
     )
     if as_json:
         print(json.dumps(cost.as_dict(), indent=2))

@@ -1,0 +1,98 @@
+"""The parts that benchmarks are made of, and one of the commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from l2_harness.bench.bare_loop import BatchSpy, replay
+from l2_harness.bench.parts import PartTimes
+from l2_harness.bench.rounds import Ratio, alternate
+from l2_harness.bench.workloads import SAMPLES, greedy_demo, random_model, samples
+
+
+def test_every_way_runs_once_a_round_and_once_before() -> None:
+    ran: list[str] = []
+    times = alternate({name: partial(ran.append, name) for name in "abc"}, rounds=4)
+    assert ran[:3] == ["a", "b", "c"]
+    for start in range(3, 15, 3):
+        assert sorted(ran[start : start + 3]) == ["a", "b", "c"]
+    assert {name: len(seconds) for name, seconds in times.items()} == dict.fromkeys("abc", 4)
+
+
+def test_a_ratio_is_taken_within_its_round() -> None:
+    """The machine was ten times slower in the last round: both sides were."""
+    assert Ratio.of([1.0, 2.0, 30.0], [2.0, 4.0, 60.0]) == Ratio(0.5, 0.5, 0.5)
+    assert Ratio.of([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]) == Ratio(2.0, 1.5, 2.5)
+
+
+def test_a_part_within_a_part_counts_once() -> None:
+    owner = SimpleNamespace(inner=lambda: time.sleep(0.05))
+
+    def outer() -> None:
+        time.sleep(0.02)
+        owner.inner()
+
+    owner.outer = outer
+    times = PartTimes()
+    with times.watching({"outer": [(owner, "outer")], "inner": [(owner, "inner")]}):
+        owner.outer()
+        time.sleep(0.03)
+    assert times.seconds["inner"] >= 0.05
+    assert 0.02 <= times.seconds["outer"] < 0.05
+    assert times.seconds["everything else"] >= 0.03
+
+
+def test_the_bare_loop_runs_the_same_rows() -> None:
+    work = greedy_demo(6, 4)
+    lm = BatchSpy(str(work.model), record="off", batch_size=4, device="cpu", dtype="float32")
+    shapes: list[tuple[int, ...]] = []
+    lm.model.register_forward_pre_hook(
+        lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    lm.generate_until(work.requests(lm), disable_tqdm=True)
+    decoded, shapes[:] = list(shapes), []
+    for batch in lm.batches:
+        replay(lm.model, batch)
+    assert shapes == decoded
+
+
+def test_random_models_end_their_responses_anywhere(tmp_path: Any) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    model = random_model("qwen3-30m", tmp_path)
+    work = samples(model, 2, 8)
+    lm = HFLM(str(model), device="cpu", batch_size=8)
+    requests = work.requests(lm)
+    assert len(requests) == 2 * SAMPLES
+    assert len(lm.tok_encode(requests[0].args[0])) == 512
+    assert 25e6 < sum(p.numel() for p in lm.model.parameters()) < 35e6
+    with torch.no_grad():
+        logits = lm.model(torch.tensor([lm.tok_encode(requests[0].args[0])])).logits[0, -1]
+    ends = logits.softmax(-1)[lm.model.generation_config.eos_token_id].sum().item()
+    assert ends == pytest.approx(1 / 64, rel=0.3)
+
+
+def test_the_command() -> None:
+    output = subprocess.run(
+        [
+            *[sys.executable, "-m", "l2_harness.cli", "bench", "interventions", "--json"],
+            *["--rounds", "2", "--limit", "3", "--batch-size", "3"],
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    rows = {row["way"]: row for row in json.loads(output)["rows"]}
+    assert rows["recursion=always"]["again"] == pytest.approx(2 / 12, rel=0.1)
+    assert rows["steering=norm"]["again"] == 0
+    assert rows["thresholds alone"]["equal"] == 3
