@@ -1,8 +1,4 @@
-"""Figures, written as PNG without a display.
-
-Colours are Okabe and Ito's, which all common kinds of colour vision tell apart; lines differ in
-marker too.
-"""
+"""The demo's figures: norms and correlations per layer, as PNG."""
 
 from __future__ import annotations
 
@@ -12,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from l2_harness.analysis.figures import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 #: From this ratio of the largest to the smallest mean on, a linear axis hides the small ones.
 _LOG_FROM = 5.0
@@ -31,7 +26,7 @@ def plot_profile(profile: pd.DataFrame, path: Path, title: str) -> Path:
         path: the PNG to write.
         title: over both panels.
     """
-    figure, (means, ratio) = _panels(2, title)
+    figure, (means, ratio) = new_figure(title, 2)
     _line(means, profile, "thinking", BLUE, "o", "thinking")
     _line(means, profile, "direct", ORANGE, "s", "direct")
     values = profile[["thinking", "direct"]].to_numpy()
@@ -46,7 +41,7 @@ def plot_profile(profile: pd.DataFrame, path: Path, title: str) -> Path:
     for axes in (means, ratio):
         _mark_last(axes, profile["layer"])
         axes.legend(fontsize=8, frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path.with_suffix(""), ["png"])[0]
 
 
 def plot_correlations(
@@ -61,7 +56,7 @@ def plot_correlations(
         title: over the panel.
         late: the layers that are monitored by default, to be shaded.
     """
-    figure, (axes,) = _panels(1, title)
+    figure, (axes,) = new_figure(title)
     if len(late):
         axes.axvspan(
             min(late) - 0.5, max(late) + 0.5, color=GREY, alpha=0.2, label="late layers (default)"
@@ -78,19 +73,7 @@ def plot_correlations(
     )
     _mark_last(axes, correlations["layer"])
     axes.legend(fontsize=8, frameon=False)
-    return _save(figure, path)
-
-
-def _panels(columns: int, title: str) -> tuple[Figure, Sequence[Axes]]:
-    # No pyplot: it would choose a display and keep every figure alive.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * columns + 1, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12)
-    panels = figure.subplots(1, columns, squeeze=False)[0]
-    return figure, list(panels)
+    return save_figure(figure, path.with_suffix(""), ["png"])[0]
 
 
 def _line(
@@ -128,8 +111,3 @@ def _mark_last(axes: Axes, layers: pd.Series) -> None:
     axes.axvline(last, color=GREY, linewidth=1, linestyle=":", label=f"last layer ({last})")
     axes.set_xlabel("decoder layer, from 0")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=150)
-    return path

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 from lm_eval.api.instance import Instance
-from scipy.stats import binomtest
 from scipy.stats import bootstrap as scipy_bootstrap
 
+from l2_harness.analysis.significance import mcnemar_exact
 from l2_harness.demo.evaluate import MAX_NEW_TOKENS, wilson
 from l2_harness.demo.problems import extract_answer
 from l2_harness.demo.tokenizer import chat_prompt
@@ -103,15 +103,13 @@ class Paired:
     def of(cls, arm: Arm, other: Arm) -> Paired:
         """``arm`` less ``other``."""
         difference = np.array(arm.right, dtype=float) - np.array(other.right, dtype=float)
-        better, worse = int((difference > 0).sum()), int((difference < 0).sum())
-        if not better + worse:
+        if not difference.any():
             return cls(0.0, 0.0, 0.0, 1.0)
         interval = scipy_bootstrap(
             (difference,), np.mean, n_resamples=9999, method="percentile", rng=0
         ).confidence_interval
-        p = binomtest(better, better + worse).pvalue
         mean, low, high = (100 * float(x) for x in (difference.mean(), interval.low, interval.high))
-        return cls(mean, low, high, float(p))
+        return cls(mean, low, high, mcnemar_exact(arm.right, other.right))
 
 
 class Bench:

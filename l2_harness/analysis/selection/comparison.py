@@ -12,14 +12,13 @@ from l2_harness.analysis.bootstrap import Floats, bootstrap
 from l2_harness.analysis.correlation import partial_spearman, spearman
 from l2_harness.analysis.selection.expectation import SUBSETS, expected_values, sizes
 from l2_harness.analysis.selection.samples import SampleTable
+from l2_harness.analysis.significance import holm, sign_flip_p
 from l2_harness.config.selectors import ORACLE, SELECTORS, Selector
 from l2_harness.selection.choice import MissingScoreError
 
 #: What every selector is compared with.
 RIVALS = ("random", "majority", "mean_logprob")
 RESAMPLES = 2000
-FLIPS = 10_000
-_CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -139,30 +138,6 @@ def compare(
         mixed,
         float(table.candidates.truncated.mean()),
     )
-
-
-def sign_flip_p(differences: Floats, *, flips: int = FLIPS, seed: int = 0) -> Floats:
-    """(m,) two-sided p values of paired differences, (questions, m), under random signs.
-
-    Under the null a question's difference is as likely to be turned round. The observed signs
-    count as one of the draws, so that no p is 0.
-    """
-    observed = np.abs(differences.sum(0))
-    slack = 1e-9 * np.maximum(np.abs(differences).sum(0), 1.0)
-    rng = np.random.default_rng(seed)
-    as_large = np.zeros(differences.shape[1])
-    for start in range(0, flips, _CHUNK):
-        shape = (min(_CHUNK, flips - start), len(differences))
-        signs = rng.integers(0, 2, shape, dtype=np.int8).astype(np.float64) * 2 - 1
-        as_large += (np.abs(signs @ differences) >= observed - slack).sum(0)
-    return np.asarray((1 + as_large) / (1 + flips))
-
-
-def holm(p: Floats) -> Floats:
-    """Holm's step-down correction of (m,) p values."""
-    from statsmodels.stats.multitest import multipletests
-
-    return np.asarray(multipletests(p, method="holm")[1]) if len(p) else p
 
 
 def auroc_within(values: Floats, correct: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from l2_harness.analysis.figures import COLORS, GREY, MARKERS, new_figure, save_figure
 from l2_harness.analysis.selection.comparison import Comparison, SelectorRow
 
 if TYPE_CHECKING:
@@ -12,20 +13,11 @@ if TYPE_CHECKING:
 
 #: Panels, so that two dozen lines can be told apart; the first four are in each.
 _COMMON = ("random", "majority", "mean_logprob", "oracle")
-_MARKERS = "osv^D<>pP*XhH"
-#: Okabe and Ito's colours, which all common kinds of colour vision tell apart.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#666633")
 
 
 def plot_curves(comparison: Comparison, path: Path, title: str) -> Path:
     """Write the curves as PNG; the bands are 95 % intervals of majority and the oracle."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(15, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12)
-    panels = figure.subplots(1, 3, sharey=True)
+    figure, panels = new_figure(title, 3, width=4.7, height=5)
     own = [row for row in comparison.rows if row.selector.name not in _COMMON]
     kinds = {
         "ℓ2 scores": [r for r in own if r.selector.name.startswith("l2_")],
@@ -35,12 +27,15 @@ def plot_curves(comparison: Comparison, path: Path, title: str) -> Path:
     for axes, (name, rows) in zip(panels, kinds.items(), strict=True):
         _common(axes, comparison)
         for i, row in enumerate(rows):
-            style = {"color": _COLORS[i % len(_COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
-            axes.plot(*_points(row), label=row.selector.name, markersize=4, **style)
+            color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+            axes.plot(
+                *_points(row), label=row.selector.name, markersize=4, color=color, marker=marker
+            )
         _finish(axes, name, comparison)
     panels[0].set_ylabel("expected accuracy, %")
-    figure.savefig(path, dpi=120)
-    return path
+    for axes in panels[1:]:
+        axes.sharey(panels[0])
+    return save_figure(figure, path.with_suffix(""), ["png"])[0]
 
 
 def _is_confidence(row: SelectorRow) -> bool:
@@ -57,12 +52,12 @@ def _common(axes: Axes, comparison: Comparison) -> None:
         if name not in _COMMON:
             continue
         ks, values = _points(row)
-        axes.plot(ks, values, styles[name], color="#999999", linewidth=1.5, label=name)
+        axes.plot(ks, values, styles[name], color=GREY, linewidth=1.5, label=name)
         if name in ("majority", "oracle"):
             low, high = (
                 [100 * getattr(f, end) for f in row.curve.values()] for end in ("low", "high")
             )
-            axes.fill_between(ks, low, high, color="#999999", alpha=0.15, linewidth=0)
+            axes.fill_between(ks, low, high, color=GREY, alpha=0.15, linewidth=0)
 
 
 def _points(row: SelectorRow) -> tuple[list[int], list[float]]:

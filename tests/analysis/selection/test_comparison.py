@@ -19,11 +19,10 @@ from l2_harness.analysis.selection.comparison import (
     RIVALS,
     auroc_within,
     compare,
-    holm,
-    sign_flip_p,
 )
 from l2_harness.analysis.selection.from_jsonl import load_jsonl, own_selectors
 from l2_harness.analysis.selection.samples import JudgedResponse, SampleTable, sample_table
+from l2_harness.analysis.significance import holm, sign_flip_p
 from l2_harness.config import ConfigError
 from l2_harness.config.selectors import SELECTORS
 from l2_harness.norms import TraceWarning

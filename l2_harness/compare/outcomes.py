@@ -1,0 +1,76 @@
+"""What one run came to: a score for each question, and what it cost.
+
+The common ground of everything that runs something and everything that compares. A run of a suite
+gives outcomes, and so does a folder of lm-eval's results from elsewhere, of any model class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["plain", "null", "method", "control", "rival"]
+"""``plain`` is what all are compared with; ``null`` is it once more, with another batch size or
+seed; a ``control`` does as a method does without its idea; a ``rival`` is another's idea."""
+
+ROLES: tuple[Role, ...] = ("plain", "null", "method", "control", "rival")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took; None where it isn't known.
+
+    Attributes:
+        seconds: wall time of answering, without loading the model.
+        tokens: response tokens, of all samples.
+        samples: responses to a question.
+        extra_layer_passes: forward passes of single layers beyond one a token and layer.
+        layers: decoder layers, to tell extra passes as a share.
+        peak_bytes: largest memory of the process (CPU) or of all its devices (GPU).
+    """
+
+    seconds: float | None = None
+    tokens: int | None = None
+    samples: int | None = None
+    extra_layer_passes: int | None = None
+    layers: int | None = None
+    peak_bytes: int | None = None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Response tokens a second of wall time."""
+        return self.tokens / self.seconds if self.tokens is not None and self.seconds else None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """One model, task, method and seed.
+
+    Attributes:
+        model, task, method: names, as a table shows them.
+        seed: of the run; None where it isn't known.
+        role: what the method is there for.
+        metric: whose values ``scores`` are, with its filter: ``exact_match,number``.
+        higher_is_better: of the metric.
+        scores: question → the metric, in its own unit, a mean where there are several responses.
+            A key is the same question in every outcome of a task, whatever the documents' order.
+        cost: what it took.
+        settings: what the run was made with, as far as it is known; plain values.
+        folder: where its files are.
+        error: why there are no scores, of a run that failed.
+    """
+
+    model: str
+    task: str
+    method: str
+    seed: int | None = None
+    role: Role = "method"
+    metric: str = ""
+    higher_is_better: bool = True
+    scores: Mapping[str, float] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    folder: Path | None = None
+    error: str | None = None
