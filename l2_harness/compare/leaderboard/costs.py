@@ -18,7 +18,8 @@ class RowCost:
         tokens, seconds: of a run, the mean over seeds.
         tokens_per_second: of a run.
         speed: tokens a second over plain's.
-        extra_passes: layer passes beyond one a token and layer, as a share of those.
+        extra_share: layer passes beyond one a token and layer, as a share of those.
+        extra_a_token: the same, a token; known where the number of layers is not.
         compute: layer passes over plain's; prompts don't count.
         time: seconds over plain's.
         peak_bytes: the largest over seeds.
@@ -29,7 +30,8 @@ class RowCost:
     seconds: float | None = None
     tokens_per_second: float | None = None
     speed: float | None = None
-    extra_passes: float | None = None
+    extra_share: float | None = None
+    extra_a_token: float | None = None
     compute: float | None = None
     time: float | None = None
     peak_bytes: int | None = None
@@ -50,8 +52,9 @@ def row_cost(costs: Sequence[Cost], plain: Sequence[Cost]) -> RowCost:
         seconds=seconds,
         tokens_per_second=speed,
         speed=_ratio(speed, plain_speed),
-        extra_passes=_ratio(_mean(costs, "extra_layer_passes"), _passes(costs)),
-        compute=_ratio(_compute(costs), _compute(plain)),
+        extra_share=_ratio(_mean(costs, "extra_layer_passes"), _passes(costs)),
+        extra_a_token=_ratio(_mean(costs, "extra_layer_passes"), tokens),
+        compute=_compute_ratio(costs, plain),
         time=_ratio(seconds, _mean(plain, "seconds")),
         peak_bytes=_most(costs, "peak_bytes"),
     )
@@ -98,13 +101,20 @@ def _passes(costs: Sequence[Cost]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def _compute_ratio(costs: Sequence[Cost], plain: Sequence[Cost]) -> float | None:
+    """Of layer passes; where the number of layers isn't known, of tokens without extra passes."""
+    by_passes = _ratio(_compute(costs), _compute(plain))
+    if by_passes is not None:
+        return by_passes
+    if any(_mean(own, "extra_layer_passes") != 0 for own in (costs, plain)):
+        return None
+    return _ratio(_mean(costs, "tokens"), _mean(plain, "tokens"))
+
+
 def _compute(costs: Sequence[Cost]) -> float | None:
     """Layer passes of a run, in all."""
-    passes = _passes(costs)
-    if passes is None:
-        return None
-    extra = _mean(costs, "extra_layer_passes")
-    return None if extra is None else passes + extra
+    extra, passes = _mean(costs, "extra_layer_passes"), _passes(costs)
+    return None if passes is None or extra is None else passes + extra
 
 
 def _ratio(top: float | None, bottom: float | None) -> float | None:

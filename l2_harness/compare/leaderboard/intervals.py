@@ -1,8 +1,8 @@
 """Intervals of accuracies and of paired differences, many columns at once.
 
 Single right-or-wrong answers have closed forms that hold at few questions and at none that
-differ: Wilson's for an accuracy, Tango's for a paired difference. Averages of several responses
-have none; their questions are drawn again.
+differ: Wilson's for an accuracy, Tango's for a paired difference, and Zou and Donner's rule for the
+mean over tasks. Averages of several responses have none; their questions are drawn again.
 """
 
 from __future__ import annotations
@@ -73,6 +73,23 @@ def _score(better: Floats, worse: Floats, questions: int, difference: Floats) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         score = top / np.sqrt(variance)
     return np.where(variance > 0, score, np.where(np.abs(top) > 1e-9, np.inf, 0.0))
+
+
+def mean_of_tasks(values: Floats, lows: Floats, highs: Floats) -> tuple[Floats, Floats]:
+    """Interval of the mean of independent tasks' figures, from an interval of each.
+
+    Zou and Donner, Construction of confidence limits about effect measures, Statistics in Medicine
+    27 (2008): each end's distances are added like standard errors. One task stays as it is.
+
+    Args:
+        values: (tasks, m).
+        lows: (tasks, m) lower ends, all at one level.
+        highs: (tasks, m) upper ends.
+    """
+    mean, tasks = values.mean(axis=0), len(values)
+    below = np.sqrt(((values - lows) ** 2).sum(axis=0)) / tasks
+    above = np.sqrt(((highs - values) ** 2).sum(axis=0)) / tasks
+    return mean - below, mean + above
 
 
 def resampled_means(values: Floats, strata: NDArray[np.int64], resamples: int, seed: int) -> Floats:

@@ -19,12 +19,17 @@ from numpy.typing import NDArray
 from l2_harness.analysis.bootstrap import Estimate, Floats
 from l2_harness.analysis.significance import holm, mcnemar_p, sign_flip_p
 from l2_harness.compare.leaderboard.intervals import (
+    mean_of_tasks,
     percentile_interval,
     resampled_means,
     tango,
     wilson,
 )
 from l2_harness.compare.leaderboard.options import Options
+
+#: Differing questions below which drawing them again says too little: the few that differ may be
+#: in a resample or not, and what could differ, but didn't, never is.
+FEW = 10
 
 Test = Literal["mcnemar", "sign-flip"]
 
@@ -120,12 +125,16 @@ class Paired:
         """A method's mean with its interval: Wilson's for right and wrong, else resampled."""
         level = self.options.level
         value = float(self.means[method])
-        if self.tasks == 1 and self.binary[method]:
-            right = float(self.values[:, method].sum())
-            low, high = wilson(right, self.questions, level)
+        if self.binary[method]:
+            shares = [float(own[:, method].mean()) for own in self._by_task(self.values)]
+            ends = [
+                wilson(share * n, n, level) for share, n in zip(shares, self._sizes, strict=True)
+            ]
+            columns = np.array([[share, *end] for share, end in zip(shares, ends, strict=True)])
+            low, high = map(float, mean_of_tasks(columns[:, 0], columns[:, 1], columns[:, 2]))
         else:
-            ends = percentile_interval(self.drawn[:, [method]], level, self.freedom)
-            low, high = (float(end[0]) for end in ends)
+            drawn = percentile_interval(self.drawn[:, [method]], level, self.freedom)
+            low, high = (float(end[0]) for end in drawn)
             if self.bounded:
                 low, high = max(low, 0.0), min(high, 1.0)
         return Estimate(value, low, high, self.questions, self.questions)
@@ -140,7 +149,8 @@ class Paired:
             return []
         first, second = (np.array(side) for side in zip(*pairs, strict=True))
         by_question = self.values[:, first] - self.values[:, second]
-        exact = self.binary[first] & self.binary[second] & (self.tasks == 1)
+        both_binary = self.binary[first] & self.binary[second]
+        exact = both_binary & (self.tasks == 1)
         p = np.empty(len(pairs))
         better, worse = (by_question > 0).sum(0), (by_question < 0).sum(0)
         p[exact] = mcnemar_p(better[exact], worse[exact])
@@ -149,7 +159,7 @@ class Paired:
         rejected = p_holm <= self.options.alpha
         levels = holm_levels(p, rejected, self.options.alpha)
         ends = [
-            self._ends(by_question, first, second, exact, level)
+            self._ends(by_question, first, second, both_binary, level)
             for level in (levels, np.full(len(pairs), self.options.level))
         ]
         # An exact test is stricter than a score interval, and flips than resamples.
@@ -188,34 +198,52 @@ class Paired:
         by_question: Floats,
         first: NDArray[np.int64],
         second: NDArray[np.int64],
-        exact: NDArray[np.bool_],
+        both_binary: NDArray[np.bool_],
         level: Floats,
     ) -> tuple[Floats, Floats]:
         low, high = np.full(len(first), np.nan), np.full(len(first), np.nan)
-        equal = (by_question == 0).all(axis=0)
-        closed, drawn = exact | (equal & self.bounded), ~exact & ~equal
+        few = (by_question != 0).sum(axis=0) < FEW
+        closed = both_binary | (few & self.bounded)
+        drawn = ~closed & (by_question != 0).any(axis=0)
         if closed.any():
-            # Where every question is equal, resampling would claim a certainty that isn't there.
-            better, worse = (by_question[:, closed] > 0).sum(0), (by_question[:, closed] < 0).sum(0)
-            low[closed], high[closed] = tango(better, worse, self._smallest, level[closed])
+            low[closed], high[closed] = self._closed_ends(by_question[:, closed], level[closed])
         if drawn.any():
             differences = self.drawn[:, first[drawn]] - self.drawn[:, second[drawn]]
             low[drawn], high[drawn] = percentile_interval(differences, level[drawn], self.freedom)
         return low, high
 
+    def _closed_ends(self, by_question: Floats, level: Floats) -> tuple[Floats, Floats]:
+        """Tango's interval in each task. A part of an answer counts as that part of a question:
+        a difference within 1 has no larger variance than whole answers of the same sums.
+        """
+        values, lows, highs = [], [], []
+        for own in self._by_task(by_question):
+            better, worse = np.maximum(own, 0).sum(axis=0), np.maximum(-own, 0).sum(axis=0)
+            ends = tango(better, worse, len(own), level)
+            values.append(own.mean(axis=0))
+            lows.append(ends[0])
+            highs.append(ends[1])
+        return mean_of_tasks(np.array(values), np.array(lows), np.array(highs))
+
+    def _by_task(self, values: Floats) -> list[Floats]:
+        return [values[self.strata == task] for task in np.unique(self.strata)]
+
     @property
-    def _smallest(self) -> int:
-        """Questions, as if each task had as many as the smallest one."""
-        return round(1 / float(self.weights.max()))
+    def _sizes(self) -> list[int]:
+        return [int((self.strata == task).sum()) for task in np.unique(self.strata)]
 
     def _variance(self, by_question: Floats) -> Floats:
-        """See :class:`Difference`; tasks with one question add nothing."""
+        """See :class:`Difference`. Where few questions differ, half a question more is taken to:
+        a variance of 0 would say that no question ever could.
+        """
+        few = ((by_question != 0).sum(axis=0) < FEW) & self.bounded
         total = np.zeros(by_question.shape[1])
-        for task in np.unique(self.strata):
-            own = self.strata == task
-            if own.sum() > 1:
-                share = float((self.weights[own] ** 2).sum())
-                total += by_question[own].var(axis=0, ddof=1) * share
+        shares = (self.weights[self.strata == task] ** 2 for task in np.unique(self.strata))
+        for own, share in zip(self._by_task(by_question), shares, strict=True):
+            n = len(own)
+            seen = own.var(axis=0, ddof=1) if n > 1 else np.zeros(own.shape[1])
+            smoothed = (np.abs(own).sum(axis=0) + 0.5) / (n + 1)
+            total += np.where(few, smoothed, seen) * float(share.sum())
         return total * self.questions
 
 

@@ -213,11 +213,10 @@ def _with_roles(
     methods = list(dict.fromkeys(o.method for o in outcomes))
     if plain is not None and plain not in methods:
         raise unknown_value("--plain", plain, methods)
-    of_model: dict[str, str] = {}
-    for model in dict.fromkeys(o.model for o in outcomes):
-        own = list(dict.fromkeys(o.method for o in outcomes if o.model == model))
-        preferred = [name for name in (plain, PLAIN) if name in own]
-        of_model[model] = str(preferred[0]) if preferred else own[0]
+    of_model = {
+        model: _plain_of([o for o in outcomes if o.model == model], plain)
+        for model in dict.fromkeys(o.model for o in outcomes)
+    }
 
     def role(o: Outcome) -> Role:
         if o.method == of_model[o.model]:
@@ -225,3 +224,23 @@ def _with_roles(
         return "null" if repeated.get((o.model, o.method)) == of_model[o.model] else "method"
 
     return [replace(o, role=role(o)) for o in outcomes]
+
+
+def _plain_of(outcomes: Sequence[Outcome], wanted: str | None) -> str:
+    """The method asked for, the one named plain, or the one with the fewest settings.
+
+    Among equals, one of the model class that most methods are of; then the first.
+    """
+    own = {o.method: o for o in reversed(outcomes)}
+    names = list(dict.fromkeys(o.method for o in outcomes))
+    for name in (wanted, PLAIN):
+        if name in own:
+            return str(name)
+    classes = [own[name].settings["model_class"] for name in names]
+
+    def settings(name: str) -> tuple[int, int]:
+        parts = (own[name].settings[part] for part in ("args", "gen_kwargs"))
+        number = sum(len(part) for part in parts if isinstance(part, Mapping))
+        return number, -classes.count(own[name].settings["model_class"])
+
+    return min(names, key=settings)

@@ -83,12 +83,20 @@ def _method(run: Run, siblings: Sequence[Run]) -> str:
     differing = [
         key for key in keys if len({other.distinguishing.get(key) for other in siblings}) > 1
     ]
-    own = run.distinguishing
-    words = [own[key] if not key else f"{key}={own[key]}" for key in differing if key in own]
+    own, usual = run.distinguishing, _usual_class(siblings)
+    words = [f"{key}={own[key]}" for key in differing if key and key in own]
+    if run.model_class != usual:
+        words.insert(0, run.model_class)
     words += _shots(run, siblings)
     if words:
         return " ".join(words)
     return PLAIN if differing else run.model_class
+
+
+def _usual_class(siblings: Sequence[Run]) -> str:
+    """The model class that most runs are of; the first among equals. A name leaves it out."""
+    classes = [other.model_class for other in siblings]
+    return max(dict.fromkeys(classes), key=classes.count)
 
 
 def _shots(run: Run, siblings: Sequence[Run]) -> list[str]:

@@ -70,7 +70,8 @@ class Run:
     def model(self) -> str:
         """The model as it was named: a hub's name, or a path."""
         named = [self.model_args[key] for key in _MODEL_KEYS if self.model_args.get(key)]
-        return str(named[0] if named else self.content.get("model_name") or self.model_class)
+        # Without any of them lm-eval makes up a name.
+        return str(named[0] if named else self.model_class or self.content.get("model_name"))
 
     @property
     def seed(self) -> int | None:
