@@ -22,7 +22,7 @@ _LONGEST_NAME = 34
 _COSTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
     ("layer passes, plain = 1", lambda row: row.cost.compute),
     ("seconds, plain = 1", lambda row: row.cost.time),
-    ("response tokens", lambda row: row.cost.tokens),
+    ("response tokens, extra passes not counted", lambda row: row.cost.tokens),
 )
 
 
@@ -76,6 +76,14 @@ def frontier(points: Sequence[tuple[float, float]], higher_is_better: bool = Tru
         if best is None or sign * points[i][1] > sign * best[1] or points[i] == best:
             found.append(i)
     return found
+
+
+def frontier_rows(
+    board: Board, rows: Sequence[Row], points: Sequence[tuple[float, float]]
+) -> list[int]:
+    """Which of a board's rows are on the frontier; plain run once more is no method to choose."""
+    own = [i for i, row in enumerate(rows) if row.verdict != "null"]
+    return [own[i] for i in frontier([points[i] for i in own], board.higher_is_better)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +168,11 @@ def _pareto_panel(
         color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
         axes.plot([x, x], [low, high], color=color, linewidth=1, alpha=0.5)
         axes.plot(x, y, marker, color=color, markersize=7, label=_short(row.method), linestyle="")
-    best = [points[i] for i in frontier(points, board.higher_is_better)]
-    axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=1.2, zorder=0)
     costs = [x for x, _ in points]
+    best = [points[i] for i in frontier_rows(board, rows, points)]
+    if best:
+        best.append((max(costs), best[-1][1]))
+        axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=2.5, alpha=0.6)
     if min(costs) > 0 and max(costs) / min(costs) > 4:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -188,7 +188,7 @@ def _frontier_text(board: Board) -> str:
     points = [(float(of(row) or 0), row.score.value if row.score else 0.0) for row in rows]
     best = [
         f"{rows[i].method} ({board.scale * points[i][1]:.1f} at {points[i][0]:.3g})"
-        for i in figures.frontier(points, board.higher_is_better)
+        for i in figures.frontier_rows(board, rows, points)
     ]
     told = ", ".join(best)
     return f"{board.title}, by {title}: no other method is better at no more cost than {told}."
