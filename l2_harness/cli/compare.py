@@ -66,7 +66,8 @@ def command(
     print_leaderboard(result, console)
     sources = " ".join([*from_, *(folders or [])])
     write_leaderboard(result, out, command=f"l2-harness compare --from {sources} --out {out}")
-    console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
+    files = "leaderboard.md, leaderboard.csv, leaderboard.json"
+    console.print(f"\nIn {out}: {files}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _console() -> Console:

@@ -6,14 +6,16 @@ found by comparison, so a name holds no argument that all runs share.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from l2_harness.compare.result_files.runs import Run
 from l2_harness.config.errors import ConfigError
 
 PLAIN = "plain"
+_LONGEST_VALUE = 40
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def name_runs(runs: Sequence[tuple[Source, Run]]) -> list[NamedRun]:
             method = (
                 source.method if method in (PLAIN, run.model_class) else f"{source.method} {method}"
             )
-        named.append(NamedRun(run, source, model, method))
+        named.append(NamedRun(run, source, printable(model), printable(method)))
     return _told_apart(named)
 
 
@@ -84,13 +86,25 @@ def _method(run: Run, siblings: Sequence[Run]) -> str:
         key for key in keys if len({other.distinguishing.get(key) for other in siblings}) > 1
     ]
     own, usual = run.distinguishing, _usual_class(siblings)
-    words = [f"{key}={own[key]}" for key in differing if key and key in own]
+    words = [f"{key}={_cut(own[key])}" for key in differing if key and key in own]
     if run.model_class != usual:
         words.insert(0, run.model_class)
     words += _shots(run, siblings)
     if words:
         return " ".join(words)
     return PLAIN if differing else run.model_class
+
+
+def printable(text: str) -> str:
+    """Without what moves a cursor or breaks a line: names come from files of others."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _cut(value: str) -> str:
+    """A long value by its beginning and a digest, which tells two of them apart."""
+    if len(value) <= _LONGEST_VALUE:
+        return value
+    return f"{value[: _LONGEST_VALUE - 8]}…{hashlib.sha256(value.encode()).hexdigest()[:6]}"
 
 
 def _usual_class(siblings: Sequence[Run]) -> str:
@@ -136,26 +150,31 @@ def _short(name: str) -> str:
 
 
 def _told_apart(named: Sequence[NamedRun]) -> list[NamedRun]:
-    """Runs of one name and seed from different folders get their folder's name as well.
+    """Runs of one name, seed and task from different folders get their folder's name as well.
 
     Those of one folder stay: they are one run made several times, of which the latest counts.
     Names that were given stay too.
     """
-    first: dict[tuple[str, str, int | None], Path] = {}
-    taken: dict[tuple[str, str, int | None], Path] = {}
-    found = []
+    owners: dict[tuple[str, str, int | None, str], Path] = {}
+    found: list[NamedRun] = []
     for one in named:
-        key = (one.model, one.method, one.run.seed)
-        if first.setdefault(key, one.run.folder) == one.run.folder or one.source.method:
-            found.append(one)
-            continue
-        label = _label(one)
-        if taken.setdefault((one.model, label, one.run.seed), one.run.folder) != one.run.folder:
-            label = f"{label} {len(taken)}"
-        found.append(
-            NamedRun(one.run, one.source, one.model, f"{one.method} [{label}]", repeated=True)
-        )
+        if one.source.method is None and not _claim(owners, one):
+            base, n = f"{one.method} [{_label(one)}]", 2
+            one = replace(one, method=base, repeated=True)
+            while not _claim(owners, one):
+                one = replace(one, method=f"{base} {n}")
+                n += 1
+        found.append(one)
     return found
+
+
+def _claim(owners: dict[tuple[str, str, int | None, str], Path], one: NamedRun) -> bool:
+    """Whether no other folder has a task of this name and seed; then this one has them."""
+    keys = [(one.model, one.method, one.run.seed, task) for task in one.run.table("results")]
+    if any(owners.get(key, one.run.folder) != one.run.folder for key in keys):
+        return False
+    owners.update(dict.fromkeys(keys, one.run.folder))
+    return True
 
 
 def _label(named: NamedRun) -> str:
