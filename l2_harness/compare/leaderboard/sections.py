@@ -192,7 +192,10 @@ def _frontier_text(board: Board) -> str:
         for i in figures.frontier_rows(board, rows, points)
     ]
     told = ", ".join(best)
-    return f"{board.title}, by {title}: no other method is better at no more cost than {told}."
+    return (
+        f"{board.title}, by {title}: of the methods whose cost is known, none is better at no more "
+        f"cost than {told}."
+    )
 
 
 def _curve_text(board: Board, line: figures.SampleLine) -> str:

@@ -201,9 +201,9 @@ def _models_as_rows(outcomes: list[Outcome]) -> list[Outcome]:
 def _repeated(entries: Sequence[_Entry]) -> dict[tuple[str, str], str]:
     """(model, method) of a run made once more → the method that it repeats."""
     return {
-        (e.named.model, e.named.method): e.named.method.rsplit(" [", 1)[0]
+        (e.named.model, e.named.method): e.named.repeats
         for e in entries
-        if e.named.repeated
+        if e.named.repeats is not None
     }
 
 

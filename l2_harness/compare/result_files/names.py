@@ -51,14 +51,20 @@ class NamedRun:
         source: where it comes from.
         model: as tables show it.
         method: as tables show it.
-        repeated: whether it is another one's run once more: the same settings, the same seed.
+        repeats: the method whose run it is once more: the same settings, the same seed.
     """
 
     run: Run
     source: Source
     model: str
     method: str
-    repeated: bool = False
+    repeats: str | None = None
+
+    @property
+    def kind(self) -> object:
+        """Equal for runs with the same settings but for the seed."""
+        shots = tuple((task, str(n)) for task, n in sorted(self.run.table("n-shot").items()))
+        return _embedded(self.run.model), frozenset(self.run.distinguishing.items()), shots
 
 
 def name_runs(runs: Sequence[tuple[Source, Run]]) -> list[NamedRun]:
@@ -155,26 +161,40 @@ def _told_apart(named: Sequence[NamedRun]) -> list[NamedRun]:
     Those of one folder stay: they are one run made several times, of which the latest counts.
     Names that were given stay too.
     """
-    owners: dict[tuple[str, str, int | None, str], Path] = {}
-    found: list[NamedRun] = []
+    owners: dict[tuple[object, ...], NamedRun] = {}
     for one in named:
-        if one.source.method is None and not _claim(owners, one):
-            base, n = f"{one.method} [{_label(one)}]", 2
-            one = replace(one, method=base, repeated=True)
-            while not _claim(owners, one):
-                one = replace(one, method=f"{base} {n}")
-                n += 1
-        found.append(one)
-    return found
+        if one.source.method is not None:
+            _claim(owners, one, one.kind)
+            _claim(owners, one, one.method)
+    return [one if one.source.method is not None else _own_name(owners, one) for one in named]
 
 
-def _claim(owners: dict[tuple[str, str, int | None, str], Path], one: NamedRun) -> bool:
-    """Whether no other folder has a task of this name and seed; then this one has them."""
-    keys = [(one.model, one.method, one.run.seed, task) for task in one.run.table("results")]
-    if any(owners.get(key, one.run.folder) != one.run.folder for key in keys):
-        return False
-    owners.update(dict.fromkeys(keys, one.run.folder))
-    return True
+def _own_name(owners: dict[tuple[object, ...], NamedRun], one: NamedRun) -> NamedRun:
+    """A run under a name that no other folder has."""
+    first = _claim(owners, one, one.kind)
+    if first is not None:
+        one = replace(one, method=first.method, repeats=first.method)
+    if first is None and _claim(owners, one, one.method) is None:
+        return one
+    base, n = f"{one.method} [{_label(one)}]", 2
+    one = replace(one, method=base)
+    while _claim(owners, one, one.method) is not None:
+        one = replace(one, method=f"{base} {n}")
+        n += 1
+    return one
+
+
+def _claim(
+    owners: dict[tuple[object, ...], NamedRun], one: NamedRun, what: object
+) -> NamedRun | None:
+    """Who from another folder had this first for a task of the run's; else it is the run's now."""
+    keys = [(one.model, what, one.run.seed, task) for task in one.run.table("results")]
+    taken = [owners[key] for key in keys if key in owners]
+    others = [owner for owner in taken if owner.run.folder != one.run.folder]
+    if others:
+        return others[0]
+    owners.update({key: one for key in keys if key not in owners})
+    return None
 
 
 def _label(named: NamedRun) -> str:
