@@ -114,4 +114,4 @@ def _signed(text: str) -> str:
 
 
 def _median(values: Sequence[float]) -> float | None:
-    return sorted(values)[len(values) // 2] if values else None
+    return sorted(values)[(len(values) - 1) // 2] if values else None

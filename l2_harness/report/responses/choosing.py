@@ -48,12 +48,15 @@ def describe(
         return f"All {total:,} responses{of}."
     counts = {word: sum(verdicts[i] == v for i in chosen) for v, word in _WORDS.items()}
     parts = " and ".join(f"{count} {word}" for word, count in counts.items() if count)
-    spread = ", spread evenly over the tasks as far as there are enough" if n_tasks > 1 else ""
+    drawn = f"drawn at random (seed {seed})"
+    if n_tasks > 1:
+        drawn += ", spread evenly over the tasks as far as there are enough"
+    start = f"{len(chosen)} of {total:,} responses{of}"
+    if not (counts["correct"] or counts["wrong"]):
+        return f"{start}, {drawn}."
     return (
-        f"{len(chosen)} of {total:,} responses{of}: {parts}, drawn at random (seed {seed}){spread}. "
+        f"{start}: {parts}, {drawn}. "
         "Correct and wrong ones were drawn apart, so their share here is not the run's accuracy."
-        if counts["correct"] or counts["wrong"]
-        else f"{len(chosen)} of {total:,} responses{of}, drawn at random (seed {seed}){spread}."
     )
 
 

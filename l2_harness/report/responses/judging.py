@@ -95,7 +95,9 @@ def _of_task(
     if shared:
         judged = _judged_apart(rows, source, settings, filter)
     else:
-        judged = [sample and _logged(row, sample, source.metric) for row, sample in rows]
+        judged = [
+            None if sample is None else _logged(row, sample, source.metric) for row, sample in rows
+        ]
     pairs = zip(rows, judged, strict=True)
     return [
         Known() if sample is None or verdict is None else _known(row, sample, verdict)

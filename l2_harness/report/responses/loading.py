@@ -59,12 +59,21 @@ def load_responses(source: ResponseSource) -> ResponseSet:
             a tokenizer that cannot be loaded.
         FileNotFoundError: no traces, or no sample file of the tasks.
     """
+    try:
+        return _load(source)
+    except ConfigError:
+        raise
+    except ValueError as error:  # of the traces or the sample files, which name what is wrong
+        raise ConfigError(str(error)) from error
+
+
+def _load(source: ResponseSource) -> ResponseSet:
     run_id = source.run_id or _only_run(source.trace_dir)
     traces = _generated(source, run_id)
     settings = read_run_settings(source.trace_dir, run_id)
     known = [Known()] * len(traces)
     if source.samples is not None:
-        known = _known(traces, source.samples, settings)
+        known = known_of(traces, source.samples, settings)
     verdicts, tasks = [one.verdict for one in known], [str(task) for task in traces["task"]]
     chosen = choose(verdicts, tasks, source.wanted, source.seed)
     thresholds = _Thresholds(traces, settings)
@@ -88,12 +97,7 @@ def _only_run(trace_dir: Path) -> str:
 
 
 def _generated(source: ResponseSource, run_id: str) -> pd.DataFrame:
-    try:
-        traces = read_traces(
-            source.trace_dir, run_id=run_id, task=source.task, columns=list(_COLUMNS)
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    traces = read_traces(source.trace_dir, run_id=run_id, task=source.task, columns=list(_COLUMNS))
     generated = traces[traces["request_type"] == "generate_until"].reset_index(drop=True)
     if generated.empty:
         kinds = ", ".join(sorted(set(traces["request_type"])))
@@ -102,15 +106,6 @@ def _generated(source: ResponseSource, run_id: str) -> pd.DataFrame:
             "that generates, or leave --traces out."
         )
     return generated
-
-
-def _known(traces: pd.DataFrame, samples: SampleSource, settings: Mapping[str, Any]) -> list[Known]:
-    try:
-        return known_of(traces, samples, settings)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 class _Thresholds:
@@ -149,15 +144,26 @@ def _view(
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     ids = row["tokens"].tolist()
     return ResponseView(
-        **{name: row[name] for name in ("task", "finish_reason", "logprob", "entropy")},
-        **{name: int(row[name]) for name in ("doc_id", "idx", "repeat", "sample")},
-        **vars(known),
+        task=str(row["task"]),
+        doc_id=int(row["doc_id"]),
+        idx=int(row["idx"]),
+        repeat=int(row["repeat"]),
+        sample=int(row["sample"]),
         pieces=token_pieces(tokenizer, ids),
         special=[place for place, token in enumerate(ids) if token in special],
         norms=_at(layers, row),
         tau=np.array([tau.get(layer, np.nan) for layer in layers]),
+        logprob=row["logprob"],
+        entropy=row["entropy"],
         events=row["events"] or (),
-        thinking_end=None if row["thinking_end"] is None else _whole(row["thinking_end"]),
+        finish_reason=row["finish_reason"],
+        thinking_end=_whole(row["thinking_end"]),
+        prompt=known.prompt,
+        question=known.question,
+        reference=known.reference,
+        extracted=known.extracted,
+        verdict=known.verdict,
+        metric=known.metric,
     )
 
 
