@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from l2_harness import __version__
 from l2_harness.analysis.sections import Section, find_sections
@@ -28,6 +27,7 @@ from l2_harness.report.pictures import pictures
 from l2_harness.report.responses.views import ResponseSet
 from l2_harness.report.settings import setting_texts
 from l2_harness.report.tables import table_view
+from l2_harness.report.visible_text import prose, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 FILE = "report.html"
 
 _SCRIPTS = ("dom.js", "tables.js", "norms.js", "tokens.js", "plot.js", "panel.js", "viewer.js")
-_CODE = re.compile(r"`([^`\n]+)`")
 
 
 def write_report(
@@ -167,18 +166,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = prose
+    environment.filters |= {"prose": prose, "visible": visible}
     return environment
-
-
-def prose(text: str) -> Markup:
-    """Plain text, escaped, with what stands between backticks as code."""
-    parts = _CODE.split(text)
-    marked = [
-        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
-        for place, part in enumerate(parts)
-    ]
-    return Markup("").join(marked)
 
 
 @cache

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 FOLDED_ROWS = 16
 MOST_ROWS = 1000
 
+#: Characters that fit beside each other in a row of a table.
+_ROW_WIDTH = 92
+_PADDING = 3
+
 _LOW, _HIGH = "_low", "_high"
 
 
@@ -57,6 +61,13 @@ class Column:
     wide: bool
     cells: Sequence[Cell]
 
+    @property
+    def width(self) -> int:
+        """About how many characters it takes, its interval beside the value."""
+        longest = max((len(cell.text) + len(cell.interval) for cell in self.cells), default=0)
+        words = max(map(len, self.label.split()), default=0)
+        return max(min(longest, 24) if self.wide else longest, words) + _PADDING
+
 
 @dataclass(frozen=True)
 class TableView:
@@ -80,6 +91,11 @@ class TableView:
     def folded(self) -> bool:
         """Whether it is shown on demand only."""
         return self.total > FOLDED_ROWS
+
+    @property
+    def stacked(self) -> bool:
+        """Whether intervals stand below their values, since not all fit beside them."""
+        return sum(column.width for column in self.columns) > _ROW_WIDTH
 
     @property
     def meanings(self) -> Sequence[Column]:

@@ -20,7 +20,8 @@ from l2_harness.report import (
     responses_page,
     write_report,
 )
-from l2_harness.report.page import prose
+
+UNSEEN = re.compile("[\x00\x07\x1b\u2028\u2029\u202c\u202e]")
 
 MakeSection = Callable[..., Section]
 MakeView = Callable[..., ResponseView]
@@ -90,9 +91,8 @@ def test_markup_of_others_is_text(page: Page, hostile: Sequence[str]) -> None:
     assert [i["alt"] for i in page.of("img")] == ["a rising line"]
     text = page.joined()
     for one in hostile:
-        if "\x00" not in one:
-            # in the summary or the findings, in a caveat, in a cell
-            assert text.count(one) >= 3, one
+        # in the findings, in a caveat, in a cell
+        assert text.count(UNSEEN.sub(lambda m: f"U+{ord(m[0]):04X}", one)) >= 3, one
     assert "49" not in re.findall(r"-->(.*?)&lt;", text)
     assert text.count("<b>text</b>") == 1
 
@@ -211,11 +211,6 @@ def test_missing_files_are_named(make_section: MakeSection, tmp_path: Path) -> N
         write_report(tmp_path)
     with pytest.raises(SectionError, match="no folder"):
         render_report([make_section()], title="t")
-
-
-def test_prose_keeps_code_and_nothing_else() -> None:
-    assert prose("`a < b` and **c** <i>") == "<code>a &lt; b</code> and **c** &lt;i&gt;"
-    assert prose("a ` alone") == "a ` alone"
 
 
 def test_a_section_with_nothing_in_it(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from l2_harness.analysis.sections import Table
-from l2_harness.report.tables import FOLDED_ROWS, table_view
+from l2_harness.report.tables import FOLDED_ROWS, TableView, table_view
 
 
 def test_a_value_and_its_ends_become_one_column() -> None:
@@ -50,6 +50,14 @@ def test_long_tables_are_folded_and_very_long_ones_cut() -> None:
     assert table_view(Table("t", "T", pd.DataFrame({"n": range(FOLDED_ROWS + 1)}))).folded
     view = table_view(Table("t", "T", pd.DataFrame({"n": range(50)})), most_rows=20)
     assert (len(view.rows), view.total) == (20, 50)
+
+
+def test_intervals_stand_below_where_a_row_is_full() -> None:
+    def view(n: int) -> TableView:
+        named = {f"x{i}{end}": [0.5] for i in range(n) for end in ("", "_low", "_high")}
+        return table_view(Table("t", "T", pd.DataFrame(named)))
+
+    assert [view(n).stacked for n in (1, 3, 6)] == [False, False, True]
 
 
 def test_an_empty_table() -> None:

@@ -22,7 +22,8 @@ def test_a_choice(pool: list[tuple[Verdict, str]], wanted: int, seed: int) -> No
     assert chosen == choose(verdicts, tasks, wanted, seed)
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(wanted, len(pool))
-    there, taken = Counter(verdicts), Counter(verdicts[i] for i in chosen)
+    there = Counter[str](verdicts)
+    taken = Counter[str](verdicts[i] for i in chosen)
     few, many = sorted(("correct", "wrong"), key=lambda verdict: taken[verdict])
     # one side has fewer only where it has no more
     assert taken[many] - taken[few] <= 1 or taken[few] == there[few]
@@ -41,7 +42,7 @@ def test_seeds_draw_differently() -> None:
 
 
 def test_words() -> None:
-    verdicts: list[Verdict] = ["correct"] * 3 + ["wrong"] * 5
+    verdicts: list[Verdict] = [*["correct"] * 3, *["wrong"] * 5]  # type: ignore[list-item]
     tasks = ["a"] * 4 + ["b"] * 4
     chosen = choose(verdicts, tasks, 4, 7)
     assert describe(verdicts, tasks, chosen, 7) == (

@@ -150,7 +150,7 @@ def test_samples_of_another_run_are_refused(tmp_path: Path) -> None:
         ({"metric": "f1"}, "Its metrics: exact_match"),
     ],
 )
-def test_unknown_names(tmp_path: Path, options: dict[str, str], message: str) -> None:
+def test_unknown_names(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     traces = write(tmp_path / "t", [record(0)])
     samples = log(tmp_path / "s", {0: ("8", 1.0)})
     with pytest.raises(ConfigError, match=message):

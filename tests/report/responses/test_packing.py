@@ -48,7 +48,7 @@ def test_colours_span_the_middle_of_the_norms(make_view: MakeView, make_response
     together = np.concatenate([np.array(view.norms) for view in views])
     np.testing.assert_allclose(data["range"], np.percentile(together, [2, 98], axis=0).T)
     np.testing.assert_allclose(
-        data["responses"][1]["range"], np.percentile(views[1].norms, [2, 98], axis=0).T
+        data["responses"][1]["range"], np.percentile(np.array(views[1].norms), [2, 98], axis=0).T
     )
 
 
