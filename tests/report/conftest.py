@@ -1,9 +1,8 @@
-"""Sections and responses in one call, and a Chromium that is shown them."""
+"""Sections and responses in one call."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,6 @@ HOSTILE = (
     "\u202egnol dna desrever\u202c",
     "\x00\x07\x1b[31m",
     "https://example.com/x.js",
-)
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
 
@@ -149,16 +143,3 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_section(hostile, folder / "deeper #1: a")
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """The machine's own Chromium; Playwright's download is not needed."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if program is None:
-        pytest.skip(f"needs a Chromium: none of {', '.join(_BROWSERS)} is on the PATH")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=program, args=list(_FLAGS))
-        yield chromium
-        chromium.close()
