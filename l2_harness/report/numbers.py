@@ -12,6 +12,8 @@ from functools import partial
 
 MISSING = "–"
 _MOST_DECIMALS = 6
+#: What is smaller is what sums of floats leave over.
+_NOTHING = 1e-12
 #: Whole numbers in columns of these names are labels, so they get no separators.
 _LABELS = frozenset({"seed", "id", "doc_id", "year", "token", "feature"})
 
@@ -35,7 +37,7 @@ def interval_texts(
 ) -> list[tuple[str, str]]:
     """``("0.842", "(0.801 to 0.880)")`` of each value and its interval; "" where it has none."""
     widths = [(high - low) / 2 for low, high in zip(lows, highs, strict=True)]
-    typical = _median([width for width in widths if math.isfinite(width) and width > 0])
+    typical = _median([width for width in widths if math.isfinite(width) and width > _NOTHING])
     shown = (
         _rule(values, "") if typical is None else partial(_fixed, decimals=_decimals(typical, 2))
     )
@@ -59,11 +61,11 @@ def is_p_value(name: str) -> bool:
 
 def _rule(values: Sequence[float], name: str) -> Callable[[float], str]:
     """What writes each of some numbers alike."""
-    finite = [value for value in values if math.isfinite(value)]
+    finite = [value for value in values if math.isfinite(value) and abs(value) > _NOTHING]
     if all(value == int(value) for value in finite):
         label = name.lower() in _LABELS
         return lambda value: _whole(value, label)
-    typical = _median([abs(value) for value in finite if value])
+    typical = _median([abs(value) for value in finite])
     decimals = _decimals(typical or 1.0, 3)
     return partial(_fixed, decimals=decimals)
 
@@ -84,7 +86,7 @@ def _whole(value: float, label: bool) -> str:
 def _fixed(value: float, decimals: int) -> str:
     if not math.isfinite(value):
         return _not_finite(value)
-    if value and abs(value) < 0.5 * 10**-decimals and decimals == _MOST_DECIMALS:
+    if _NOTHING < abs(value) < 0.5 * 10**-decimals and decimals == _MOST_DECIMALS:
         return _scientific(value)
     if abs(value) >= 1e9:
         return _scientific(value)
