@@ -41,6 +41,9 @@ def make_lm(model_class: str, args: Mapping[str, Any], seed: int, **own: Any) ->
     """lm-eval's model of that class, made after the seeds are set, as lm-eval's command does.
 
     Args:
+        model_class: as lm-eval names it.
+        args: model_args.
+        seed: for all random states.
         own: batch_size and device.
     """
     from lm_eval.api.registry import get_model
@@ -66,7 +69,9 @@ def evaluate(
 
     Args:
         lm: of :func:`make_lm`.
+        cell: what to answer.
         args: its model_args, for the result file.
+        catalogue: of the suite's tasks.
         timed: wraps what answers requests.
         own: batch_size and device, for the result file.
 
@@ -130,7 +135,7 @@ def save(evaluated: Evaluated, cell: Cell, folder: Path) -> None:
     tracker.save_results_aggregated(dict(evaluated.results), dict(evaluated.samples))
     for name, samples in evaluated.samples.items():
         # it writes a sample's texts in place: keep ours as they came
-        tracker.save_results_samples(name, [dict(sample) for sample in samples])  # type: ignore[arg-type]
+        tracker.save_results_samples(name, [dict(sample) for sample in samples])
     _check_written(folder, evaluated.samples)
 
 

@@ -1,4 +1,4 @@
-"""A suite run through lm-eval in this process, a cell at a time, so that it can be cut off anywhere."""
+"""A suite run through lm-eval in this process, a cell at a time; it may be cut off anywhere."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run_suite(
     """
     from l2_harness.compare.suite_checks import check_suite
 
-    catalogue = check_suite(suite)
+    catalogue = check_suite(suite, only)
     progress = progress or Silent()
     with ExitStack() as stack:
         stack.enter_context(only_one_run(out))
