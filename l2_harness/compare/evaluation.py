@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
@@ -147,6 +150,18 @@ def _check_written(folder: Path, samples: Mapping[str, list[Any]]) -> None:
         lines = sum(1 for _ in files[0].open("rb")) if len(files) == 1 else 0
         if lines != len(of_task):
             raise OSError(f"lm-eval could not write all samples of {task} into {folder}")
+
+
+@contextmanager
+def environment_once() -> Iterator[None]:
+    """lm-eval lists the installed packages for every result file, by a ``pip list`` that takes
+    longer than a short cell; they are the same for a whole process.
+    """
+    from torch.utils import collect_env
+
+    known = functools.cache(collect_env.get_pretty_env_info)
+    with patch.object(collect_env, "get_pretty_env_info", known):
+        yield
 
 
 def release(lm: Any) -> None:

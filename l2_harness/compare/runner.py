@@ -78,11 +78,12 @@ def replace_record(planned: PlannedCell, record: CellRecord | None) -> PlannedCe
 
 
 def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress: Progress) -> None:
+    from l2_harness.compare.evaluation import environment_once
     from l2_harness.demo.harness_run import quiet
     from l2_harness.models.weight_pool import pooled_weights
 
     progress.begin(plan)
-    with quiet(), pooled_weights() as pool:
+    with quiet(), environment_once(), pooled_weights() as pool:
         held = _HeldModel()
         for planned in plan.to_run:
             if held.changes(planned):
