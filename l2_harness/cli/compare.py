@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,30 +13,31 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from l2_harness.compare.leaderboard import Options
     from l2_harness.compare.outcomes import Outcome
     from l2_harness.compare.plan import Plan, PlannedCell
-    from l2_harness.compare.suite import Overrides, Suite
+    from l2_harness.compare.suite import Overrides, Published, Suite
 
 
 def command(
-    suite: Annotated[
-        str | None,
-        typer.Argument(metavar="SUITE", help="A suite's file, or one of the package's: --list."),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SUITE]",
+            help="A suite's file, or one of the package's; with --from, further folders.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for everything; compare_SUITE by default.")
+        Path | None,
+        typer.Option(help="Folder for everything: compare_SUITE, or l2_leaderboard with --from."),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the package's suites.")] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help="Run these cells only: model/task/method, globs; or a method's name."),
-    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the cells, run none.")
     ] = False,
-    from_: Annotated[
-        list[Path] | None,
-        typer.Option("--from", help="Run nothing: compare lm-eval result folders, of any model."),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run these cells only: model/task/method, globs; or a method's name."),
     ] = None,
     limit: Annotated[
         float | None, typer.Option(help="The first so many documents of each task.")
@@ -47,35 +49,105 @@ def command(
     ] = "",
     batch_size: Annotated[str | None, typer.Option(help="In place of the suite's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, …")] = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 2000,
+    from_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="Run nothing: compare these folders of lm-eval results, of any model class. "
+            "DIR, DIR=method or DIR=model/method.",
+        ),
+    ] = None,
+    plain: Annotated[
+        str | None, typer.Option(help="With --from: the method that all are compared with.")
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="With --from: exact_match or exact_match,number; a task's first."),
+    ] = None,
+    pair_by: Annotated[
+        str,
+        typer.Option(help="With --from: what makes two questions the same: document or doc_id."),
+    ] = "document",
+    subtasks: Annotated[
+        bool, typer.Option("--subtasks", help="With --from: every task of a group for itself.")
+    ] = False,
+    detect: Annotated[
+        float, typer.Option(min=0.01, help="The difference that matters, in points.")
+    ] = 2.0,
+    resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 4000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Run a suite and write its leaderboard; run again, it goes on where it was.
+    """Run a suite of models, tasks and methods, and write its leaderboard.
 
-    Ends with status 1 if a cell failed.
+    Run again, it goes on where it was. Ends with status 1 if a cell failed.
     """
+    from l2_harness.compare.leaderboard import Options
+
     console = _console()
+    options = Options(detect=detect, resamples=resamples, seed=seed)
     if list_:
         _list(console)
         return
     if from_:
-        _leaderboard([], out or Path("comparison"), resamples, console, folders=from_)
+        from l2_harness.compare.result_files import from_folders
+        from l2_harness.config.options import choice
+
+        folders = [*from_, *(words or [])]
+        outcomes = from_folders(
+            folders,
+            metric=metric,
+            plain=plain,
+            pair_by=choice("document", "doc_id")("--pair-by", pair_by),
+            subtasks=subtasks,
+        )
+        told = f"--from {' '.join(folders)}"
+        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, told)
         return
+    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
+    suite = overrides.applied(_suite(words))
+    folder = out or Path(f"compare_{suite.name}")
+    if dry_run:
+        _dry_run(suite, folder, only or [], console)
+        return
+    outcomes = _run(suite, folder, only or [], console)
+    if any(outcome.scores or outcome.aggregate for outcome in outcomes):
+        told = " ".join(words or [])
+        _leaderboard(outcomes, folder / "leaderboard", options, console, told, suite.published)
+    _tell_failures(outcomes, console)
+
+
+def _suite(words: list[str] | None) -> Suite:
+    from l2_harness.compare.suite_reader import load_suite
     from l2_harness.config.errors import ConfigError
 
-    if suite is None:
+    if not words:
         raise ConfigError("pass SUITE, a file or one of --list, or --from with result folders.")
-    from l2_harness.compare.suite_reader import load_suite
+    if len(words) > 1:
+        raise ConfigError(
+            f"one suite a run, and these are {len(words)}: {', '.join(words)}. Folders of "
+            "results need --from."
+        )
+    return load_suite(words[0])
 
-    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
-    chosen = overrides.applied(load_suite(suite))
-    folder = out or Path(f"compare_{chosen.name}")
-    if dry_run:
-        _dry_run(chosen, folder, only or [], console)
-        return
-    outcomes = _run(chosen, folder, only or [], console)
-    if not outcomes:
-        return
-    _leaderboard(outcomes, folder / "leaderboard", resamples, console, suite=chosen)
+
+def _leaderboard(
+    outcomes: Sequence[Outcome],
+    out: Path,
+    options: Options,
+    console: Console,
+    told: str,
+    published: Sequence[Published] = (),
+) -> None:
+    """Print and write it."""
+    from l2_harness.compare.leaderboard import leaderboard, print_leaderboard, write_leaderboard
+
+    result = leaderboard(outcomes, options, published)
+    print_leaderboard(result, console)
+    write_leaderboard(result, out, command=f"l2-harness compare {told} --out {out}")
+    console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
+
+
+def _tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
         where = f"{outcome.model}/{outcome.task}/{outcome.method}/seed{outcome.seed}"
@@ -83,7 +155,8 @@ def command(
         console.print(f"{outcome.error} ({outcome.folder}/error.log)", markup=False, soft_wrap=True)
     if failed:
         console.print(
-            f"{len(failed)} of {len(outcomes)} cells failed; the same command tries again."
+            f"{len(failed)} of {len(outcomes)} cells failed; the same command tries them again.",
+            highlight=False,
         )
         raise typer.Exit(1)
 
@@ -103,20 +176,6 @@ def _run(suite: Suite, out: Path, only: list[str], console: Console) -> list[Out
     except KeyboardInterrupt:
         say("\ninterrupted; the same command goes on where it was")
         raise typer.Exit(130) from None
-
-
-def _leaderboard(
-    outcomes: list[Outcome],
-    out: Path,
-    resamples: int,
-    console: Console,
-    suite: Suite | None = None,
-    folders: list[Path] | None = None,
-) -> None:
-    """Placeholder: the outcomes as they are."""
-    for outcome in outcomes:
-        mean = sum(outcome.scores.values()) / max(1, len(outcome.scores))
-        console.print(outcome.model, outcome.task, outcome.method, outcome.seed, f"{mean:.4f}")
 
 
 def _dry_run(suite: Suite, out: Path, only: list[str], console: Console) -> None:

@@ -6,7 +6,7 @@ gives outcomes, and so does a folder of lm-eval's results from elsewhere, of any
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -44,6 +44,21 @@ class Cost:
         return self.tokens / self.seconds if self.tokens is not None and self.seconds else None
 
 
+@dataclass(frozen=True)
+class Aggregate:
+    """What is left of a run whose questions' scores aren't known: a figure for all of them.
+
+    Attributes:
+        value: the metric, in its own unit.
+        stderr: its standard error as reported; None where there is none.
+        questions: how many it is of; None where it isn't known.
+    """
+
+    value: float
+    stderr: float | None = None
+    questions: int | None = None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Outcome:
     """One model, task, method and seed.
@@ -56,10 +71,13 @@ class Outcome:
         higher_is_better: of the metric.
         scores: question → the metric, in its own unit, a mean where there are several responses.
             A key is the same question in every outcome of a task, whatever the documents' order.
+        aggregate: in place of ``scores``, where only the figure of all questions is known. Such
+            an outcome is shown, and never compared question by question.
         cost: what it took.
         settings: what the run was made with, as far as it is known; plain values.
         folder: where its files are.
         error: why there are no scores, of a run that failed.
+        notes: what a reader of its figures has to know, a sentence each.
     """
 
     model: str
@@ -70,7 +88,9 @@ class Outcome:
     metric: str = ""
     higher_is_better: bool = True
     scores: Mapping[str, float] = field(default_factory=dict)
+    aggregate: Aggregate | None = None
     cost: Cost = field(default_factory=Cost)
     settings: Mapping[str, object] = field(default_factory=dict)
     folder: Path | None = None
     error: str | None = None
+    notes: Sequence[str] = ()

@@ -96,7 +96,7 @@ class Published:
 
     Attributes:
         pattern: ``model/task/method``, each of which may be a glob.
-        value: in the metric's own unit: 0.7 for 70 %.
+        value: in its source's unit.
         source: where it is from.
     """
 

@@ -183,6 +183,7 @@ class HFBase(HFLM):
             "record": self._recording.record,
             "num_samples": self._decoding.num_samples,
             "seed": self._seed,
+            "decoder_layers": number_of_layers(self.config),
         }
         if self._selection.enabled:
             info |= {

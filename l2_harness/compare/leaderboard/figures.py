@@ -1,0 +1,256 @@
+"""Three pictures: differences to plain, accuracy against cost, accuracy against samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from l2_harness.analysis.figures import BLUE, COLORS, GREY, MARKERS, ORANGE, new_figure
+from l2_harness.compare.leaderboard.table import Board, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Panels of one figure; further boards are in the tables.
+PANELS = 6
+_LONGEST_NAME = 34
+
+#: What a cost axis may show: title, and where it comes from; the first that is known of two rows.
+_COSTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
+    ("layer passes, plain = 1", lambda row: row.cost.compute),
+    ("seconds, plain = 1", lambda row: row.cost.time),
+    ("response tokens, extra passes not counted", lambda row: row.cost.tokens),
+)
+
+
+def forest(boards: Sequence[Board]) -> Figure | None:
+    """Differences to plain with their corrected intervals, a panel a board; None without any."""
+    shown = [board for board in boards if any(_telling(row) for row in board.rows)][:PANELS]
+    if not shown:
+        return None
+    rows = max(sum(map(_telling, board.rows)) for board in shown)
+    figure, panels = _panels("Differences to plain", len(shown), height=1.6 + 0.32 * rows)
+    for axes, board in zip(panels, shown, strict=False):
+        _forest_panel(axes, board)
+    _clear(panels[len(shown) :])
+    return figure
+
+
+def pareto(boards: Sequence[Board]) -> Figure | None:
+    """Scores against cost with the frontier, a panel a board; None where costs aren't known."""
+    shown = [(board, cost) for board in boards if (cost := known_cost(board)) is not None][:PANELS]
+    if not shown:
+        return None
+    figure, panels = _panels("Score against cost", len(shown), height=4.6)
+    for axes, (board, cost) in zip(panels, shown, strict=False):
+        _pareto_panel(axes, board, *cost)
+    _clear(panels[len(shown) :])
+    return figure
+
+
+def curves(boards: Sequence[Board]) -> Figure | None:
+    """Scores against samples to a question, a panel a board; None without two numbers of any."""
+    shown = [(board, lines) for board in boards if (lines := sample_lines(board))][:PANELS]
+    if not shown:
+        return None
+    figure, panels = _panels("Score against samples", len(shown), height=4.2)
+    for axes, (board, lines) in zip(panels, shown, strict=False):
+        _curve_panel(axes, board, lines)
+    _clear(panels[len(shown) :])
+    return figure
+
+
+def frontier(points: Sequence[tuple[float, float]], higher_is_better: bool = True) -> list[int]:
+    """Which (cost, score) points no other is at least as good as at no more cost, cheapest first.
+
+    Of points with the same cost and score all are on it.
+    """
+    sign = 1 if higher_is_better else -1
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -sign * points[i][1]))
+    found: list[int] = []
+    for i in order:
+        best = points[found[-1]] if found else None
+        if best is None or sign * points[i][1] > sign * best[1] or points[i] == best:
+            found.append(i)
+    return found
+
+
+def frontier_rows(
+    board: Board, rows: Sequence[Row], points: Sequence[tuple[float, float]]
+) -> list[int]:
+    """Which of a board's rows are on the frontier; plain run once more is no method to choose."""
+    own = [i for i, row in enumerate(rows) if row.verdict != "null"]
+    return [own[i] for i in frontier([points[i] for i in own], board.higher_is_better)]
+
+
+@dataclass(frozen=True, eq=False)
+class SampleLine:
+    """Methods that differ in the number of samples only.
+
+    Attributes:
+        name: what they share.
+        rows: number of samples → row, ascending.
+    """
+
+    name: str
+    rows: Mapping[int, Row]
+
+
+def sample_lines(board: Board) -> list[SampleLine]:
+    """What of a board can be drawn over the number of samples: two numbers of one method."""
+    groups: dict[str, dict[int, Row]] = {}
+    names: dict[str, list[str]] = {}
+    for row in board.rows:
+        args = row.settings.get("args")
+        number = args.get("num_samples") if isinstance(args, Mapping) else None
+        if row.score is None or number is None or not isinstance(args, Mapping):
+            continue
+        own = {k: v for k, v in args.items() if k not in ("num_samples", "trace_dir", "seed")}
+        key = f"{sorted(map(str, own.items()))} {row.settings.get('gen_kwargs')}"
+        groups.setdefault(key, {})[int(number)] = row
+        names.setdefault(key, []).append(row.method)
+    return [
+        SampleLine(_shared_name(names[key]), dict(sorted(rows.items())))
+        for key, rows in groups.items()
+        if len(rows) > 1
+    ]
+
+
+def _shared_name(names: Sequence[str]) -> str:
+    """Words and beginnings that all names have; the first name where they have none."""
+    words = [word for word in names[0].split() if all(word in name.split() for name in names)]
+    if words:
+        return " ".join(words)
+    shared = names[0]
+    while shared and not all(name.startswith(shared) for name in names):
+        shared = shared[:-1]
+    return shared.rstrip(" -_=×@n") or names[0]
+
+
+def _forest_panel(axes: Axes, board: Board) -> None:
+    rows = [row for row in board.rows if _telling(row)][::-1]
+    if board.null is not None:
+        reach = board.scale * board.null
+        axes.axvspan(-reach, reach, color=GREY, alpha=0.25, linewidth=0, label="null")
+    axes.axvline(0, color=GREY, linewidth=1)
+    for place, row in enumerate(rows):
+        difference = row.difference
+        assert difference is not None
+        value, low, high, inner_low, inner_high = (
+            board.scale * x
+            for x in (
+                *(difference.value, difference.low, difference.high),
+                *(difference.pointwise_low, difference.pointwise_high),
+            )
+        )
+        color = GREY if row.verdict == "null" else BLUE
+        color = ORANGE if row.verdict in ("better", "worse") else color
+        axes.plot([low, high], [place, place], color=color, linewidth=1.2)
+        axes.plot([inner_low, inner_high], [place, place], color=color, linewidth=3.5, alpha=0.6)
+        axes.plot(value, place, "s" if row.verdict == "null" else "o", color=color, markersize=6)
+    axes.set_yticks(range(len(rows)), [_short(row.method) for row in rows], fontsize=8)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    less = "" if board.higher_is_better else ", less is better"
+    axes.set_xlabel(f"minus {_short(board.plain or 'plain')}, {board.unit}{less}")
+    axes.set_title(f"{board.title} ({board.questions} questions)", fontsize=10)
+
+
+def _pareto_panel(
+    axes: Axes, board: Board, title: str, cost: Callable[[Row], float | None]
+) -> None:
+    rows = [row for row in board.rows if row.score is not None and cost(row) is not None]
+    points = [(float(cost(row) or 0), _value(board, row)) for row in rows]
+    for i, (row, (x, y)) in enumerate(zip(rows, points, strict=True)):
+        low, high = _ends(board, row)
+        color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+        axes.plot([x, x], [low, high], color=color, linewidth=1, alpha=0.5)
+        axes.plot(x, y, marker, color=color, markersize=7, label=_short(row.method), linestyle="")
+    costs = [x for x, _ in points]
+    best = [points[i] for i in frontier_rows(board, rows, points)]
+    if best:
+        best.append((max(costs), best[-1][1]))
+        axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=2.5, alpha=0.6)
+    if min(costs) > 0 and max(costs) / min(costs) > 4:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel(title)
+    axes.set_ylabel("score, %" if board.percent else board.metric)
+    axes.set_title(board.title, fontsize=10)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
+    plain = next((row for row in board.rows if row.verdict == "plain"), None)
+    if plain is not None and plain.score is not None:
+        axes.axhspan(*_ends(board, plain), color=GREY, alpha=0.2, linewidth=0)
+        label = _short(plain.method)
+        axes.axhline(_value(board, plain), color=GREY, linestyle="--", label=label)
+    ticks: set[int] = set()
+    for i, line in enumerate(lines):
+        values = [_value(board, row) for row in line.rows.values()]
+        ends = [_ends(board, row) for row in line.rows.values()]
+        errors = [
+            [v - low for v, (low, _) in zip(values, ends, strict=True)],
+            [high - v for v, (_, high) in zip(values, ends, strict=True)],
+        ]
+        color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+        numbers = [n * (1 + 0.02 * i) for n in line.rows]
+        axes.errorbar(
+            *(numbers, values, errors),
+            color=color,
+            marker=marker,
+            capsize=2,
+            label=_short(line.name),
+        )
+        ticks |= line.rows.keys()
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(ticks), [str(n) for n in sorted(ticks)])
+    axes.minorticks_off()
+    axes.set_xlabel("samples to a question")
+    axes.set_ylabel("score, %" if board.percent else board.metric)
+    axes.set_title(board.title, fontsize=10)
+    axes.legend(fontsize=7, frameon=False)
+
+
+def known_cost(board: Board) -> tuple[str, Callable[[Row], float | None]] | None:
+    """The first cost that is known of the most rows, if of two."""
+    scored = [row for row in board.rows if row.score is not None]
+    counts = [sum(cost(row) is not None for row in scored) for _, cost in _COSTS]
+    most = max(counts)
+    return _COSTS[counts.index(most)] if most > 1 else None
+
+
+def _telling(row: Row) -> bool:
+    return row.difference is not None and math.isfinite(row.difference.low)
+
+
+def _value(board: Board, row: Row) -> float:
+    assert row.score is not None
+    return board.scale * row.score.value
+
+
+def _ends(board: Board, row: Row) -> tuple[float, float]:
+    score = row.score
+    assert score is not None
+    if not score.known:
+        return board.scale * score.value, board.scale * score.value
+    return board.scale * score.low, board.scale * score.high
+
+
+def _panels(title: str, count: int, *, height: float) -> tuple[Figure, list[Axes]]:
+    columns = min(count, 2)
+    return new_figure(title, columns, -(-count // columns), width=6.5, height=height)
+
+
+def _clear(panels: Sequence[Axes]) -> None:
+    for axes in panels:
+        axes.set_axis_off()
+
+
+def _short(name: str) -> str:
+    """Fit for a tick, and free of matplotlib's own formulas."""
+    cut = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return cut.replace("$", r"\$")

@@ -1,0 +1,129 @@
+"""A board's rows: scores, differences, seeds and costs of every method, ranked, then the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from l2_harness.analysis.bootstrap import Estimate, Floats
+from l2_harness.compare.leaderboard.alignment import Aligned
+from l2_harness.compare.leaderboard.costs import row_cost, summed
+from l2_harness.compare.leaderboard.families import Families
+from l2_harness.compare.leaderboard.paired import Paired
+from l2_harness.compare.leaderboard.table import Row, SeedSpread, Verdict
+from l2_harness.compare.outcomes import Aggregate, Cost, Outcome, Role
+
+
+def board_rows(
+    tasks: Sequence[Aligned],
+    paired: Paired,
+    methods: Sequence[str],
+    places: Mapping[str, tuple[int, bool]],
+    tested: Families,
+    roles: Mapping[str, Role],
+) -> list[Row]:
+    """Ranked rows, then unpaired ones by their figure, then failed ones.
+
+    Args:
+        tasks: one, or those of an average.
+        paired: columns in the order of ``methods``.
+        methods: with scores in all tasks.
+        places: method → rank and whether it is shared; best first.
+        tested: differences between methods.
+        roles: of all methods.
+    """
+    higher = tasks[0].higher_is_better
+    plain_costs = _costs(tasks, tested.plain) if tested.plain is not None else []
+    rows = [
+        Row(
+            method=method,
+            role=roles[method],
+            verdict=_verdict(method, roles[method], tested, higher),
+            score=paired.score(methods.index(method)),
+            rank=rank,
+            tied=tied,
+            seeds=_seed_spread(tasks, method, paired.weights),
+            difference=tested.of(method),
+            cost=row_cost(_costs(tasks, method), plain_costs),
+            errors=[error for task in tasks for error in task.failures[method]],
+            settings=dict(tasks[0].scored[method].outcomes[0].settings),
+        )
+        for method, (rank, tied) in places.items()
+    ]
+    if len(tasks) > 1:
+        return rows
+    rest = [_unscored(method, own) for method, own in tasks[0].unscored.items()]
+    # Failed rows have no figure and come last.
+    sign = -1 if higher else 1
+    rest.sort(key=lambda row: sign * row.score.value if row.score else math.inf)
+    return rows + rest
+
+
+def _verdict(method: str, role: Role, tested: Families, higher_is_better: bool) -> Verdict:
+    difference = tested.of(method)
+    if method == tested.plain:
+        return "plain"
+    if difference is None:
+        return "not compared"
+    if role == "null":
+        return "null"
+    if not difference.excludes_zero:
+        return "not shown"
+    return "better" if (difference.value > 0) == higher_is_better else "worse"
+
+
+def _seed_spread(tasks: Sequence[Aligned], method: str, weights: Floats) -> SeedSpread | None:
+    """None with one seed, or where an average's tasks were not run with the same seeds."""
+    own = [task.scored[method] for task in tasks]
+    seeds = {tuple(outcome.seed for outcome in one.outcomes) for one in own}
+    if len(seeds) > 1 or len(own[0].outcomes) < 2:
+        return None
+    values = np.concatenate([one.values for one in own], axis=1)
+    by_seed = values @ weights
+    within = values.var(axis=0, ddof=1) @ weights**2 * len(weights)
+    return SeedSpread(
+        len(by_seed),
+        float(by_seed.std(ddof=1)),
+        float(by_seed.min()),
+        float(by_seed.max()),
+        float(within),
+    )
+
+
+def _costs(tasks: Sequence[Aligned], method: str) -> list[Cost]:
+    """A cost a seed, summed over tasks; nothing where tasks have different numbers of seeds."""
+    by_task = [[outcome.cost for outcome in task.scored[method].outcomes] for task in tasks]
+    if len(by_task) == 1:
+        return by_task[0]
+    if len({len(own) for own in by_task}) > 1:
+        return []
+    return [summed(costs) for costs in zip(*by_task, strict=True)]
+
+
+def _unscored(method: str, outcomes: Sequence[Outcome]) -> Row:
+    """A row without scores by question: a figure as it was reported, or the error."""
+    figures = [o.aggregate for o in outcomes if o.aggregate is not None]
+    errors = [o.error for o in outcomes if o.error is not None]
+    if not figures and not errors:
+        errors = ["there are no scores"]
+    return Row(
+        method=method,
+        role=outcomes[0].role,
+        verdict="not compared" if figures else "failed",
+        score=_reported(figures) if figures else None,
+        cost=row_cost([o.cost for o in outcomes if o.aggregate is not None], []),
+        unpaired=bool(figures),
+        errors=errors,
+        settings=dict(outcomes[0].settings),
+    )
+
+
+def _reported(figures: Sequence[Aggregate]) -> Estimate:
+    """The mean over seeds, whose questions are the same: it is as uncertain as a single one's."""
+    value = float(np.mean([figure.value for figure in figures]))
+    errors = [figure.stderr for figure in figures if figure.stderr is not None]
+    half = 1.959964 * float(np.mean(errors)) if errors else math.nan
+    questions = max((figure.questions or 0 for figure in figures), default=0)
+    return Estimate(value, value - half, value + half, questions, questions)

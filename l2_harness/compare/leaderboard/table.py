@@ -1,0 +1,131 @@
+"""What a leaderboard is: boards of rows, before any of it becomes words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from l2_harness.analysis.bootstrap import Estimate
+from l2_harness.compare.leaderboard.costs import RowCost
+from l2_harness.compare.leaderboard.options import Options
+from l2_harness.compare.leaderboard.paired import Difference
+from l2_harness.compare.outcomes import Role
+
+Verdict = Literal["plain", "null", "better", "worse", "not shown", "not compared", "failed"]
+"""``not shown``: the corrected interval of the difference includes 0, which is no proof of
+equality. ``not compared``: there is nothing to compare with, question by question."""
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """Scores of single seeds.
+
+    Attributes:
+        seeds: how many there are.
+        sd: their standard deviation, with seeds − 1.
+        low, high: the smallest and the largest.
+        within: variance of a question's score over seeds, mean over the questions.
+    """
+
+    seeds: int
+    sd: float
+    low: float
+    high: float
+    within: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Row:
+    """A method on a task.
+
+    Attributes:
+        score: mean over the questions that all methods have, with its interval at the options'
+            level; of an unpaired row, the figure as it was reported.
+        rank: 1 for the best; equal in a group of ties, whose members all share its first place.
+            None for what is not ranked: failed and unpaired rows.
+        tied: whether others share the rank.
+        seeds: None of a single seed.
+        difference: to plain, None where there is none.
+        published: others' figure, in its source's unit.
+        unpaired: whether only a figure of all questions is known.
+        errors: of runs that failed; a row may have scores of its other seeds all the same.
+        settings: of its first run.
+    """
+
+    method: str
+    role: Role
+    verdict: Verdict
+    score: Estimate | None = None
+    rank: int | None = None
+    tied: bool = False
+    seeds: SeedSpread | None = None
+    difference: Difference | None = None
+    cost: RowCost = field(default_factory=RowCost)
+    published: float | None = None
+    unpaired: bool = False
+    errors: Sequence[str] = ()
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Board:
+    """One model on one task, or on the average of its tasks.
+
+    Attributes:
+        task: its name; ``average`` for the mean of tasks.
+        tasks: of an average, which.
+        metric: whose values the scores are.
+        percent: whether scores are shares of 1, shown as percent and points.
+        higher_is_better: of the metric.
+        questions: that all methods have.
+        rows: best first, then unpaired and failed ones.
+        plain: the method that all are compared with; None where it failed or there is none.
+        null: the largest distance of a null row from plain, in the metric's unit.
+        family: comparisons with plain that are corrected together.
+        notes: what a reader has to know.
+    """
+
+    model: str
+    task: str
+    tasks: Sequence[str] = ()
+    metric: str = ""
+    percent: bool = True
+    higher_is_better: bool = True
+    questions: int = 0
+    rows: Sequence[Row] = ()
+    plain: str | None = None
+    null: float | None = None
+    family: int = 0
+    notes: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """Model and task, as headings name them."""
+        task = f"average of {len(self.tasks)} tasks" if self.tasks else self.task
+        return f"{self.model}, {task}" if self.model else task
+
+    @property
+    def scale(self) -> float:
+        """From a score to what is shown of it."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def unit(self) -> str:
+        """Of a difference."""
+        return "points" if self.percent else "of the metric"
+
+
+@dataclass(frozen=True, eq=False)
+class Leaderboard:
+    """All boards: a model's average first, then its tasks.
+
+    Attributes:
+        boards: by model.
+        options: how they were made.
+        notes: of the whole.
+    """
+
+    boards: Sequence[Board]
+    options: Options
+    notes: Sequence[str] = ()
