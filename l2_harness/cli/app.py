@@ -19,9 +19,9 @@ app = typer.Typer(
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(bench.app, name="bench")
 app.command(name="demo")(demo.command)
+app.command(name="compare")(compare.command)
 app.command(name="calibrate")(calibrate.command)
 app.command(name="selectors")(selectors.command)
-app.command(name="compare")(compare.command)
 app.command(name="select")(select.command)
 app.command(name="report")(report.command)
 
