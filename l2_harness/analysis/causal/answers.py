@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from l2_harness.analysis.causal.arms import PLAIN, Arm
+from l2_harness.analysis.causal.runs import AT_LAYER
 from l2_harness.compare.outcomes import Outcome
 from l2_harness.config.errors import ConfigError
 
@@ -34,6 +35,7 @@ class Answer:
         tokens: length.
         truncated: share that the token limit ended.
         text: tells one answer from another.
+        by_layer: layer → edits there.
     """
 
     edits: float
@@ -41,6 +43,7 @@ class Answer:
     tokens: float
     truncated: float
     text: str
+    by_layer: Mapping[int, float]
 
 
 def answer_table(outcomes: Sequence[Outcome], arms: Sequence[Arm]) -> pd.DataFrame:
@@ -99,6 +102,7 @@ def _rows(
         if answer is not None:
             row |= {name: getattr(answer, name) for name in ("edits", "left", "tokens")}
             row["truncated"] = answer.truncated
+            row |= {f"{AT_LAYER}{m}": edits for m, edits in answer.by_layer.items()}
             if usual is not None:
                 row["changed"] = float(answer.text != usual.text)
         rows.append(row)
@@ -144,9 +148,13 @@ def _run_id(folder: Path) -> str | None:
 
 
 def _response(row: Any) -> tuple[Any, ...]:
-    counts = [json.loads(e["detail"]) for e in row.events or () if e["kind"] == "counters"]
-    edits = sum(c.get("suppressed", 0) for c in counts)
-    left = sum(c.get("suppression_credits_left", 0) for c in counts)
+    counts = {
+        int(e["layer"]): json.loads(e["detail"])
+        for e in row.events or ()
+        if e["kind"] == "counters"
+    }
+    edits = {layer: int(c.get("suppressed", 0)) for layer, c in counts.items()}
+    left = sum(c.get("suppression_credits_left", 0) for c in counts.values())
     generated = row.finish_reason is not None
     text = np.asarray(row.tokens).tobytes().hex() if generated else None
     return edits, left, len(row.tokens), row.finish_reason == "length", text
@@ -156,9 +164,10 @@ def _merged(responses: Sequence[tuple[Any, ...]], scored: str) -> Answer:
     edits, left, tokens, truncated, texts = zip(*responses, strict=True)
     # the text of a scored continuation is given: what an edit changes is its score
     return Answer(
-        edits=float(np.mean(edits)),
+        edits=float(np.mean([sum(each.values()) for each in edits])),
         left=float(np.mean(left)),
         tokens=float(np.mean(tokens)),
         truncated=float(np.mean(truncated)),
         text=scored if None in texts else "|".join(texts),
+        by_layer={m: float(np.mean([each.get(m, 0) for each in edits])) for m in edits[0]},
     )

@@ -46,6 +46,7 @@ def _bars(axes: Axes, effects: Sequence[Effect]) -> None:
         if effect.points.known:
             axes.errorbar(value, place, xerr=_reach(effect.points), color=BLACK, capsize=2, lw=1)
     axes.axvline(0, color=GREY, linewidth=1)
+    axes.margins(x=0.05, y=0.01)
     labels = [_label(effect) for effect in effects]
     axes.set_yticks(range(len(effects)), labels, fontsize=8)
     axes.invert_yaxis()

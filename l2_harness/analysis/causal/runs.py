@@ -5,6 +5,7 @@ The table has a row an arm and question, with the columns
 - ``arm``, ``question``, ``score``: needed; a score is the metric's, a mean of several responses;
 - ``where`` (peaks, random, shuffled, or blank for none), ``mode``, ``factor``: what the arm edits;
 - ``edits``, ``left``: states edited, and edits that a control was still behind, a response;
+  ``edits_at_layer_<l>``: those at layer l;
 - ``tokens``, ``truncated``: a response's length, and whether (1) the token limit ended it;
 - ``changed``: whether (1) the responses are others than the plain arm's.
 
@@ -26,6 +27,8 @@ from l2_harness.config.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Begins the columns of edits at one layer, whose number follows.
+AT_LAYER = "edits_at_layer_"
 _NEEDED = ("arm", "question", "score")
 _NUMBERS = ("score", "edits", "left", "tokens", "truncated", "changed")
 
@@ -38,6 +41,7 @@ class ArmRun:
         arm: what it edits.
         scores: (Q,) in the metric's unit.
         edits, left, tokens, truncated, changed: (Q,), nan where not known.
+        by_layer: layer → edits there, a response; empty where not known.
     """
 
     arm: Arm
@@ -47,6 +51,7 @@ class ArmRun:
     tokens: Floats
     truncated: Floats
     changed: Floats
+    by_layer: Mapping[int, float]
 
     @property
     def edited(self) -> bool:
@@ -141,7 +146,9 @@ def _one_task(task: str, table: pd.DataFrame) -> Runs:
 def _arm_run(name: str, rows: pd.DataFrame) -> ArmRun:
     columns = {column: _numbers(rows, column) for column in _NUMBERS}
     first = rows.iloc[0]
-    return ArmRun(_arm(name, first), scores=columns.pop("score"), **columns)
+    layers = {int(c.removeprefix(AT_LAYER)): c for c in rows if str(c).startswith(AT_LAYER)}
+    means = {layer: float(rows[column].mean()) for layer, column in sorted(layers.items())}
+    return ArmRun(_arm(name, first), scores=columns.pop("score"), by_layer=means, **columns)
 
 
 def _numbers(rows: pd.DataFrame, column: str) -> Floats:

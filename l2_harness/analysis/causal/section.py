@@ -23,6 +23,7 @@ CAVEATS = (
     "computation reads the state, not that the state does what its norm is taken to mean.",
     "Arms diverge from their first edit on. After it an arm's peaks are those of its own response, "
     "so that numbers of edits differ, and later edits fall on another text.",
+    "Scaling keeps the same share of every state, which of a peak, the larger state, is more.",
     "A control's states differ from peaks in more than their norm: in their position in the "
     "response, their tokens, and with shuffled layers in the layer's depth.",
     "Accuracy can't fall below 0: near it doses and edits no longer add up.",
@@ -77,7 +78,7 @@ def causal_section(
         name=NAME,
         title="Cause: what depends on the peaks",
         order=ORDER,
-        findings=[text for analysis in analyses for text in findings(analysis)],
+        findings=[text for a in analyses for text in findings(a, named=len(analyses) > 1)],
         caveats=[*notes, *CAVEATS],
         settings=settings,
         command=command,
@@ -106,7 +107,7 @@ def _figures(analyses: Sequence[Analysis]) -> list[Figure]:
     if curves:
         figures.append(
             Figure(
-                "doses",
+                "dose_curves",
                 "Dose curves",
                 "The less of the edited states is kept, the further to the right. Bars are 95 % "
                 "intervals.",

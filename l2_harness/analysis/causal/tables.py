@@ -80,8 +80,9 @@ def edit_table(analyses: Sequence[Analysis]) -> Table:
         "edits",
         "Edits, and what they did to the responses",
         _frame(rows, analyses),
-        "A control has as many edits as its own responses have peaks, less what is left over; "
-        "where its responses go another way, that is another number than the peak arm's.",
+        "A control has as many edits as its own responses have peaks, less what is left over. "
+        "That may be another number than the peak arm's: there a peak that is edited at one layer "
+        "is often none at the next, and the responses go other ways.",
         {
             "edits": "states edited, all responses and layers",
             "edits_per_response": "the mean, with its interval",
@@ -92,6 +93,27 @@ def edit_table(analyses: Sequence[Analysis]) -> Table:
             "longer": "tokens more than the plain response, the mean",
             "truncated_share": "share of responses that the token limit ended",
         },
+    )
+
+
+def layer_table(analyses: Sequence[Analysis]) -> Table:
+    """Where every arm's edits were, and how its responses' peaks lie, the sham being those."""
+    rows = [
+        {
+            "task": a.runs.task,
+            "arm": c.run.arm.name,
+            **{f"layer_{layer}": edits for layer, edits in c.run.by_layer.items()},
+        }
+        for a in analyses
+        for c in a.counts
+        if c.run.by_layer
+    ]
+    return Table(
+        "layers",
+        "Edits a response by layer",
+        _frame(rows, analyses),
+        "The same edit may cost more at one layer than at another. The sham's row is where the "
+        "plain responses peak.",
     )
 
 
@@ -178,6 +200,7 @@ TABLES: tuple[Callable[[Sequence[Analysis]], Table], ...] = (
     arm_table,
     control_table,
     edit_table,
+    layer_table,
     per_edit_table,
     dose_table,
     trend_table,
@@ -214,5 +237,5 @@ def _frame(rows: Sequence[dict[str, Any]], analyses: Sequence[Analysis]) -> pd.D
     import pandas as pd
 
     frame = pd.DataFrame(list(rows))
-    known = frame.dropna(axis="columns", how="all")
+    known = frame.dropna(axis="columns", how="all").convert_dtypes()
     return known if len(analyses) > 1 else known.drop(columns="task", errors="ignore")

@@ -54,8 +54,13 @@ class Analysis:
         return None
 
 
-def findings(analysis: Analysis) -> list[str]:
-    """A paragraph a question that the arms answer; what can't be told is said too."""
+def findings(analysis: Analysis, named: bool = False) -> list[str]:
+    """A paragraph a question that the arms answer; what can't be told is said too.
+
+    Args:
+        analysis: of one task.
+        named: whether each begins with the task's name.
+    """
     found = [
         _plain(analysis),
         _sham(analysis),
@@ -65,8 +70,11 @@ def findings(analysis: Analysis) -> list[str]:
         _parts(analysis),
         *_unmatched(analysis),
     ]
-    prefix = f"{analysis.runs.task}: " if analysis.runs.task else ""
-    return [prefix + text for text in found if text]
+    return [_named(analysis.runs.task if named else "", text) for text in found if text]
+
+
+def _named(task: str, text: str) -> str:
+    return f"{task}: {text}" if task else text[0].upper() + text[1:]
 
 
 def _plain(a: Analysis) -> str:
@@ -101,7 +109,8 @@ def _peaks(a: Analysis) -> str:
     effect = a.against_plain(run)
     if run is None or effect is None:
         return ""
-    return f"with the peaks scaled to {run.arm.factor:g}, accuracy {moved(effect)}." + _few(effect)
+    text = f"with the peaks scaled to {run.arm.factor:g}, accuracy {moved(effect)}."
+    return text + _few(effect)
 
 
 def _control(a: Analysis, where: Where) -> str:
@@ -135,7 +144,7 @@ def _per_edit(a: Analysis, run: ArmRun, control: ArmRun) -> str:
             return (
                 f" An edit comes to {number(each.at_peaks)} points at peaks and "
                 f"{number(each.at_control)} there; the difference of the two is "
-                f"{number(apart)}, {verdict}."
+                f"{number(apart)}, {verdict} (not corrected)."
             )
     return ""
 
@@ -144,17 +153,21 @@ def _doses(a: Analysis) -> str:
     texts = []
     for curve in a.curves:
         slope = curve.trend.slope
-        verdict = "" if curve.trend.claimed else ", which is no trend that can be claimed"
+        verdict = "" if curve.trend.claimed else ", no trend that can be claimed"
         text = (
-            f"for {PLACES[curve.where]} the line through {len(curve.factors)} doses runs to "
-            f"{number(slope)} points where all is taken away (corrected p "
+            f"{PLACES[curve.where]}, {number(slope, 'points')[:-1]}; corrected p "
             f"{p_value(curve.trend.p_holm)}){verdict}"
         )
         if curve.against_peaks is not None and curve.against_peaks.claimed:
             steeper = curve.against_peaks.slope.value < 0
-            text += f"; that of the peaks falls {'faster' if steeper else 'more slowly'}"
+            text += f" (the peaks' line falls {'faster' if steeper else 'more slowly'})"
         texts.append(text)
-    return f"by dose: {'; '.join(texts)}." if texts else ""
+    if not texts:
+        return ""
+    return (
+        "a straight line through all doses, from keeping all of a state to keeping none, falls or "
+        f"rises by, for {'; for '.join(texts)}."
+    )
 
 
 def _parts(a: Analysis) -> str:
@@ -195,8 +208,9 @@ def _unmatched(a: Analysis) -> list[str]:
         return []
     listed = ", ".join(f"{c.run.arm.name} {c.ratio:.2f}" for c in off)
     return [
-        "not matched in their number of edits, as their responses go other ways and have other "
-        f"peaks (edits over the peak arm's): {listed}. Compare these by edit."
+        "not matched in their number of edits (theirs over the peak arm's): "
+        f"{listed}. A peak that is edited at one layer is often none at the next, and where no "
+        "peak is edited it is; also, responses that differ have other peaks. Compare these by edit."
     ]
 
 
