@@ -22,6 +22,8 @@ PLACES: dict[Where, str] = {
 FACTORS = (0.75, 0.5, 0.25, 0.1, 0.0)
 #: What the arms that are no dose keep of a state, of a direction and of a norm.
 KEPT: dict[Mode, float] = {"scale": 0.1, "angle": 0.0, "norm": 0.0}
+#: Of a state what an edit may change alone.
+PARTS: tuple[Mode, Mode] = ("angle", "norm")
 PLAIN = "plain"
 
 
@@ -89,6 +91,5 @@ def standard_arms(factors: Sequence[float] = FACTORS) -> tuple[Arm, ...]:
     doses = sorted({*map(float, factors), KEPT["scale"]} - {1.0}, reverse=True)
     places: tuple[Where, ...] = ("peaks", *CONTROLS)
     scaled = [Arm.editing(where, "scale", factor) for factor in doses for where in places]
-    parts: tuple[Mode, ...] = ("angle", "norm")
-    one_part = [Arm.editing(where, mode, KEPT[mode]) for mode in parts for where in places]
+    one_part = [Arm.editing(where, mode, KEPT[mode]) for mode in PARTS for where in places]
     return (Arm(PLAIN), Arm.editing("peaks", "scale", 1.0), *scaled, *one_part)

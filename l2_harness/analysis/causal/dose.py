@@ -9,7 +9,8 @@ import numpy as np
 
 from l2_harness.analysis.bootstrap import Estimate, Floats
 from l2_harness.analysis.causal.arms import CONTROLS, Where
-from l2_harness.analysis.causal.effects import LEVEL, RESAMPLES, mean_points
+from l2_harness.analysis.causal.effects import LEVEL
+from l2_harness.analysis.causal.intervals import POINTS, RESAMPLES, means_of
 from l2_harness.analysis.causal.runs import Runs
 from l2_harness.analysis.significance import holm, sign_flip_p
 
@@ -65,24 +66,26 @@ def dose_curves(
 
 
 def _curves_of(runs: Runs, *, resamples: int, seed: int) -> list[DoseCurve]:
-    scores = {where: _scores(runs, where) for where in ("peaks", *CONTROLS)}
-    curves = []
-    for where, of in scores.items():
-        if len(of) < 3:  # plain and two doses
-            continue
-        factors = tuple(of)
-        slopes = question_slopes(factors, of)
-        points = tuple(
-            mean_points(of[f] - of[1.0], resamples=resamples, seed=seed) for f in factors
-        )
-        peaks = scores["peaks"]
-        against = None
-        if where != "peaks" and tuple(peaks) == factors:
-            apart = question_slopes(factors, peaks) - slopes
-            against = _trend(apart, resamples, seed)
-        trend = _trend(slopes, resamples, seed)
-        curves.append(DoseCurve(runs.task, where, factors, points, trend, against))
-    return curves
+    places: tuple[Where, ...] = ("peaks", *CONTROLS)
+    scores = {where: _scores(runs, where) for where in places}
+    # plain and two doses are the least that a line can be drawn through
+    scores = {where: of for where, of in scores.items() if len(of) > 2}
+    slopes = {where: question_slopes(tuple(of), of) for where, of in scores.items()}
+    apart: dict[Where, Floats] = {
+        where: slopes["peaks"] - own
+        for where, own in slopes.items()
+        if where != "peaks" and list(scores.get("peaks", ())) == list(scores[where])
+    }
+    points = [of[factor] - of[1.0] for of in scores.values() for factor in of]
+    columns = [*points, *slopes.values(), *apart.values()]
+    found = iter(means_of(columns, POINTS, resamples=resamples, seed=seed))
+    at = {where: tuple(next(found) for _ in of) for where, of in scores.items()}
+    trends = {where: Trend(next(found), _sign_p(own, seed)) for where, own in slopes.items()}
+    against = {where: Trend(next(found), _sign_p(own, seed)) for where, own in apart.items()}
+    return [
+        DoseCurve(runs.task, where, tuple(of), at[where], trends[where], against.get(where))
+        for where, of in scores.items()
+    ]
 
 
 def _scores(runs: Runs, where: Where) -> dict[float, Floats]:
@@ -102,9 +105,8 @@ def question_slopes(factors: Sequence[float], scores: dict[float, Floats]) -> Fl
     return np.asarray(columns @ centred / (centred @ centred))
 
 
-def _trend(slopes: Floats, resamples: int, seed: int) -> Trend:
-    p = float(sign_flip_p(slopes[:, None], seed=seed)[0])
-    return Trend(mean_points(slopes, resamples=resamples, seed=seed), p)
+def _sign_p(slopes: Floats, seed: int) -> float:
+    return float(sign_flip_p(slopes[:, None], seed=seed)[0])
 
 
 def _corrected(curves: Sequence[DoseCurve]) -> list[DoseCurve]:

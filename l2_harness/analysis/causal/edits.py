@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from l2_harness.analysis.bootstrap import Estimate, Floats, estimate
+from l2_harness.analysis.bootstrap import Estimate, Floats
+from l2_harness.analysis.causal.intervals import POINTS, RESAMPLES, estimates, means_of
 from l2_harness.analysis.causal.runs import ArmRun, Runs
 
-RESAMPLES = 2000
 #: Ratios of edits between which a control counts as matched.
 MATCHED = (0.9, 1.1)
 
@@ -51,33 +52,27 @@ class EditCount:
 def edit_counts(runs: Runs, *, resamples: int = RESAMPLES, seed: int = 0) -> list[EditCount]:
     """The edits of every arm that makes some, the sham's among them."""
     arms = [run for run in runs.arms.values() if run.arm.where]
-    return [_count(runs, run, resamples, seed) for run in arms]
+    columns = [run.edits for run in arms] + [run.tokens - runs.plain.tokens for run in arms]
+    means = means_of(columns, resamples=resamples, seed=seed)
+    per_response, longer = means[: len(arms)], means[len(arms) :]
+    return [_count(runs, *each) for each in zip(arms, per_response, longer, strict=True)]
 
 
-def _count(runs: Runs, run: ArmRun, resamples: int, seed: int) -> EditCount:
+def _count(runs: Runs, run: ArmRun, per_response: Estimate, longer: Estimate) -> EditCount:
     peaks = runs.peaks(run) if run.arm.where != "peaks" else None
     total, tokens = run.edits.sum(), run.tokens.sum()
     return EditCount(
         run,
         float(total),
-        mean_of(run.edits, resamples=resamples, seed=seed),
+        per_response,
         _ratio(100 * total, tokens),
         _share(run.edits > 0, run.edits),
         float(run.left.sum()),
         float("nan") if peaks is None else _ratio(total, peaks.edits.sum()),
         float(run.changed.mean()),
-        mean_of(run.tokens - runs.plain.tokens, resamples=resamples, seed=seed),
+        longer,
         float(run.truncated.mean()),
     )
-
-
-def mean_of(values: Floats, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-    """The mean of values (Q,), one a question, with its 95 % interval."""
-
-    def mean(weights: Floats) -> Floats:
-        return np.asarray(weights @ values / weights.sum(axis=1))
-
-    return estimate(mean, np.arange(len(values)), resamples=resamples, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,29 +99,27 @@ class PerEdit:
 def per_edit(runs: Runs, *, resamples: int = RESAMPLES, seed: int = 0) -> list[PerEdit]:
     """Points an edit of every arm that edits peaks, beside each of its controls."""
     peaks = [run for run in runs.edited if run.arm.where == "peaks"]
-    return [
-        _per_edit(runs, run, control, resamples, seed)
-        for run in peaks
-        for control in runs.controls(run)
-    ]
+    pairs = [(run, control) for run in peaks for control in runs.controls(run)]
+    if not pairs:
+        return []
+    firsts, seconds = zip(*pairs, strict=True)
+
+    def statistic(weights: Floats) -> Floats:
+        first, second = (_points_an_edit(weights, arms, runs.plain) for arms in (firsts, seconds))
+        return np.concatenate([first, second, first - second], axis=1)
+
+    found = estimates(statistic, len(runs.questions), resamples=resamples, seed=seed)
+    m = len(pairs)
+    columns = zip(found[:m], found[m : 2 * m], found[2 * m :], strict=True)
+    return [PerEdit(*pair, *of) for pair, of in zip(pairs, columns, strict=True)]
 
 
-def _per_edit(runs: Runs, peaks: ArmRun, control: ArmRun, resamples: int, seed: int) -> PerEdit:
-    def points(run: ArmRun, weights: Floats) -> Floats:
-        edits = weights @ run.edits
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = 100 * (weights @ (run.scores - runs.plain.scores)) / edits
-        return np.where(edits > 0, ratio, np.nan)
-
-    def of(*signed: tuple[ArmRun, int]) -> Estimate:
-        def statistic(weights: Floats) -> Floats:
-            return np.asarray(sum(sign * points(run, weights) for run, sign in signed))
-
-        clusters = np.arange(len(runs.questions))
-        return estimate(statistic, clusters, resamples=resamples, seed=seed)
-
-    both = of((peaks, 1), (control, -1))
-    return PerEdit(peaks, control, of((peaks, 1)), of((control, 1)), both)
+def _points_an_edit(weights: Floats, arms: Sequence[ArmRun], plain: ArmRun) -> Floats:
+    """(B, arms) of weights (B, Q); nan where an arm has no edit."""
+    differences = np.stack([run.scores - plain.scores for run in arms], axis=1)
+    edits = weights @ np.stack([run.edits for run in arms], axis=1)
+    made = edits > 0
+    return np.where(made, POINTS * (weights @ differences) / np.where(made, edits, 1.0), np.nan)
 
 
 def _ratio(value: float, whole: float) -> float:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from l2_harness.analysis.bootstrap import Estimate, Floats, estimate
+from l2_harness.analysis.bootstrap import Estimate, Floats
+from l2_harness.analysis.causal.arms import KEPT, PARTS
+from l2_harness.analysis.causal.intervals import POINTS, RESAMPLES, means_of
 from l2_harness.analysis.causal.runs import ArmRun, Runs
 from l2_harness.analysis.significance import holm, mcnemar_exact, sign_flip_p
 
 LEVEL = 0.05
-RESAMPLES = 2000
 
 Family = Literal["plain", "control", "part"]
 """What an arm is compared with: ``plain``; a ``control``, the same edit of other states; or the
 other ``part``, direction against norm. p values are corrected within each."""
+FAMILIES: tuple[Family, ...] = get_args(Family)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,43 +69,42 @@ def effects_of(tasks: Sequence[Runs], *, resamples: int = RESAMPLES, seed: int =
         resamples: of the bootstrap over questions.
         seed: of the bootstrap and of random signs.
     """
-    found: list[Effect] = []
-    for runs in tasks:
-        pairs: list[tuple[Family, ArmRun, ArmRun]] = []
-        pairs += [("plain", run, runs.plain) for run in runs.edited]
-        for run in runs.edited:
-            if run.arm.where == "peaks":
-                pairs += [("control", run, control) for control in runs.controls(run)]
-        angle, norm = (runs.get("peaks", mode, 0.0) for mode in ("angle", "norm"))
-        if angle is not None and norm is not None:
-            pairs.append(("part", angle, norm))
-        found += [_effect(runs, *pair, resamples=resamples, seed=seed) for pair in pairs]
-    return [effect for name in ("plain", "control", "part") for effect in _corrected(found, name)]
+    found = [effect for runs in tasks for effect in _effects(runs, resamples=resamples, seed=seed)]
+    return [effect for name in FAMILIES for effect in _corrected(found, name)]
 
 
-def _effect(
-    runs: Runs, family: Family, run: ArmRun, against: ArmRun, *, resamples: int, seed: int
-) -> Effect:
-    difference = run.scores - against.scores
-    return Effect(
-        runs.task,
-        family,
-        run,
-        against,
-        mean_points(difference, resamples=resamples, seed=seed),
-        int((difference > 0).sum()),
-        int((difference < 0).sum()),
-        paired_p(run.scores, against.scores, seed=seed),
-    )
+def _effects(runs: Runs, *, resamples: int, seed: int) -> list[Effect]:
+    pairs = _pairs(runs)
+    differences = [run.scores - against.scores for _, run, against in pairs]
+    points = means_of(differences, POINTS, resamples=resamples, seed=seed)
+    return [
+        Effect(
+            runs.task,
+            family,
+            run,
+            against,
+            estimate,
+            int((difference > 0).sum()),
+            int((difference < 0).sum()),
+            paired_p(run.scores, against.scores, seed=seed),
+        )
+        for (family, run, against), difference, estimate in zip(
+            pairs, differences, points, strict=True
+        )
+    ]
 
 
-def mean_points(values: Floats, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-    """The mean of values (Q,), one a question, times 100, with its 95 % interval."""
-
-    def mean(weights: Floats) -> Floats:
-        return np.asarray(100 * (weights @ values) / weights.sum(axis=1))
-
-    return estimate(mean, np.arange(len(values)), resamples=resamples, seed=seed)
+def _pairs(runs: Runs) -> list[tuple[Family, ArmRun, ArmRun]]:
+    """What is compared."""
+    pairs: list[tuple[Family, ArmRun, ArmRun]] = []
+    pairs += [("plain", run, runs.plain) for run in runs.edited]
+    for run in runs.edited:
+        if run.arm.where == "peaks":
+            pairs += [("control", run, control) for control in runs.controls(run)]
+    angle, norm = (runs.get("peaks", mode, KEPT[mode]) for mode in PARTS)
+    if angle is not None and norm is not None:
+        pairs.append(("part", angle, norm))
+    return pairs
 
 
 def paired_p(first: Floats, second: Floats, *, seed: int = 0) -> float:

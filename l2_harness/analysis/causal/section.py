@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.causal.dose import dose_curves
 from l2_harness.analysis.causal.edits import edit_counts, per_edit
-from l2_harness.analysis.causal.effects import RESAMPLES, effects_of, mean_points
+from l2_harness.analysis.causal.effects import effects_of
+from l2_harness.analysis.causal.intervals import POINTS, RESAMPLES, means_of
 from l2_harness.analysis.causal.plots import difference_bars, dose_lines
 from l2_harness.analysis.causal.runs import runs_of
 from l2_harness.analysis.causal.tables import TABLES
@@ -52,7 +53,7 @@ def analyse(table: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -
             edit_counts(runs, resamples=resamples, seed=seed),
             per_edit(runs, resamples=resamples, seed=seed),
             [curve for curve in curves if curve.task == runs.task],
-            mean_points(runs.plain.scores, resamples=resamples, seed=seed),
+            means_of([runs.plain.scores], POINTS, resamples=resamples, seed=seed)[0],
         )
         for runs in tasks
     ]
