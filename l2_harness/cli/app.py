@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from l2_harness import __version__
-from l2_harness.cli import bench, calibrate, causal, demo, select, selectors, tasks
+from l2_harness.cli import bench, calibrate, causal, compare, demo, select, selectors, tasks
 
 app = typer.Typer(
     name="l2-harness",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(bench.app, name="bench")
 app.command(name="demo")(demo.command)
+app.command(name="compare")(compare.command)
 app.command(name="calibrate")(calibrate.command)
 app.command(name="causal")(causal.command)
 app.command(name="selectors")(selectors.command)

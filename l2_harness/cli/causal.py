@@ -67,7 +67,8 @@ def command(
 ) -> None:
     """Edit the peaks of the norm away, and other states beside them; compare all with plain.
 
-    Arms that are finished in --out are taken from there, and one that was cut off goes on.
+    Arms that are finished in --out are taken from there, and one that was cut off goes on. Ends
+    with status 1 if an arm failed.
     """
     from l2_harness.analysis.causal.arms import standard_arms
     from l2_harness.analysis.causal.suite import causal_suite
@@ -91,16 +92,27 @@ def command(
         device=device,
     )
     outcomes = _run(suite, out / "runs")
-    if outcomes:
-        _report(outcomes, arms, suite, out, seed)
+    if not outcomes:
+        return
+    _report(outcomes, arms, suite, out, seed)
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
 
 
 def _run(suite: Suite, folder: Path) -> list[Outcome]:
     """What every arm came to, run through lm-eval as far as it has not been."""
-    from l2_harness.compare.progress import Lines
+    from l2_harness.compare.processes import this_rank
+    from l2_harness.compare.progress import Lines, Silent
     from l2_harness.compare.runner import run_suite
 
-    return run_suite(suite, folder, progress=Lines(lambda line: print(line, file=sys.stderr)))
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    try:
+        return run_suite(suite, folder, progress=Lines(say) if this_rank() == 0 else Silent())
+    except KeyboardInterrupt:
+        say("\ninterrupted; the same command goes on where it was")
+        raise typer.Exit(130) from None
 
 
 def _report(

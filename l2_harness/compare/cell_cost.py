@@ -23,6 +23,8 @@ def cell_cost(
     """The cost of a cell as if it had run alone, but for samples that it took from elsewhere.
 
     Args:
+        evaluated: what lm-eval made of it.
+        cell: which one it is.
         trace_dir: of the cell, where it has one.
         seconds: of answering, over all attempts.
         peak: bytes.

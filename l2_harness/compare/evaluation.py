@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
@@ -41,6 +44,9 @@ def make_lm(model_class: str, args: Mapping[str, Any], seed: int, **own: Any) ->
     """lm-eval's model of that class, made after the seeds are set, as lm-eval's command does.
 
     Args:
+        model_class: as lm-eval names it.
+        args: model_args.
+        seed: for all random states.
         own: batch_size and device.
     """
     from lm_eval.api.registry import get_model
@@ -66,7 +72,9 @@ def evaluate(
 
     Args:
         lm: of :func:`make_lm`.
+        cell: what to answer.
         args: its model_args, for the result file.
+        catalogue: of the suite's tasks.
         timed: wraps what answers requests.
         own: batch_size and device, for the result file.
 
@@ -130,7 +138,7 @@ def save(evaluated: Evaluated, cell: Cell, folder: Path) -> None:
     tracker.save_results_aggregated(dict(evaluated.results), dict(evaluated.samples))
     for name, samples in evaluated.samples.items():
         # it writes a sample's texts in place: keep ours as they came
-        tracker.save_results_samples(name, [dict(sample) for sample in samples])  # type: ignore[arg-type]
+        tracker.save_results_samples(name, [dict(sample) for sample in samples])
     _check_written(folder, evaluated.samples)
 
 
@@ -142,6 +150,18 @@ def _check_written(folder: Path, samples: Mapping[str, list[Any]]) -> None:
         lines = sum(1 for _ in files[0].open("rb")) if len(files) == 1 else 0
         if lines != len(of_task):
             raise OSError(f"lm-eval could not write all samples of {task} into {folder}")
+
+
+@contextmanager
+def environment_once() -> Iterator[None]:
+    """lm-eval lists the installed packages for every result file, by a ``pip list`` that takes
+    longer than a short cell; they are the same for a whole process.
+    """
+    from torch.utils import collect_env
+
+    known = functools.cache(collect_env.get_pretty_env_info)
+    with patch.object(collect_env, "get_pretty_env_info", known):
+        yield
 
 
 def release(lm: Any) -> None:

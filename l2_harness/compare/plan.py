@@ -1,4 +1,4 @@
-"""Which cells a suite's run consists of, which of them are finished, and in which order they run."""
+"""The cells of a suite's run: which of them are finished, and in which order the others run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord, read_record
-from l2_harness.compare.definition import changed_keys, cell_definition, definition_digest
+from l2_harness.compare.definition import cell_definition, changed_keys, definition_digest
 from l2_harness.compare.sharing import AFTER_SAMPLING, shared_samples
 from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
@@ -79,6 +79,9 @@ def make_plan(suite: Suite, out: Path, catalogue: TaskCatalogue, only: Sequence[
     """What is to be run of a suite into a folder.
 
     Args:
+        suite: what to compare.
+        out: where it goes.
+        catalogue: of the suite's tasks.
         only: globs of cells, see :meth:`~l2_harness.compare.suite.Cell.matches`; others are
             left as they are.
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from statistics import median
 from typing import Protocol
 
 from l2_harness.compare.cell_files import CellRecord
 from l2_harness.compare.plan import Plan, PlannedCell
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.options import read_options
+
+_CHOOSING = 0.02
 
 
 class Progress(Protocol):
@@ -50,7 +53,8 @@ class Remaining:
 
     A cell takes as many seconds a response as those of its kind took on the median: of the same
     model and task first, of the same model next, of any at last. Choosing among samples that are
-    there, drawing them and answering are three kinds.
+    there, drawing them and answering are three kinds; of one that has not been seen yet, choosing
+    is taken to need a fiftieth of what answering does.
     """
 
     def __init__(self) -> None:
@@ -61,30 +65,35 @@ class Remaining:
         """A cell has ended."""
         self._documents[planned.cell.task.name] = documents
         rate = seconds / max(1, documents * _responses(planned))
-        for key in self._keys(planned):
+        for key in _keys(planned):
             self._rates[key].append(rate)
 
     def of(self, cells: list[PlannedCell]) -> float | None:
         """Seconds for these cells; None while nothing is known."""
-        total = 0.0
-        for planned in cells:
-            known = [self._rates[key] for key in self._keys(planned) if key in self._rates]
-            if not known or not self._documents:
-                return None
-            rates = sorted(known[0])
-            task = planned.cell.task.name
-            documents = self._documents.get(task, max(self._documents.values()))
-            total += rates[len(rates) // 2] * documents * _responses(planned)
-        return total
+        rates = [self._rate(planned) for planned in cells]
+        if not self._documents or None in rates:
+            return None
+        most = max(self._documents.values())
+        return sum(
+            (rate or 0.0) * self._documents.get(p.cell.task.name, most) * _responses(p)
+            for p, rate in zip(cells, rates, strict=True)
+        )
 
-    def _keys(self, planned: PlannedCell) -> list[tuple[str, ...]]:
-        cell, kind = planned.cell, _kind(planned)
-        return [
-            (kind, cell.model.name, cell.task.name),
-            (kind, cell.model.name),
-            (kind,),
-            (),
-        ]
+    def _rate(self, planned: PlannedCell) -> float | None:
+        """Seconds a response."""
+        for key in _keys(planned):
+            if key in self._rates:
+                return median(self._rates[key])
+        others = [rate for key, rates in self._rates.items() if len(key) == 1 for rate in rates]
+        if not others:
+            return None
+        return median(others) * (_CHOOSING if _kind(planned) == "choosing" else 1.0)
+
+
+def _keys(planned: PlannedCell) -> list[tuple[str, ...]]:
+    """What a rate is known for, the nearest first."""
+    cell, kind = planned.cell, _kind(planned)
+    return [(kind, cell.model.name, cell.task.name), (kind, cell.model.name), (kind,)]
 
 
 def _kind(planned: PlannedCell) -> str:

@@ -1,4 +1,4 @@
-"""A suite run through lm-eval in this process, a cell at a time, so that it can be cut off anywhere."""
+"""A suite run through lm-eval in this process, a cell at a time; it may be cut off anywhere."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run_suite(
     """
     from l2_harness.compare.suite_checks import check_suite
 
-    catalogue = check_suite(suite)
+    catalogue = check_suite(suite, only)
     progress = progress or Silent()
     with ExitStack() as stack:
         stack.enter_context(only_one_run(out))
@@ -78,11 +78,12 @@ def replace_record(planned: PlannedCell, record: CellRecord | None) -> PlannedCe
 
 
 def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress: Progress) -> None:
+    from l2_harness.compare.evaluation import environment_once
     from l2_harness.demo.harness_run import quiet
     from l2_harness.models.weight_pool import pooled_weights
 
     progress.begin(plan)
-    with quiet(), pooled_weights() as pool:
+    with quiet(), environment_once(), pooled_weights() as pool:
         held = _HeldModel()
         for planned in plan.to_run:
             if held.changes(planned):

@@ -43,13 +43,13 @@ class SharedSamples:
 
 def shared_samples(cells: Sequence[Cell], catalogue: TaskCatalogue) -> list[SharedSamples]:
     """The runs that draw for two cells or more, in the order of their first users."""
-    groups: dict[str, list[Cell]] = {}
+    groups: dict[tuple[str, int], list[Cell]] = {}
     for cell in cells:
         if _can_share(cell, catalogue):
-            groups.setdefault(_sampling(cell), []).append(cell)
+            groups.setdefault((_sampling(cell), cell.seed), []).append(cell)
     return [
         _shared(key, group)
-        for key, group in groups.items()
+        for (key, _), group in groups.items()
         if len(group) > 1 and any(_num_samples(cell) > 1 for cell in group)
     ]
 
@@ -84,9 +84,9 @@ def _can_share(cell: Cell, catalogue: TaskCatalogue) -> bool:
 
 
 def _sampling(cell: Cell) -> str:
-    """What determines the samples of a cell, as one text."""
+    """What determines the samples of a cell besides its seed, as one text."""
     args = {k: v for k, v in cell.args.items() if k not in AFTER_SAMPLING}
-    group = (cell.model.name, cell.task.name, cell.seed, args, cell.gen_kwargs)
+    group = (cell.model.name, cell.task.name, args, cell.gen_kwargs)
     return json.dumps(group, sort_keys=True, default=str)
 
 

@@ -96,7 +96,7 @@ class Published:
 
     Attributes:
         pattern: ``model/task/method``, each of which may be a glob.
-        value: in the unit of the source.
+        value: in the metric's own unit: 0.7 for 70 %.
         source: where it is from.
     """
 
@@ -197,11 +197,14 @@ class Overrides:
     """What the command line says over a suite; None leaves a thing as it is.
 
     Attributes:
+        tasks: in place of the suite's, with what the suite says of all its tasks: of the first
+            of its tasks, without a metric of its own.
         model_args: over every model's; ``pretrained`` among them also names the suite's only
             model anew.
     """
 
     limit: int | float | None = None
+    tasks: tuple[str, ...] = ()
     seeds: tuple[int, ...] | None = None
     device: str | None = None
     batch_size: BatchSize | None = None
@@ -214,8 +217,9 @@ class Overrides:
             ConfigError: another ``pretrained`` for several models.
         """
         changes: dict[str, Any] = {}
+        tasks = self._tasks(suite.tasks)
         if self.limit is not None:
-            changes["tasks"] = tuple(replace(task, limit=self.limit) for task in suite.tasks)
+            tasks = tuple(replace(task, limit=self.limit) for task in tasks)
         if self.seeds is not None:
             changes["seeds"] = self.seeds
             changes["methods"] = tuple(_reseeded(method) for method in suite.methods)
@@ -227,7 +231,17 @@ class Overrides:
             models = tuple(replace(model, batch_size=None) for model in models)
         if self.model_args:
             models = self._models(models)
-        return replace(suite, models=models, **changes)
+        return replace(suite, models=models, tasks=tasks, **changes)
+
+    def _tasks(self, tasks: tuple[TaskRow, ...]) -> tuple[TaskRow, ...]:
+        own = {task.name: task for task in tasks}
+        return (
+            tuple(
+                own.get(name) or replace(tasks[0], name=name, task=name, metric=None, place=None)
+                for name in self.tasks
+            )
+            or tasks
+        )
 
     def _models(self, models: Sequence[ModelRow]) -> tuple[ModelRow, ...]:
         named = "pretrained" in self.model_args

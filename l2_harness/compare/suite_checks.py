@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from l2_harness.compare.marked_yaml import Entry, unknown
@@ -19,10 +20,14 @@ from l2_harness.config.options import option_names, read_options
 _RUNNERS_OWN = ("trace_dir", "samples_from", "resume")
 
 
-def check_suite(suite: Suite) -> TaskCatalogue:
+def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
     """Look for mistakes; the catalogue of tasks if there are none.
 
     Configurations of models are read, weights and data sets are not.
+
+    Args:
+        suite: what is to be compared.
+        only: globs of the cells that are to run; models of others may be out of reach.
 
     Raises:
         ConfigError: the first mistake, with file, line and remedy.
@@ -42,14 +47,15 @@ def check_suite(suite: Suite) -> TaskCatalogue:
     # seeds and tasks change nothing about arguments
     for cell in {(c.model.name, c.method.name): c for c in cells}.values():
         _check_arguments(cell)
+    wanted = [c for c in cells if not only or any(c.matches(pattern) for pattern in only)]
+    for cell in {c.model.name: c for c in wanted if _is_hf(c)}.values():
+        _check_configuration(cell)
     for cell in {c.group: c for c in cells}.values():
         _check_sampling(cell, catalogue)
     return catalogue
 
 
 def _without_exclusions(suite: Suite) -> Suite:
-    from dataclasses import replace
-
     return replace(suite, exclude=())
 
 
@@ -134,7 +140,12 @@ def _check_arguments(cell: Cell) -> None:
         _check_split(cell, what)
     else:
         _check_ours_absent(cell, what)
-    _check_configuration(cell)
+
+
+def _is_hf(cell: Cell) -> bool:
+    from lm_eval.models.huggingface import HFLM
+
+    return issubclass(_check_class(cell.model_class, cell.method.name, None), HFLM)
 
 
 def _check_split(cell: Cell, what: str) -> None:
@@ -217,7 +228,7 @@ def _check_configuration(cell: Cell) -> None:
     if args.get("gguf_file"):
         return
     try:
-        AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             _source(cell, what),
             revision=str(args.get("revision") or "main"),
             subfolder=str(args.get("subfolder") or ""),
@@ -230,6 +241,26 @@ def _check_configuration(cell: Cell) -> None:
             f"{what}: pretrained={args['pretrained']!r} can't be loaded ({reason}). Check the "
             "name, the network, and whether the hub lets you have it.",
         ) from error
+    if cell.model_class == "l2hf":
+        _check_layers(cell, config)
+
+
+def _check_layers(cell: Cell, config: object) -> None:
+    """Whether the model has the monitored layers, and enough of them for the techniques."""
+    from l2_harness.config.interventions import read_interventions
+    from l2_harness.config.recording import RecordingConfig
+    from l2_harness.engines.hf.decoder_layers import number_of_layers
+
+    n_layers = number_of_layers(config)
+    if n_layers is None or "layers_path" in cell.args:
+        return
+    given = {name: value for name, value in cell.args.items() if name == "layers"}
+    try:
+        layers = read_options(RecordingConfig, given).layers.resolve(n_layers)
+        read_interventions(cell.args).suppression.check_layers(layers)
+    except ConfigError as error:
+        what = f"method {cell.method.name!r}"
+        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
 
 
 def _blamed(cell: Cell, message: str) -> Entry | None:
