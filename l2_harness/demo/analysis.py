@@ -22,6 +22,7 @@ from pathlib import Path
 from l2_harness.paths import tasks_dir
 
 SAMPLES = 8
+_SAE = ("l2-harness", "sae")
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,7 @@ def commands(plan: Plan) -> list[list[str]]:
     ]
 
 
-def _lm_eval(
-    plan: Plan, name: str, tasks: str, more: dict[str, int], batch_size: int
-) -> list[str]:
+def _lm_eval(plan: Plan, name: str, tasks: str, more: dict[str, int], batch_size: int) -> list[str]:
     args = {
         **{"pretrained": "demo", "dtype": "float32", "layers": "all", "record": "tokens"},
         **{"trace_dir": f"{plan.work}/{name}/traces", **more},
@@ -99,11 +98,15 @@ def _sae(plan: Plan) -> list[list[str]]:
     saes = ["--sae", str(plan.saes)]
     chosen = ["--features", f"{out}/features.json"]
     return [
-        [*("l2-harness", "sae", "train", states, "--out", str(plan.saes)), "--steps", str(plan.steps)],
-        ["l2-harness", "sae", "features", states, *saes, "--out", out],
-        ["l2-harness", "sae", "trend", states, *saes, *chosen, "--out", out],
-        ["l2-harness", "sae", "correlate", states, *saes, *chosen, "--out", out],
-        ["l2-harness", "sae", "bound", states, *saes, "--out", out],
+        [
+            *("l2-harness", "sae", "train", states, "--out", str(plan.saes)),
+            "--steps",
+            str(plan.steps),
+        ],
+        [*_SAE, "features", states, *saes, "--out", out],
+        [*_SAE, "trend", states, *saes, *chosen, "--out", out],
+        [*_SAE, "correlate", states, *saes, *chosen, "--out", out],
+        [*_SAE, "bound", states, *saes, "--out", out],
     ]
 
 
