@@ -20,7 +20,10 @@ FACTORS = "0.75,0.5,0.25,0.1,0"
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Folder for the runs and the section `causal`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the section `causal`.")],
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder for the runs and their traces; OUT/runs by default.")
+    ] = None,
     pretrained: Annotated[str, typer.Option(help="Model, as for l2hf.")] = "demo",
     tasks: Annotated[str, typer.Option(help="lm-eval tasks, joined by commas.")] = "l2_demo",
     model_args: Annotated[
@@ -67,7 +70,7 @@ def command(
 ) -> None:
     """Edit the peaks of the norm away, and other states beside them; compare all with plain.
 
-    Arms that are finished in --out are taken from there, and one that was cut off goes on. Ends
+    Arms that are finished in --runs are taken from there, and one that was cut off goes on. Ends
     with status 1 if an arm failed.
     """
     from l2_harness.analysis.causal.arms import standard_arms
@@ -91,7 +94,7 @@ def command(
         batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
         device=device,
     )
-    outcomes = _run(suite, out / "runs")
+    outcomes = _run(suite, runs or out / "runs")
     if not outcomes:
         return
     _report(outcomes, arms, suite, out, seed)
