@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from l2_harness import __version__
-from l2_harness.cli import bench, calibrate, capture, demo, select, selectors, tasks
+from l2_harness.cli import bench, calibrate, capture, demo, sae, select, selectors, tasks
 
 app = typer.Typer(
     name="l2-harness",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(bench.app, name="bench")
+app.add_typer(sae.app, name="sae")
 app.command(name="demo")(demo.command)
 app.command(name="calibrate")(calibrate.command)
 app.command(name="capture")(capture.command)

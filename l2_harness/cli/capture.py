@@ -93,7 +93,11 @@ def command(
 
 
 def _model(
-    trace_dir: Path, run_id: str, pretrained: str | None, model_dtype: str | None, device: str | None
+    trace_dir: Path,
+    run_id: str,
+    pretrained: str | None,
+    model_dtype: str | None,
+    device: str | None,
 ) -> RunModel:
     from l2_harness.norms import read_run_settings
 

@@ -131,9 +131,7 @@ def _missing(out: Path, wanted: Sequence[Wanted]) -> list[Wanted]:
     return sorted(left, key=lambda w: (-w.length, w.key))
 
 
-def _parts(
-    todo: Sequence[Wanted], options: CaptureOptions, d_model: int
-) -> Iterator[list[Wanted]]:
+def _parts(todo: Sequence[Wanted], options: CaptureOptions, d_model: int) -> Iterator[list[Wanted]]:
     width = 2 if options.dtype != "float32" else 4
     limit = options.part_bytes // (d_model * width * len(options.layers))
     part: list[Wanted] = []

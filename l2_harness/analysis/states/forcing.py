@@ -133,7 +133,9 @@ class TeacherForcing:
             logits = head_logits(self._causal_lm, states.unsqueeze(1))[:, -1]
             found = distribution_statistics(logits)
             top = logits.float().topk(min(2, logits.shape[-1]), -1).values
-            parts.append(torch.stack([found.of_tokens(tokens), found.entropy, top[:, 0] - top[:, -1]]))
+            parts.append(
+                torch.stack([found.of_tokens(tokens), found.entropy, top[:, 0] - top[:, -1]])
+            )
         table = torch.cat(parts, dim=1).float().cpu().numpy()
         return OutputRows(table[0], table[1], table[2])
 

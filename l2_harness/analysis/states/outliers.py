@@ -39,8 +39,7 @@ def write_norms_without_outliers(states: Path, k: int) -> dict[str, list[int]]:
     dims = outlier_dims(store.square_sums(), k)
     _write(store, dims, states / WITHOUT_OUTLIERS)
     return {
-        str(layer): [int(dim) for dim in row]
-        for layer, row in zip(store.layers, dims, strict=True)
+        str(layer): [int(dim) for dim in row] for layer, row in zip(store.layers, dims, strict=True)
     }
 
 

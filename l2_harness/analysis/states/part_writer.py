@@ -45,7 +45,7 @@ class PartWriter:
         n_rows = int(self._lengths.sum())
         self._folder, self._final = layout.new_part(states)
         self._files = {
-            layer: np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+            layer: np.lib.format.open_memmap(
                 self._folder / layout.layer_file(layer),
                 mode="w+",
                 dtype=layout.STORED[dtype],

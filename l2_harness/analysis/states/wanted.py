@@ -153,7 +153,9 @@ def _wanted(row: Any, prompt: str, question: str) -> Wanted:
         prompt=prompt,
         prompt_tokens=int(row.prompt_tokens),
         tokens=np.asarray(row.tokens, dtype=np.int64),
-        thinking_end=None if row.thinking_end is None or _missing(row.thinking_end) else int(row.thinking_end),
+        thinking_end=None
+        if row.thinking_end is None or _missing(row.thinking_end)
+        else int(row.thinking_end),
         layers=tuple(int(layer) for layer in row.layers),
         norms=row.norms,
         norm_mean=row.norm_mean,
