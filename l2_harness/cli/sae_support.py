@@ -35,12 +35,14 @@ Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.")]
 
 
 def store(states: Path) -> StateStore:
+    """The states in a folder."""
     from l2_harness.analysis.states.store import StateStore
 
     return StateStore(states)
 
 
 def settings(store: StateStore, saes: list[LoadedSae]) -> dict[str, Any]:
+    """What a section says that it was made of."""
     return {
         "model": store.settings["pretrained"],
         "run_id": store.settings["run_id"],
@@ -50,10 +52,12 @@ def settings(store: StateStore, saes: list[LoadedSae]) -> dict[str, Any]:
 
 
 def command() -> str:
+    """The command line, as a section names it."""
     return shlex.join(["l2-harness", *sys.argv[1:]])
 
 
 def show(section: Section, out: Path) -> None:
+    """Write a section and print what it found."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -69,6 +73,7 @@ def show(section: Section, out: Path) -> None:
 
 @contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[int], Any]]:
+    """A bar of layers, where there is a terminal."""
     from tqdm import tqdm
 
     with tqdm(total=total, desc=what, unit=" layers", disable=None) as bar:

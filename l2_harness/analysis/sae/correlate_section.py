@@ -99,7 +99,8 @@ def _beside_the_paper(within: pd.DataFrame, across: pd.DataFrame) -> Table:
         pd.DataFrame(rows),
         "The paper (arXiv 2606.06188) reports, over four models, 0.841 to 0.876 for the norm, "
         "0.521 to 0.635 for output entropy and negative values for three other statistics, which "
-        "are not known to be the ones here. Entropy and margin have no value of their own at a layer.",
+        "are not known to be the ones here. Entropy and margin have no value of their own at a "
+        "layer.",
     )
 
 
