@@ -67,7 +67,7 @@ def show(section: Section, out: Path) -> None:
     console = Console()
     console.print(f"[bold]{escape(section.title)}[/bold]")
     for finding in section.findings:
-        console.print(escape(finding), highlight=False)
+        console.print(escape(finding), highlight=False, soft_wrap=not console.is_terminal)
     console.print(f"In {escape(str(folder))}", highlight=False, soft_wrap=True)
 
 

@@ -121,7 +121,7 @@ def _figure(results: Sequence[BoundResult]) -> Figure:
     axes.set_ylim(0, max(1.08, min(float(tightest.max()) * 1.05, 3)))
     axes.legend(frameon=False, fontsize=8)
     return Figure(
-        "bound",
+        "tightness",
         "Tightness of the bound by layer",
         f"Over all active features, in steps of {1 / BINS}.",
         "Bands of quantiles over layers, well below the line at 1.",

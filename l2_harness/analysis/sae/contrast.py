@@ -14,7 +14,6 @@ import torch
 from l2_harness.analysis.bootstrap import Floats, bootstrap
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs, question_means
-from l2_harness.analysis.significance import sign_flip_p
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
 
@@ -102,7 +101,11 @@ def held_means(
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Each feature's contrast on the held questions, (features,) each, with 95 % intervals."""
+    """Each feature's contrast on the held questions, (features,) each, with 95 % intervals.
+
+    ``p`` is the paired t test's over questions; nan where a feature fires in none of them. Random
+    signs would have to be drawn very often for a correction over hundreds of features.
+    """
 
     difference: Floats
     difference_low: Floats
@@ -114,7 +117,7 @@ class Scores:
 
 
 def score(means: HeldMeans, *, resamples: int = 2000, seed: int = 0) -> Scores:
-    """Differences and effects with question-clustered intervals; p from random signs."""
+    """Differences and effects with question-clustered intervals, and p values."""
     differences = means.thinking - means.direct
 
     def statistic(weights: Floats) -> Floats:
@@ -130,5 +133,15 @@ def score(means: HeldMeans, *, resamples: int = 2000, seed: int = 0) -> Scores:
     value, low, high = bootstrap(statistic, means.questions, resamples=resamples, seed=seed)
     return Scores(
         *(value[0], low[0], high[0], value[1], low[1], high[1]),
-        p=sign_flip_p(differences, seed=seed),
+        p=_paired_p(differences),
     )
+
+
+def _paired_p(differences: Floats) -> Floats:
+    from scipy.stats import ttest_1samp
+
+    p = np.full(differences.shape[1], np.nan)
+    varies = np.ptp(differences, axis=0) > 0
+    if len(differences) > 1 and varies.any():
+        p[varies] = ttest_1samp(differences[:, varies], 0.0).pvalue
+    return p

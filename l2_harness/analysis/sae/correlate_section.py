@@ -151,7 +151,7 @@ def _figure(within: pd.DataFrame) -> Figure:
     panels[0].set_ylabel("Spearman's correlation")
     panels[0].legend(frameon=False, fontsize=7)
     return Figure(
-        "within_layers",
+        "by_layer",
         "Correlation with reasoning and with random features",
         "A panel a statistic. Bars: question-clustered 95 % intervals.",
         "Four line plots over layers of correlations with reasoning and random features.",

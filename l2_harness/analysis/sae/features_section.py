@@ -22,7 +22,7 @@ _MEANINGS = {
     "direct": "the same in direct responses",
     "difference": "thinking minus direct, mean over held questions",
     "effect": "difference / its standard deviation over questions",
-    "p": "two-sided, of random signs over questions",
+    "p": "two-sided, of the paired t test over questions",
     "p_holm": "Holm-corrected over all layers' features of that kind",
     "replicates": "p_holm < 0.05 and more active in thinking",
 }
@@ -169,7 +169,7 @@ def _injection_figure(injected: pd.DataFrame) -> Figure:
     axes.set(xlabel="layer", ylabel="share of the contrast (cut at −0.5 and 2)")
     axes.legend(frameon=False, fontsize=8)
     return Figure(
-        "injected_tokens",
+        "injected_shares",
         "The injected-token test by layer",
         "A point a reasoning feature: what part of its contrast comes back when its own tokens are "
         f"put into direct responses. From {WORD_DETECTOR} on (dashed) it counts as a detector of "

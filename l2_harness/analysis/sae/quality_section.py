@@ -69,7 +69,7 @@ def _figure(frame: Any) -> Figure:
     right.set(xlabel="layer", ylim=(0, None))
     right.legend(frameon=False, fontsize=8)
     return Figure(
-        "quality",
+        "quality_by_layer",
         "Explained variance, L0 and dead features by layer",
         "Left: share of the variance that is rebuilt. Right: active features of a row, and the "
         "share of features that are never active.",

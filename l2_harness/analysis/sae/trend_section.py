@@ -108,7 +108,7 @@ def _figure(table: pd.DataFrame) -> Figure:
         axes.legend(frameon=False, fontsize=7)
     right.set_ylim(0, None)
     return Figure(
-        "trend",
+        "by_layer",
         "Activation and norm by layer",
         "Left: reasoning features and random ones of the same frequency. Middle: norm. Right: "
         "their ratio. Bands: 95 % intervals over questions.",
