@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from l2_harness.cli import sae_support as support
-from l2_harness.cli.sae_support import Device, Features, Out, Resamples, Saes, Seed, States
+from l2_harness.cli.sae_support import (
+    Device,
+    Features,
+    Out,
+    Resamples,
+    Saes,
+    Seed,
+    States,
+    WithoutWords,
+)
 
 if TYPE_CHECKING:
+    from l2_harness.analysis.sae.feature_sets import FeatureSet
     from l2_harness.analysis.sae.loading import LoadedSae
     from l2_harness.analysis.states.store import StateStore
 
@@ -40,7 +50,12 @@ def features(
     device: Device = "cpu",
 ) -> None:
     """Choose reasoning features by contrast, match random ones, test them on held questions."""
-    from l2_harness.analysis.sae.choosing import FeatureOptions, choose_features, score_table
+    from l2_harness.analysis.sae.choosing import (
+        FeatureOptions,
+        choose_features,
+        score_table,
+        with_word_detectors,
+    )
     from l2_harness.analysis.sae.feature_sets import FILE
     from l2_harness.analysis.sae.features_section import features_section
     from l2_harness.analysis.sae.loading import load_saes
@@ -66,6 +81,7 @@ def features(
     table = None
     if injected:
         table = _injection(store, saes, found, options, traces, pretrained, device)
+        found = with_word_detectors(found, table)
     out.mkdir(parents=True, exist_ok=True)
     found.write(out / FILE)
     settings = {
@@ -82,20 +98,21 @@ def trend(
     sae: Saes,
     features: Features,
     out: Out,
+    without_words: WithoutWords = False,
     resamples: Resamples = 2000,
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
     """Activation of the reasoning features from layer to layer, beside norms and random ones."""
-    from l2_harness.analysis.sae.feature_sets import read_features
     from l2_harness.analysis.sae.loading import load_saes
     from l2_harness.analysis.sae.trend import layer_means, rises, trend_table
     from l2_harness.analysis.sae.trend_section import trend_section
 
     store = support.store(states)
-    saes = load_saes(sae, store, device)
-    means = layer_means(store, saes, read_features(features))
-    drawn = {"resamples": resamples, "seed": seed}
+    chosen = _chosen(features, without_words)
+    saes = chosen.readers(load_saes(sae, store, device))
+    means = layer_means(store, saes, chosen)
+    drawn = {"without_words": without_words, "resamples": resamples, "seed": seed}
     table = trend_table(means, resamples=resamples, seed=seed)
     found = rises(means, resamples=resamples, seed=seed)
     support.show(
@@ -109,6 +126,7 @@ def correlate(
     sae: Saes,
     features: Features,
     out: Out,
+    without_words: WithoutWords = False,
     rows: Annotated[int, typer.Option(min=10, help="Rows of a layer, drawn evenly.")] = 10_000,
     resamples: Resamples = 500,
     seed: Seed = 0,
@@ -117,23 +135,30 @@ def correlate(
     """Correlate norms, entropy, margin and state change with reasoning and random features."""
     from l2_harness.analysis.sae.correlate import across_layers, within_layers
     from l2_harness.analysis.sae.correlate_section import correlate_section
-    from l2_harness.analysis.sae.feature_sets import read_features
     from l2_harness.analysis.sae.loading import load_saes
     from l2_harness.analysis.sae.trend import layer_means
 
     store = support.store(states)
-    saes = load_saes(sae, store, device)
-    chosen = read_features(features)
+    chosen = _chosen(features, without_words)
+    saes = chosen.readers(load_saes(sae, store, device))
     within = within_layers(store, saes, chosen, max_rows=rows, resamples=resamples, seed=seed)
     means = layer_means(store, saes, chosen)
     across = across_layers(means, resamples=resamples, seed=seed)
-    drawn = {"rows": rows, "resamples": resamples, "seed": seed}
+    words = {"without_words": without_words}
+    drawn = {**words, "rows": rows, "resamples": resamples, "seed": seed}
     support.show(
         correlate_section(
             within, across, {**support.settings(store, saes), **drawn}, support.command()
         ),
         out,
     )
+
+
+def _chosen(path: Path, without_words: bool) -> FeatureSet:
+    from l2_harness.analysis.sae.feature_sets import read_features
+
+    found = read_features(path)
+    return found.without_words() if without_words else found
 
 
 def _injection(

@@ -29,6 +29,9 @@ Out = Annotated[Path, typer.Option(help="Folder for the section: tables, figures
 Features = Annotated[
     Path, typer.Option(help="features.json of l2-harness sae features, or its folder.")
 ]
+WithoutWords = Annotated[
+    bool, typer.Option("--without-words", help="Leave features out that fire on words alone.")
+]
 Resamples = Annotated[int, typer.Option(min=2, help="Of the bootstrap over questions.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.")]

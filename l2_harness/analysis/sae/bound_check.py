@@ -59,16 +59,17 @@ class BoundResult:
     def add(self, limits: Tensor, slack: Tensor, acts: Tensor) -> None:
         """Count (rows, d_sae) activations and their bounds in."""
         size = acts.abs().double()
-        active = size > 0
+        active = size != 0  # of what is nan too
         excess = size - limits - slack
-        bad = active & ~(excess <= 0)  # what is nan is no proof
+        bad = active & ~(excess <= 0)
         share = torch.where(limits > 0, size / limits.clamp_min(1e-300), torch.inf)[active]
+        share = share.nan_to_num(nan=torch.inf)
         self.rows += len(acts)
         self.features = acts.shape[1]
         self.active += int(active.sum())
         self.violations += int(bad.sum())
         if len(share):
-            relative = (excess / limits.clamp_min(1e-12))[active]
+            relative = (excess / limits.clamp_min(1e-12))[active].nan_to_num(nan=torch.inf)
             self.worst_excess = max(self.worst_excess, float(relative.max()))
             self.tightest = max(self.tightest, float(share.max()))
             steps = (share.clamp(0, 1 + 0.5 / BINS) * BINS).long().clamp_max(BINS)

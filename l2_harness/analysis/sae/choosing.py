@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,6 +163,21 @@ def _row(layer: int, result: InjectionResult, text: Callable[[int], str]) -> dic
         "word_detector": result.word_detector,
         "tokens": " ".join(repr(text(token)) for token in result.tokens),
     }
+
+
+def with_word_detectors(features: FeatureSet, injected: pd.DataFrame) -> FeatureSet:
+    """The features with what the injected-token test says of them."""
+    flagged = injected[injected["word_detector"]]
+    layers = tuple(
+        replace(
+            one,
+            word_detectors=tuple(
+                int(f) for f in flagged.loc[flagged["layer"] == one.layer, "feature"]
+            ),
+        )
+        for one in features.layers
+    )
+    return replace(features, layers=layers)
 
 
 def refuse_temporal(loaded: LoadedSae) -> None:

@@ -94,33 +94,57 @@ def within_layer(
 
     Returns:
         A row a statistic: ``reasoning`` and ``random`` (mean over the draws), the same
-        ``_partial`` with the position taken out, and ``difference`` of the first two, each with
-        ``_low`` and ``_high``; ``difference_p``, of its bootstrap standard error.
+        ``_partial`` with the position taken out, each with ``_low`` and ``_high``; then what
+        :func:`difference_columns` gives.
     """
-    from scipy.stats import norm
-
     variables = [*rows.statistics, rows.position, rows.reasoning, *rows.random]
 
     def statistic(weights: Floats) -> Floats:
         return _coefficients(_products(weights, variables))
 
     value, low, high = bootstrap(statistic, rows.questions, resamples=resamples, seed=seed)
-    # A normal interval's standard error, read off the percentile interval.
-    error = (high - low) / (2 * 1.959964)
     found: list[dict[str, object]] = []
     for i, name in enumerate(STATISTICS):
         row: dict[str, object] = {"layer": rows.layer, "statistic": name}
         for j, column in enumerate(_COLUMNS):
             row |= {column: value[i, j], f"{column}_low": low[i, j], f"{column}_high": high[i, j]}
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z = abs(value[i, _DIFFERENCE]) / error[i, _DIFFERENCE]
-        row["difference_p"] = float(2 * norm.sf(z)) if np.isfinite(z) else float("nan")
+        row |= difference_columns(value[i, 4], low[i, 4], high[i, 4], value[i, 5:])
         found.append(row)
     return found
 
 
-_COLUMNS = ("reasoning", "random", "reasoning_partial", "random_partial", "difference")
-_DIFFERENCE = 4
+_COLUMNS = ("reasoning", "random", "reasoning_partial", "random_partial")
+
+
+def difference_columns(value: float, low: float, high: float, draws: Floats) -> dict[str, object]:
+    """How far reasoning features' coefficient is from random ones', and how sure that is.
+
+    Args:
+        value: the difference from the mean over draws.
+        low: of its percentile interval over questions.
+        high: of the same.
+        draws: (draws,) each one's own coefficient.
+
+    Returns:
+        ``random_lowest`` and ``random_highest`` of the draws; ``difference`` with a normal 95 %
+        interval whose variance is that over questions, read off the percentile interval, plus
+        that of the mean over draws; ``difference_p``.
+    """
+    from scipy.stats import norm
+
+    over_questions = (high - low) / (2 * norm.ppf(0.975))
+    over_draws = float(np.var(draws, ddof=1) / len(draws)) if len(draws) > 1 else 0.0
+    error = float(np.sqrt(over_questions**2 + over_draws))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.abs(np.float64(value)) / error
+    return {
+        "random_lowest": float(np.min(draws)),
+        "random_highest": float(np.max(draws)),
+        "difference": value,
+        "difference_low": value - norm.ppf(0.975) * error,
+        "difference_high": value + norm.ppf(0.975) * error,
+        "difference_p": float(2 * norm.sf(z)) if np.isfinite(z) else float("nan"),
+    }
 
 
 def _products(weights: Floats, variables: Sequence[Floats]) -> Floats:
@@ -136,7 +160,10 @@ def _products(weights: Floats, variables: Sequence[Floats]) -> Floats:
 
 
 def _coefficients(products: Floats) -> Floats:
-    """(B, statistics, 5) from the products of statistics, position, reasoning, random…"""
+    """(B, statistics, 5 + draws) from products of statistics, position, reasoning, draws.
+
+    In the order of ``_COLUMNS``, then the difference, then each draw's own coefficient.
+    """
     scale = np.sqrt(np.einsum("bii->bi", products))
     safe = np.where(scale > 0, scale, np.nan)
     r = products / (safe[:, :, None] * safe[:, None, :])
@@ -147,7 +174,7 @@ def _coefficients(products: Floats) -> Floats:
         partial = (raw - x * y) / np.sqrt((1 - x**2) * (1 - y**2))
     reasoning, random = raw[:, :, 0], raw[:, :, 1:].mean(2)
     columns = [reasoning, random, partial[:, :, 0], partial[:, :, 1:].mean(2), reasoning - random]
-    return np.stack(columns, axis=2)
+    return np.concatenate([np.stack(columns, axis=2), raw[:, :, 1:]], axis=2)
 
 
 def within_layers(
@@ -188,7 +215,7 @@ def across_layers(
     random = np.array([one.random for one in means])  # (layers, draws, q)
 
     def statistic(weights: Floats) -> Floats:
-        """(B, 2, 3)."""
+        """(B, 2, 3 + draws)."""
         total = weights.sum(1)
         target = weights @ reasoning.T / total[:, None]
         draws = np.einsum("bq,ldq->bdl", weights, random) / total[:, None, None]
@@ -196,15 +223,17 @@ def across_layers(
         for values in (norms, change):
             profile = weights @ values.T / total[:, None]
             own = row_spearman(profile, target)
-            other = [row_spearman(profile, draws[:, d]) for d in range(draws.shape[1])]
-            columns.append(np.stack([own, np.mean(other, 0), own - np.mean(other, 0)], 1))
+            each = [row_spearman(profile, draws[:, d]) for d in range(draws.shape[1])]
+            mean = np.mean(each, 0)
+            columns.append(np.stack([own, mean, own - mean, *each], 1))
         return np.stack(columns, 1)
 
     value, low, high = bootstrap(statistic, means[0].questions, resamples=resamples, seed=seed)
     rows = []
     for i, name in enumerate(("norm", "change")):
         row: dict[str, object] = {"statistic": name, "layers": len(means)}
-        for j, column in enumerate(("reasoning", "random", "difference")):
+        for j, column in enumerate(("reasoning", "random")):
             row |= {column: value[i, j], f"{column}_low": low[i, j], f"{column}_high": high[i, j]}
+        row |= difference_columns(value[i, 2], low[i, 2], high[i, 2], value[i, 3:])
         rows.append(row)
     return pd.DataFrame(rows)

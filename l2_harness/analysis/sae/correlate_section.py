@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.correlate import PAPER, STATISTICS
-from l2_harness.analysis.sae.words import of_row, span
+from l2_harness.analysis.sae.words import of_row, span, with_words
 from l2_harness.analysis.sections import Figure, Section, Table
 
 if TYPE_CHECKING:
@@ -21,13 +21,15 @@ _NAMES = {
 _PAIR = {
     "reasoning": "Spearman with the mean activation of the reasoning features",
     "random": "the same with random features of equal frequency, mean over draws",
-    "difference": "reasoning − random",
+    "random_lowest": "of the draws",
+    "random_highest": "of the draws",
+    "difference": "reasoning − random; the interval is over questions and draws",
 }
 _WITHIN = {
     **_PAIR,
     "reasoning_partial": "with the row's position taken out",
     "random_partial": "with the row's position taken out",
-    "difference_p": "two-sided, of the bootstrap's standard error",
+    "difference_p": "two-sided, of the standard error over questions and draws",
     "difference_holm": "Holm-corrected over layers × statistics",
 }
 
@@ -38,7 +40,7 @@ def correlate_section(
     """Of :func:`within_layers` and :func:`across_layers`."""
     return Section(
         name="sae_correlate",
-        title="Norms and reasoning features",
+        title=with_words("Norms and reasoning features", settings),
         order=33,
         findings=_findings(within, across),
         caveats=[
@@ -111,9 +113,10 @@ def _findings(within: pd.DataFrame, across: pd.DataFrame) -> list[str]:
         text.append(
             f"Across {int(norm_across['layers'])} layers the mean norm and the mean activation of "
             f"the reasoning features have Spearman {of_row(norm_across, 'reasoning')}; the paper "
-            f"has {PAPER['norm'][0]} to {PAPER['norm'][1]}. Random features of the same frequency "
-            f"have {of_row(norm_across, 'random')}, a difference of "
-            f"{of_row(norm_across, 'difference')}."
+            f"has {PAPER['norm'][0]} to {PAPER['norm'][1]}. Draws of as many random features of "
+            f"the same frequency have {norm_across['random']:.2f} on average and "
+            f"{norm_across['random_lowest']:.2f} to {norm_across['random_highest']:.2f} each; the "
+            f"difference is {of_row(norm_across, 'difference')}{_verdict(norm_across)}."
         )
     for name in STATISTICS:
         own = within[within["statistic"] == name]
@@ -130,6 +133,15 @@ def _findings(within: pd.DataFrame, across: pd.DataFrame) -> list[str]:
             f"{larger} of {len(own)} layers, smaller at {smaller}."
         )
     return text
+
+
+def _verdict(row: Any) -> str:
+    """What a difference says, in words."""
+    if row["difference_low"] > 0:
+        return ", larger than with random features"
+    if row["difference_high"] < 0:
+        return ", smaller than with random features"
+    return ": no more than with random features, as far as can be told"
 
 
 def _figure(within: pd.DataFrame) -> Figure:

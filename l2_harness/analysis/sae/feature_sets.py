@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class LayerFeatures:
         random: (draws, selected) matched in frequency.
         frequency: (selected,) theirs, on the questions that they were chosen on.
         random_frequency: (draws, selected) the matches'.
+        word_detectors: those of the selected that fire on words alone; None where the
+            injected-token test was not run.
     """
 
     layer: int
@@ -39,6 +41,27 @@ class LayerFeatures:
     random: np.ndarray
     frequency: np.ndarray
     random_frequency: np.ndarray
+    word_detectors: tuple[int, ...] | None = None
+
+    def without_words(self) -> LayerFeatures:
+        """Those that are no detectors of words, with their matches.
+
+        Raises:
+            ConfigError: the injected-token test was not run.
+        """
+        if self.word_detectors is None:
+            raise ConfigError(
+                "--without-words needs the injected-token test: run l2-harness sae features "
+                "without --injected 0."
+            )
+        kept = [i for i, f in enumerate(self.selected) if f not in self.word_detectors]
+        return replace(
+            self,
+            selected=tuple(self.selected[i] for i in kept),
+            random=self.random[:, kept],
+            frequency=self.frequency[kept],
+            random_frequency=self.random_frequency[:, kept],
+        )
 
     @property
     def all(self) -> list[int]:
@@ -69,6 +92,22 @@ class FeatureSet:
             f"(layer {loaded.layer}, {loaded.d_sae} features): run l2-harness sae features with it."
         )
 
+    def without_words(self) -> FeatureSet:
+        """Without detectors of words; a layer that has only such is left out.
+
+        Raises:
+            ConfigError: the injected-token test was not run, or every feature is one.
+        """
+        layers = tuple(one for one in (own.without_words() for own in self.layers) if one.selected)
+        if not layers:
+            raise ConfigError("every chosen feature is flagged as a detector of words.")
+        return replace(self, layers=layers)
+
+    def readers(self, saes: Sequence[LoadedSae]) -> list[LoadedSae]:
+        """Those SAEs whose layer has features here."""
+        layers = {one.layer for one in self.layers}
+        return [loaded for loaded in saes if loaded.layer in layers]
+
     def write(self, path: Path) -> None:
         """Write it as JSON."""
         content = {
@@ -87,6 +126,7 @@ class FeatureSet:
                     "frequency": one.frequency.tolist(),
                     "random": one.random.tolist(),
                     "random_frequency": one.random_frequency.tolist(),
+                    "word_detectors": one.word_detectors,
                 }
                 for one in self.layers
             ],
@@ -128,6 +168,7 @@ def _layer(content: dict[str, Any]) -> LayerFeatures:
         np.array(content["random"], dtype=np.int64),
         np.array(content["frequency"], dtype=np.float64),
         np.array(content["random_frequency"], dtype=np.float64),
+        None if content["word_detectors"] is None else _whole(content["word_detectors"]),
     )
 
 

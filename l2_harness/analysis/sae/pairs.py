@@ -15,7 +15,7 @@ from l2_harness.analysis.states.store import StateStore, chunks
 from l2_harness.config.errors import ConfigError, unknown_value
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Pairs:
     """The two tasks and the halves of their common questions.
 

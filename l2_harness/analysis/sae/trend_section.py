@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.trend import Rise
-from l2_harness.analysis.sae.words import interval, layers_text
+from l2_harness.analysis.sae.words import interval, layers_text, with_words
 from l2_harness.analysis.sections import Figure, Section, Table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def trend_section(
     """Of :func:`trend_table` and :func:`rises`."""
     return Section(
         name="sae_trend",
-        title="Reasoning features from layer to layer",
+        title=with_words("Reasoning features from layer to layer", settings),
         order=32,
         findings=_findings(table, rises),
         caveats=[

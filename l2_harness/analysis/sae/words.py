@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -36,3 +36,9 @@ def layers_text(layers: Sequence[int]) -> str:
     if list(layers) == list(range(first, last + 1)):
         return f"layers {first}-{last}"
     return f"layers {'+'.join(map(str, layers))}"
+
+
+def with_words(title: str, settings: Mapping[str, Any]) -> str:
+    """A title that says when detectors of words were left out."""
+    left_out = settings.get("without_words")
+    return f"{title}, detectors of words left out" if left_out else title
