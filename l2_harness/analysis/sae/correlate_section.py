@@ -158,14 +158,19 @@ def _figure(within: pd.DataFrame) -> Figure:
             axes.errorbar(
                 own["layer"], own[column], error, color=color, marker=marker, ms=4, label=label
             )
+        axes.fill_between(
+            own["layer"], own["random_lowest"], own["random_highest"], color=GREY, alpha=0.2
+        )
         axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
+        axes.locator_params(axis="x", integer=True)
         axes.set(title=_NAMES[name], xlabel="layer", ylim=(-1, 1))
     panels[0].set_ylabel("Spearman's correlation")
     panels[0].legend(frameon=False, fontsize=7)
     return Figure(
         "by_layer",
         "Correlation with reasoning and with random features",
-        "A panel a statistic. Bars: question-clustered 95 % intervals.",
+        "A panel a statistic. Bars: question-clustered 95 % intervals, mostly smaller than the "
+        "marks. Grey band: the range of the draws of random features.",
         "Four line plots over layers of correlations with reasoning and random features.",
         drawing,
     )

@@ -107,15 +107,27 @@ def _findings(
     ]
     if injected is not None:
         words = int(injected["word_detector"].sum())
+        flagged = injected.groupby("layer")["word_detector"].sum()
+        early, late = flagged.iloc[: len(flagged) // 2], flagged.iloc[len(flagged) // 2 :]
         above = int((injected["share_low"] > injected["control_high"]).sum())
         text.append(
             f"Inserted into direct responses, a feature's own tokens bring back "
             f"{injected['share'].median():.2f} of its contrast in the median "
             f"(other tokens {injected['control'].median():.2f}). {words} of {len(injected)} "
-            f"features get half of it or more that way and are flagged as detectors of words; of "
-            f"{above} the interval lies above that of other tokens."
+            f"features get half of it or more that way and are flagged as detectors of words"
+            f"{_by_depth(early, late, len(first.selected))}; of {above} the interval lies above "
+            "that of other tokens."
         )
     return text
+
+
+def _by_depth(early: pd.Series[int], late: pd.Series[int], count: int) -> str:
+    if not len(early):
+        return ""
+    return (
+        f" ({int(early.sum())} of {count * len(early)} in the first half of the layers, "
+        f"{int(late.sum())} of {count * len(late)} in the second)"
+    )
 
 
 def _contrast_figure(scores: pd.DataFrame) -> Figure:
@@ -139,7 +151,7 @@ def _contrast_figure(scores: pd.DataFrame) -> Figure:
         "Effects of reasoning and random features by layer",
         "A point a feature: mean difference between thinking and direct responses to a question, "
         "in standard deviations over questions.",
-        "Points over layers: reasoning features lie above zero, random ones around it.",
+        "Points over layers, those of reasoning features beside those of random ones.",
         drawing,
     )
 

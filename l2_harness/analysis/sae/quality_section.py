@@ -67,6 +67,8 @@ def _figure(frame: Any) -> Figure:
         frame["layer"], frame["dead"] * 100, color=GREEN, marker="^", label="dead features, %"
     )
     right.set(xlabel="layer", ylim=(0, None))
+    for axes in (left, right):
+        axes.locator_params(axis="x", integer=True)
     right.legend(frameon=False, fontsize=8)
     return Figure(
         "quality_by_layer",

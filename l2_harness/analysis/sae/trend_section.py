@@ -107,6 +107,8 @@ def _figure(table: pd.DataFrame) -> Figure:
         axes.set_ylim(0, None)
         axes.legend(frameon=False, fontsize=7)
     right.set_ylim(0, None)
+    for axes in (left, middle, right):
+        axes.locator_params(axis="x", integer=True)
     return Figure(
         "by_layer",
         "Activation and norm by layer",

@@ -60,7 +60,12 @@ def write_states() -> Callable[..., StateStore]:
                 outputs = OutputRows(-noise, noise, 1 - noise)
                 writer.end_batch(outputs, [np.array([1, 2])])
             writer.commit(NONE)
-        settings = {"run_id": "run", "pretrained": "toy", "weights": "w", "model_dtype": "float32"}
+        settings: dict[str, Any] = {
+            "run_id": "run",
+            "pretrained": "toy",
+            "weights": "w",
+            "model_dtype": "float32",
+        }
         settings |= {"dtype": "float32", "layers": layers, "d_model": D}
         rows = sum(len(tokens) for _, _, tokens, _ in responses)
         layout.write_settings(folder, {**settings, "rows": rows, "complete": True})
