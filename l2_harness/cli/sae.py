@@ -26,6 +26,9 @@ app = typer.Typer(
 def train(
     states: States,
     out: Annotated[Path, typer.Option(help="Folder for the SAEs, a folder a layer.")],
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for the section on their quality; OUT by default.")
+    ] = None,
     layers: Annotated[str, typer.Option(help="all, or a list such as 20-26+30.")] = "all",
     architecture: Annotated[str, typer.Option(help="Any that sae-lens trains.")] = "batchtopk",
     expansion: Annotated[int, typer.Option(min=1, help="Features to a component.")] = 4,
@@ -82,7 +85,7 @@ def train(
         measure(one, store, held) for one in load_saes([str(f) for f in folders], store, device)
     ]
     settings = {"states": states.name, **options.as_dict()}
-    support.show(quality_section(found, settings, support.command()), out)
+    support.show(quality_section(found, settings, support.command()), report or out)
 
 
 @app.command()

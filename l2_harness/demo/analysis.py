@@ -96,7 +96,7 @@ def _capture(plan: Plan) -> list[str]:
 def _sae(plan: Plan) -> list[list[str]]:
     states, out = f"{plan.work}/states", f"{plan.out}/sae"
     saes = ["--sae", str(plan.saes)]
-    chosen = ["--features", f"{out}/features.json"]
+    chosen = ["--features", out]
     return [
         [
             *("l2-harness", "sae", "train", states, "--out", str(plan.saes)),
