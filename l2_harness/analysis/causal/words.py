@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from l2_harness.analysis.bootstrap import Estimate
-from l2_harness.analysis.causal.arms import KEPT, PLACES, Where
+from l2_harness.analysis.causal.arms import CONTROLS, KEPT, PLACES, Where
 from l2_harness.analysis.causal.dose import DoseCurve
 from l2_harness.analysis.causal.edits import EditCount, PerEdit
 from l2_harness.analysis.causal.effects import Effect
@@ -62,12 +62,11 @@ def findings(analysis: Analysis, named: bool = False) -> list[str]:
         named: whether each begins with the task's name.
     """
     found = [
-        _plain(analysis),
-        _sham(analysis),
-        _peaks(analysis),
-        *(_control(analysis, where) for where in ("random", "shuffled")),
-        _doses(analysis),
+        _peaks(analysis),  # first, as a report's summary shows it
+        *(_control(analysis, where) for where in CONTROLS),
         _parts(analysis),
+        _doses(analysis),
+        _sham(analysis),
         *_unmatched(analysis),
     ]
     return [_named(analysis.runs.task if named else "", text) for text in found if text]
@@ -108,9 +107,10 @@ def _peaks(a: Analysis) -> str:
     run = a.runs.get("peaks", "scale", KEPT["scale"])
     effect = a.against_plain(run)
     if run is None or effect is None:
-        return ""
+        return _plain(a)
     text = f"with the peaks scaled to {run.arm.factor:g}, accuracy {moved(effect)}."
-    return text + _few(effect)
+    plain = _plain(a)
+    return f"{text}{_few(effect)} {plain[0].upper()}{plain[1:]}"
 
 
 def _control(a: Analysis, where: Where) -> str:
@@ -155,18 +155,18 @@ def _doses(a: Analysis) -> str:
         slope = curve.trend.slope
         verdict = "" if curve.trend.claimed else ", no trend that can be claimed"
         text = (
-            f"{PLACES[curve.where]}, {number(slope, 'points')[:-1]}; corrected p "
-            f"{p_value(curve.trend.p_holm)}){verdict}"
+            f"{number(slope, 'points')[:-1]}; corrected p {p_value(curve.trend.p_holm)}) for "
+            f"{PLACES[curve.where]}{verdict}"
         )
         if curve.against_peaks is not None and curve.against_peaks.claimed:
             steeper = curve.against_peaks.slope.value < 0
-            text += f" (the peaks' line falls {'faster' if steeper else 'more slowly'})"
+            text += f", where the peaks' line falls {'faster' if steeper else 'more slowly'}"
         texts.append(text)
     if not texts:
         return ""
     return (
-        "a straight line through all doses, from keeping all of a state to keeping none, falls or "
-        f"rises by, for {'; for '.join(texts)}."
+        "from keeping all of a state to keeping none, a straight line through all doses moves by "
+        f"{'; by '.join(texts)}."
     )
 
 
