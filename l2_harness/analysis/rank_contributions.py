@@ -226,9 +226,9 @@ def auroc_contributions(
     wrong = strata.size - right
     pairs = (2 * right * wrong)[:, None]
     total = strata.within(row_sums)
-    change = (2 * row_sums - total / pairs * (2 * np.where(correct == 1, wrong, right))[:, None]) / (
-        2 * pairs
-    )
+    change = (
+        2 * row_sums - total / pairs * (2 * np.where(correct == 1, wrong, right))[:, None]
+    ) / (2 * pairs)
     present = np.zeros(strata.questions)
     present[strata.question] = 1.0
     stratum_of = np.zeros(strata.questions, dtype=np.int64)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from l2_harness import __version__
-from l2_harness.cli import bench, calibrate, demo, select, selectors, tasks
+from l2_harness.cli import analyze, bench, calibrate, demo, select, selectors, tasks
 
 app = typer.Typer(
     name="l2-harness",
@@ -22,6 +22,7 @@ app.command(name="demo")(demo.command)
 app.command(name="calibrate")(calibrate.command)
 app.command(name="selectors")(selectors.command)
 app.command(name="select")(select.command)
+app.command(name="analyze")(analyze.command)
 
 
 def _print_version(wanted: bool) -> None:
