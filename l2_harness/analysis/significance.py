@@ -12,13 +12,17 @@ _CHUNK = 500
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's step-down correction of (m,) p values; nan where there is none, which counts not."""
-    from statsmodels.stats.multitest import multipletests
+    """Holm's step-down correction of (m,) p values; nan where there is none, which counts not.
 
+    As statsmodels' ``multipletests(p, method="holm")``, which collects garbage at every call: a
+    third of a second each time in a process that has loaded the libraries this project uses.
+    """
     p = np.asarray(p, dtype=float)
-    corrected, known = np.full(p.shape, np.nan), ~np.isnan(p)
-    if known.any():
-        corrected[known] = multipletests(p[known], method="holm")[1]
+    corrected = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return corrected
 
 

@@ -193,7 +193,7 @@ def _heatmaps(study: Study) -> Figure:
         rows = study.rows(**of, scope=scope)
         grid = rows.pivot(index="statistic", columns="layer", values="value")
         values = grid.loc[list(STATISTICS), list(layers)].to_numpy(float)
-        image = panel.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+        image = panel.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
         panel.set_title(f"{SIGNAL_WORDS[signal]}, {scope}", fontsize=9)
         ticks = np.unique(np.linspace(0, len(layers) - 1, min(len(layers), 6)).round().astype(int))
         panel.set_xticks(ticks, [str(layers[tick]) for tick in ticks])

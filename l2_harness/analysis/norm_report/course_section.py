@@ -9,7 +9,7 @@ import numpy as np
 from l2_harness.analysis.figures import COLORS, GREY, MARKERS, new_figure
 from l2_harness.analysis.norm_report.norm_figures import banded
 from l2_harness.analysis.norm_report.study import Study
-from l2_harness.analysis.norm_report.words import LEVEL, ORDERS, listed, plain_interval, settings
+from l2_harness.analysis.norm_report.words import LEVEL, ORDERS, layers_of, plain_interval, settings
 from l2_harness.analysis.sections import Figure, Section, Table
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def _findings(study: Study, trend: pd.DataFrame, first: pd.DataFrame) -> list[st
         if len(rows):
             most = rows.loc[(rows["ratio"] - 1).abs().idxmax()]
             parts.append(
-                f"{name} in the last 30 % of a response than in its first 30 % at layers "
-                f"{listed(list(rows['layer']))} (most at layer {int(most['layer'])}: "
+                f"{name} in the last 30 % of a response than in its first 30 % at "
+                f"{layers_of(list(rows['layer']))} (most at layer {int(most['layer'])}: "
                 f"{plain_interval(most, 'ratio')} times)"
             )
     neither = list(trend[~(up | down)]["layer"])
     text = f"Norms are {'; '.join(parts)}" if parts else "Norms show no trend at any layer"
-    text += f"; no trend is shown at layers {listed(neither)}." if parts and neither else "."
+    text += f"; no trend is shown at {layers_of(neither)}." if parts and neither else "."
     row = first[first["row"] == 0]
     above, below = row["ratio_low"] > 1, row["ratio_high"] < 1
     start = (

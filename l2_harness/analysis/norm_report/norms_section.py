@@ -10,6 +10,7 @@ from l2_harness.analysis.norm_report import norm_figures as figures
 from l2_harness.analysis.norm_report.study import WITHIN, Study
 from l2_harness.analysis.norm_report.words import (
     ORDERS,
+    STATISTIC_WORDS,
     VARIANT_WORDS,
     counted,
     interval,
@@ -159,7 +160,7 @@ def _variants(study: Study) -> list[str]:
 def _choice(study: Study, index: int) -> str:
     choice = study.choices[index]
     layer, statistic = study.column(choice.column)
-    chosen = named_parts(statistic, layer)
+    chosen = f"{STATISTIC_WORDS[statistic]} at layer {layer}"
     control = "" if choice.control == "none" else ", controlled for the four covariates"
     held = choice.held_out
     text = (
@@ -171,18 +172,11 @@ def _choice(study: Study, index: int) -> str:
         text += f", which shows {claim}"
     if np.isfinite(choice.overstated):
         text += (
-            f". Over {choice.splits} random splits the figure of the choosing half is "
-            f"{choice.overstated:+.3f} larger than the other half's (standard deviation "
-            f"{choice.overstated_spread:.3f})"
+            f". Over {choice.splits} random splits the choice shrinks from the choosing questions "
+            f"to the others by {choice.overstated:+.3f} on average (standard deviation "
+            f"{choice.overstated_spread:.3f}): so much the figure of the choosing ones overstates"
         )
     return text + "."
-
-
-def named_parts(statistic: str, layer: int) -> str:
-    """``mean norm at layer 8``."""
-    from l2_harness.analysis.norm_report.words import STATISTIC_WORDS
-
-    return f"{STATISTIC_WORDS[statistic]} at layer {layer}"
 
 
 def _caveats(study: Study) -> list[str]:

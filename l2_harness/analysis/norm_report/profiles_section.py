@@ -10,7 +10,7 @@ from l2_harness.analysis.figures import BLUE, GREY, ORANGE, new_figure
 from l2_harness.analysis.norm_report.norm_figures import banded
 from l2_harness.analysis.norm_report.pairing import PARTS, Pairing
 from l2_harness.analysis.norm_report.study import Study
-from l2_harness.analysis.norm_report.words import LEVEL, ORDERS, listed, plain_interval, settings
+from l2_harness.analysis.norm_report.words import LEVEL, ORDERS, layers_of, plain_interval, settings
 from l2_harness.analysis.sections import Figure, Section, Table
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _of_part(words: str, rows: pd.DataFrame, pairs: int) -> str:
             ratios = rows[where]
             most = ratios.loc[(ratios["ratio"] - 1).abs().idxmax()]
             parts.append(
-                f"{name} than the direct ones at layers {listed(layers[where])} (most at layer "
+                f"{name} than the direct ones at {layers_of(layers[where])} (most at layer "
                 f"{most['layer']}: {plain_interval(most, 'ratio')} times)"
             )
     rest = layers[~(higher | lower)]
@@ -87,7 +87,7 @@ def _of_part(words: str, rows: pd.DataFrame, pairs: int) -> str:
     if not parts:
         return f"{text}no layer shows a difference from the direct responses."
     text += "; ".join(parts)
-    return f"{text}; no difference is shown at layers {listed(rest)}." if len(rest) else f"{text}."
+    return f"{text}; no difference is shown at {layers_of(rest)}." if len(rest) else f"{text}."
 
 
 def _figure(study: Study, pairing: Pairing) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,8 +119,13 @@ class Study:
         return self.measured.layers[layer], STATISTICS[statistic]
 
 
-def study(options: StudyOptions) -> Study:
+def study(options: StudyOptions, judge: Callable[[pd.DataFrame], Verdicts] | None = None) -> Study:
     """Measure a task.
+
+    Args:
+        options: what and how.
+        judge: from the responses to their verdicts, for those who have their own; by default the
+            sample file and the task judge.
 
     Raises:
         ConfigError: an option that does not fit what was recorded.
@@ -146,10 +151,12 @@ def study(options: StudyOptions) -> Study:
     )
     clock.lap("reading and measuring rows")
     found = None
-    if options.samples is not None:
+    if judge is not None:
+        found = judge(measured.traces)
+    elif options.samples is not None:
         judging = Judging(options.task, **options.judging)
         found = verdicts(measured.traces, options.trace_dir, judging)
-        clock.lap("judging")
+    clock.lap("judging")
     resamples = Resamples(measured.question, options.resamples, options.seed)
     scopes = _scopes(measured, options, notes)
     table = _table(measured, found, scopes, resamples)

@@ -115,3 +115,15 @@ def listed(words: Sequence[object]) -> str:
     """``a, b and c``."""
     texts = [str(word) for word in words]
     return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
+
+
+def layers_of(layers: Sequence[int] | np.ndarray) -> str:
+    """``layer 8``, or ``layers 0 to 4 and 7``, of ascending layers."""
+    runs: list[list[int]] = []
+    for layer in (int(layer) for layer in layers):
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    return f"{'layer' if len(layers) == 1 else 'layers'} {listed(texts)}"
