@@ -11,30 +11,29 @@ import numpy as np
 from l2_harness.analysis.bootstrap import Floats
 
 
-def row_sums(x: Floats, y: Floats, stratum: np.ndarray) -> Floats:
+def row_sums(x: list[np.ndarray], y: list[np.ndarray], size: Floats) -> Floats:
     """(n,) Σⱼ sign(xᵢ − xⱼ) sign(yᵢ − yⱼ) over the responses j of the same stratum.
 
     Args:
-        x: (n,) values.
-        y: (n,) values.
-        stratum: (n,) from 0.
+        x: the :func:`orders` of one variable.
+        y: those of the other, within the same strata.
+        size: (n,) how many responses each one's stratum has.
     """
-    n = len(x)
-    ranks_x, ranks_y = _orders(x, stratum), _orders(y, stratum)
+    n = len(size)
     total = np.zeros(n)
-    for first in ranks_x:
-        for second in ranks_y:
+    for first in x:
+        for second in y:
             # without ties a pair is in or against the order, and these counts say how many are
-            total += 4 * _below_in_both(first, second) - 2.0 * first - 2.0 * second + n - 1
+            total += 4.0 * _below_in_both(first, second) - 2.0 * first - 2.0 * second + (n - 1)
     # ranks run through the strata: pairs of two of them are all in order
-    across = n - np.bincount(stratum)[stratum]
-    return total / (len(ranks_x) * len(ranks_y)) - across
+    return np.asarray(total / (len(x) * len(y)) - (n - size))
 
 
-def _orders(values: Floats, stratum: np.ndarray) -> list[np.ndarray]:
+def orders(values: Floats, stratum: np.ndarray) -> list[np.ndarray]:
     """Ranks (n,) from 0 by stratum and value, ties broken either way.
 
-    The sign of a difference is the mean of its signs under both, 0 for a tie.
+    The sign of a difference is the mean of its signs under both, 0 for a tie. One order where
+    there are no ties.
     """
     index = np.arange(len(values))
     forward = np.lexsort((index, values, stratum))

@@ -17,11 +17,13 @@ is divided by n², as in :mod:`l2_harness.analysis.correlation`; a sum over pair
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from l2_harness.analysis.bootstrap import Floats
-from l2_harness.analysis.concordance import row_sums
+from l2_harness.analysis.concordance import orders, row_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,8 @@ class Ranking:
     def of(cls, values: Floats, stratum: np.ndarray) -> Ranking:
         """The ranking of ``values`` (n,) within ``stratum`` (n,)."""
         n = len(values)
-        order = np.lexsort((values, stratum))
+        one = not stratum.any()
+        order = np.argsort(values, kind="stable") if one else np.lexsort((values, stratum))
         ordered, label = values[order], stratum[order]
         changes = np.ones(n, dtype=bool)
         changes[1:] = (label[1:] != label[:-1]) | (ordered[1:] != ordered[:-1])
@@ -96,18 +99,26 @@ class Strata:
         if len(np.unique(pairs[0])) < pairs.shape[1]:
             raise ValueError("a question lies in several strata; it must lie in one.")
 
-    @property
+    @cached_property
     def size(self) -> Floats:
         """(n,) how many responses each one's stratum has."""
         return np.bincount(self.stratum)[self.stratum].astype(np.float64)
 
     def within(self, values: Floats) -> Floats:
         """(n, ...) the sum of values (n, ...) over each response's stratum."""
-        return _sums(self.stratum, values)[self.stratum]
+        return _sums(self._of_strata, values)[self.stratum]
 
     def by_question(self, values: Floats) -> Floats:
         """(questions, ...) the sum of values (n, ...) over each question."""
-        return _sums(self.question, values, self.questions)
+        return _sums(self._of_questions, values)
+
+    @cached_property
+    def _of_strata(self) -> Any:
+        return _members(self.stratum, int(self.stratum.max()) + 1)
+
+    @cached_property
+    def _of_questions(self) -> Any:
+        return _members(self.question, self.questions)
 
     def products(self, change: Floats, product: Floats) -> Floats:
         """Contributions of a sum of products of ranks.
@@ -196,6 +207,7 @@ def pair_contributions(x: Floats, y: Floats, strata: Strata) -> PairContribution
     """
     outcome = Ranking.of(y, strata.stratum)
     binary = len(np.unique(y)) <= 2
+    orders_of_y = [] if binary else orders(y, strata.stratum)
     sums, untied = np.empty(x.shape), np.empty(x.shape)
     for index, column in enumerate(x.T):
         own = Ranking.of(column, strata.stratum)
@@ -204,7 +216,7 @@ def pair_contributions(x: Floats, y: Floats, strata: Strata) -> PairContribution
             change = own.centred * outcome.centred + own.change(outcome.centred)
             sums[:, index] = 4 * change / strata.size
         else:
-            sums[:, index] = row_sums(column, y, strata.stratum)
+            sums[:, index] = row_sums(orders(column, strata.stratum), orders_of_y, strata.size)
     yy = strata.pairs(strata.size - outcome.ties)
     return PairContributions(strata.pairs(sums), strata.pairs(untied), yy, sums)
 
@@ -240,11 +252,15 @@ def auroc_contributions(
     return np.where(present[:, None] > 0, own + np.nan_to_num(area), 0.0), present
 
 
-def _sums(labels: np.ndarray, values: Floats, count: int | None = None) -> Floats:
-    """(count, ...) the sum of values (n, ...) over the responses of each label."""
+def _members(labels: np.ndarray, count: int) -> Any:
+    """(count, n) sparse: 1 where a response has the label."""
     from scipy.sparse import csr_array
 
     n = len(labels)
-    rows = int(labels.max()) + 1 if count is None else count
-    members = csr_array((np.ones(n), (labels, np.arange(n))), shape=(rows, n))
-    return np.asarray((members @ values.reshape(n, -1)).reshape(rows, *values.shape[1:]))
+    return csr_array((np.ones(n), (labels, np.arange(n))), shape=(count, n))
+
+
+def _sums(members: Any, values: Floats) -> Floats:
+    """(count, ...) the sum of values (n, ...) over the responses of each label."""
+    flat = members @ values.reshape(len(values), -1)
+    return np.asarray(flat.reshape(members.shape[0], *values.shape[1:]))
