@@ -108,8 +108,7 @@ def verdicts(traces: pd.DataFrame, trace_dir: Path, judging: Judging) -> Verdict
     if logged is not None:
         return logged
     settings = read_run_settings(trace_dir, str(traces["run_id"].iat[0]))
-    values = judged(traces, [{}] * len(traces), judging, settings)
-    metric = judging.metric or "the task's first metric"
+    values, metric = judged(traces, [{}] * len(traces), judging, settings)
     return Verdicts(np.asarray(values), metric, "every response judged again by its task")
 
 
@@ -118,8 +117,8 @@ def judged(
     scores: Sequence[Mapping[str, float]],
     judging: Judging,
     settings: Mapping[str, Any],
-) -> list[float]:
-    """One metric of each response on its own, by its task.
+) -> tuple[list[float], str]:
+    """One metric of each response on its own, by its task, and which metric it is.
 
     Args:
         traces: of :func:`with_documents`, with ``response``, ``finish_reason``, ``tokens``.

@@ -17,6 +17,7 @@ from l2_harness.analysis.norm_report.words import (
     interval,
     listed,
     named,
+    plain_interval,
     settings,
     shown,
     strongest,
@@ -103,11 +104,30 @@ def _control_findings(study: Study) -> list[str]:
             if control != "none" and not rows.empty:
                 stays = int(((before != 0) & (shown(rows) == before)).sum())
                 left.append(f"{stays} for {_CONTROL_WORDS[control]}")
+        texts += _against_signals(study, scope, where)
         texts.append(
             f"Norms and correctness, {where}: {int((before != 0).sum())} raw effects, of which "
             f"there stay, when controlled: {listed(left)}."
         )
     return texts
+
+
+def _against_signals(study: Study, scope: str, where: str) -> list[str]:
+    """The best norm statistic's AUROC beside the best covariate's."""
+    of = {"variant": "all_rows", "outcome": "correct", "scope": scope, "measure": "auroc"}
+    norms = study.rows(**of)
+    signals = study.signals[(study.signals["scope"] == scope) & study.signals["value"].notna()]
+    signals = signals[signals["measure"] == "auroc"].reset_index(drop=True)
+    if signals.empty or not norms["value"].notna().any():
+        return []
+    norm = norms.loc[(norms["value"] - 0.5).abs().idxmax()]
+    signal = signals.loc[(signals["value"] - 0.5).abs().idxmax()]
+    name = SIGNAL_WORDS.get(signal["covariate"], signal["covariate"].replace("_", " "))
+    return [
+        f"How often a right response has the larger value than a wrong one, {where}: "
+        f"{plain_interval(norm, 'value')} for the {named(norm)}, the norm statistic furthest from "
+        f"a half, and {plain_interval(signal, 'value')} for {name}, the covariate furthest from it."
+    ]
 
 
 def _correlations(study: Study) -> Table:

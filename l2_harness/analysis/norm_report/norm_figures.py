@@ -74,7 +74,8 @@ def pooled_and_within(study: Study) -> Figure:
         panel.axline((0, 0), slope=1, color=GREY, linewidth=0.8, linestyle=":")
         panel.set_xlabel("Spearman over all responses")
         panel.set_ylabel(f"Spearman {scope}")
-    panels[0].legend(fontsize=7)
+    handles, labels = panels[0].get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     return Figure(
         name="pooled_and_within",
         title="Over all responses against within",

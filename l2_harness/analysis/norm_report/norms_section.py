@@ -124,12 +124,12 @@ def _controlled(raw: pd.DataFrame, controlled: pd.DataFrame) -> str:
     new = int(((before == 0) & (after != 0)).sum())
     if before.any():
         text += f". Of the {int((before != 0).sum())} raw effects {kept} stay, {lost} disappear"
-        text += f" and {turned} turn round" if turned else ""
+        text += f", {turned} with the other sign" if turned else ""
         own = controlled.iloc[int(raw["value"].abs().idxmax())]
         verdict = "stays" if shown(own.to_frame().T)[0] else "is no longer shown"
         text += f"; that of the {named(own)} becomes {interval(own)} and {verdict}"
     if new:
-        text += f"; {new} show only under control"
+        text += f"; shown only under control: {new}"
     return text + "."
 
 

@@ -92,7 +92,7 @@ def load_samples(source: TraceSource) -> LoadedSamples:
     )
     lap("scoring")
     settings = read_run_settings(source.trace_dir, str(traces["run_id"].iat[0]))
-    correct = judged(traces, scores, source.judging, settings)
+    correct, _ = judged(traces, scores, source.judging, settings)
     lap("judging")
     labels = _labels(traces, source, settings)
     lap("comparing answers")

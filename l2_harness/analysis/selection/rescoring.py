@@ -49,8 +49,8 @@ def load_task(
 
 def rescore(
     task: Any, answered: Sequence[Answered], filter: str | None = None, metric: str | None = None
-) -> list[float]:
-    """One metric of each response on its own.
+) -> tuple[list[float], str]:
+    """One metric of each response on its own, and which metric it is.
 
     Args:
         task: of :func:`load_task`.
@@ -75,7 +75,7 @@ def rescore(
     scored = [task.process_results(one.doc, [one.filtered_resps[chosen]]) for one in instances]
     metric = metric if metric is not None else _first_metric(task, scored[0])
     _check("--metric", metric, list(scored[0]))
-    return [_number(metric, result[metric]) for result in scored]
+    return [_number(metric, result[metric]) for result in scored], metric
 
 
 def _first_metric(task: Any, result: Mapping[str, Any]) -> str:
