@@ -55,7 +55,8 @@ def kind_of(text: str, special: bool = False) -> str:
     bare = text.strip()
     if special or _TAG.fullmatch(bare):
         return "template"
-    if bare.lower().strip(".,;:!?…'’\"") in DISCOURSE_WORDS:
+    word = bare.lower().strip(".,;:!?…").replace("'", "").replace("’", "")
+    if word in DISCOURSE_WORDS:
         return "discourse"
     if bare in _COMMANDS or (bare and set(bare) <= _OPERATORS):
         return "operator"
