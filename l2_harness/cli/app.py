@@ -8,6 +8,7 @@ import typer
 
 from l2_harness import __version__
 from l2_harness.cli import (
+    analyze,
     bench,
     calibrate,
     capture,
@@ -33,12 +34,13 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(sae.app, name="sae")
 app.command(name="demo")(demo.command)
 app.command(name="compare")(compare.command)
-app.command(name="calibrate")(calibrate.command)
+app.command(name="analyze")(analyze.command)
 app.command(name="causal")(causal.command)
 app.command(name="capture")(capture.command)
-app.command(name="selectors")(selectors.command)
-app.command(name="select")(select.command)
 app.command(name="report")(report.command)
+app.command(name="select")(select.command)
+app.command(name="selectors")(selectors.command)
+app.command(name="calibrate")(calibrate.command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -62,13 +62,6 @@ def load_task(
     return manager.load([name])["tasks"][name]
 
 
-def rescore(
-    task: Any, answered: Sequence[Answered], filter: str | None = None, metric: str | None = None
-) -> list[float]:
-    """One metric of each response on its own; the arguments are those of :func:`judge`."""
-    return [judged.value for judged in judge(task, answered, filter, metric)]
-
-
 def judge(
     task: Any, answered: Sequence[Answered], filter: str | None = None, metric: str | None = None
 ) -> list[Judged]:

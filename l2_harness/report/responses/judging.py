@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.analysis.selection.rescoring import Answered, Judged, judge, load_task
+from l2_harness.analysis.correctness import Judging, judged
+from l2_harness.analysis.selection.rescoring import Judged
 from l2_harness.norms import join_samples
 from l2_harness.norms.sample_files import Sample, read_samples
 from l2_harness.report.responses.views import Verdict
-from l2_harness.selection.sampled_text import SampledText
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,12 +93,12 @@ def _of_task(
     ]
     shared = any(row.metrics_judge == "document" for row, sample in rows if sample is not None)
     if shared:
-        judged = _judged_apart(rows, source, settings, filter)
+        verdicts = _judged_apart(rows, source, settings, filter)
     else:
-        judged = [
+        verdicts = [
             None if sample is None else _logged(row, sample, source.metric) for row, sample in rows
         ]
-    pairs = zip(rows, judged, strict=True)
+    pairs = zip(rows, verdicts, strict=True)
     return [
         Known() if sample is None or verdict is None else _known(row, sample, verdict)
         for (row, sample), verdict in pairs
@@ -124,21 +124,18 @@ def _judged_apart(
     filter: str,
 ) -> list[Judged | None]:
     """What the task says of each of several responses to a document."""
-    cut = settings.get("think_end_token")
-    metadata = {"think_end_token": cut} if cut else {}
-    task = load_task(rows[0][0].task, source.include_path, metadata)
+    import pandas as pd
+
     asked = [(row, sample) for row, sample in rows if sample is not None]
-    answered = [
-        Answered(
-            SampledText(
-                str(row.response), finish_reason=row.finish_reason, n_tokens=len(row.tokens)
-            ),
-            sample.doc,
-            sample.prompts[row.idx] or "",
-        )
-        for row, sample in asked
-    ]
-    found = iter(judge(task, answered, filter, source.metric))
+    columns = {
+        "response": [row.response for row, _ in asked],
+        "finish_reason": [row.finish_reason for row, _ in asked],
+        "tokens": [row.tokens for row, _ in asked],
+        "doc": [sample.doc for _, sample in asked],
+        "prompt": [sample.prompts[row.idx] or "" for row, sample in asked],
+    }
+    how = Judging(rows[0][0].task, source.include_path, filter=filter, metric=source.metric)
+    found = iter(judged(pd.DataFrame(columns), [{}] * len(asked), how, settings))
     return [None if sample is None else next(found) for _, sample in rows]
 
 
