@@ -228,7 +228,7 @@ def _check_configuration(cell: Cell) -> None:
     if args.get("gguf_file"):
         return
     try:
-        AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             _source(cell, what),
             revision=str(args.get("revision") or "main"),
             subfolder=str(args.get("subfolder") or ""),
@@ -241,6 +241,26 @@ def _check_configuration(cell: Cell) -> None:
             f"{what}: pretrained={args['pretrained']!r} can't be loaded ({reason}). Check the "
             "name, the network, and whether the hub lets you have it.",
         ) from error
+    if cell.model_class == "l2hf":
+        _check_layers(cell, config)
+
+
+def _check_layers(cell: Cell, config: object) -> None:
+    """Whether the model has the monitored layers, and enough of them for the techniques."""
+    from l2_harness.config.interventions import read_interventions
+    from l2_harness.config.recording import RecordingConfig
+    from l2_harness.engines.hf.decoder_layers import number_of_layers
+
+    n_layers = number_of_layers(config)
+    if n_layers is None or "layers_path" in cell.args:
+        return
+    given = {name: value for name, value in cell.args.items() if name == "layers"}
+    try:
+        layers = read_options(RecordingConfig, given).layers.resolve(n_layers)
+        read_interventions(cell.args).suppression.check_layers(layers)
+    except ConfigError as error:
+        what = f"method {cell.method.name!r}"
+        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
 
 
 def _blamed(cell: Cell, message: str) -> Entry | None:

@@ -85,8 +85,9 @@ class HFBase(HFLM):
     def _create_model(self, *args: Any, **kwargs: Any) -> None:
         """Refuse what can be refused before the weights load."""
         n_layers = number_of_layers(self.config)
-        if self._recording.enabled and n_layers is not None and not self._recording.layers_path:
-            self._recording.layers.resolve(n_layers)
+        asks = self._recording.enabled or self._acting.enabled
+        if asks and n_layers is not None and not self._recording.layers_path:
+            self._acting.suppression.check_layers(self._recording.layers.resolve(n_layers))
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)

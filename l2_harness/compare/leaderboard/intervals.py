@@ -14,7 +14,7 @@ from l2_harness.analysis.bootstrap import Floats, cluster_weights
 
 #: Resamples whose weights are in memory at once.
 _CHUNK = 200
-_BISECTIONS = 60
+_BISECTIONS = 40
 
 
 def wilson(right: float, questions: int, level: float) -> tuple[float, float]:
@@ -43,22 +43,18 @@ def tango(
     Returns:
         Lower and upper ends, (m,) each.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     better, worse = (np.atleast_1d(np.asarray(x, dtype=float)) for x in (better, worse))
-    z = np.broadcast_to(norm.ppf((1 + np.asarray(level, dtype=float)) / 2), better.shape)
-    observed = (better - worse) / questions
-
-    def end(edge: float) -> Floats:
-        # The score falls from the observed difference outwards: the end lies between that and edge.
-        inner, outer = observed.copy(), np.full_like(observed, edge)
-        for _ in range(_BISECTIONS):
-            middle = (inner + outer) / 2
-            kept = np.abs(_score(better, worse, questions, middle)) <= z
-            inner, outer = np.where(kept, middle, inner), np.where(kept, outer, middle)
-        return inner
-
-    return end(-1.0), end(1.0)
+    z = ndtri((1 + np.asarray(level, dtype=float)) / 2)
+    # The score falls from the observed difference outwards: an end lies between that and −1 or 1.
+    inner = np.stack([(better - worse) / questions] * 2)
+    outer = np.stack([np.full_like(better, -1.0), np.ones_like(better)])
+    for _ in range(_BISECTIONS):
+        middle = (inner + outer) / 2
+        kept = np.abs(_score(better, worse, questions, middle)) <= z
+        inner, outer = np.where(kept, middle, inner), np.where(kept, outer, middle)
+    return inner[0], inner[1]
 
 
 def _score(better: Floats, worse: Floats, questions: int, difference: Floats) -> Floats:
@@ -129,13 +125,13 @@ def percentile_interval(drawn: Floats, level: ArrayLike, freedom: int) -> tuple[
         level: the share that an interval covers, one for all or (m,).
         freedom: questions less strata.
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, stdtrit
 
     level = np.broadcast_to(np.asarray(level, dtype=float), drawn.shape[1:])
     if freedom < 1:
         nothing = np.full(drawn.shape[1], np.nan)
         return nothing, nothing
-    tails = norm.cdf(np.sqrt((freedom + 1) / freedom) * t.ppf((1 - level) / 2, freedom))
+    tails = ndtr(np.sqrt((freedom + 1) / freedom) * stdtrit(freedom, (1 - level) / 2))
     ends = np.empty((2, drawn.shape[1]))
     for tail in np.unique(tails):
         own = tails == tail

@@ -121,23 +121,29 @@ class Paired:
         """Questions less tasks."""
         return self.questions - self.tasks
 
-    def score(self, method: int) -> Estimate:
-        """A method's mean with its interval: Wilson's for right and wrong, else resampled."""
-        level = self.options.level
-        value = float(self.means[method])
-        if self.binary[method]:
-            shares = [float(own[:, method].mean()) for own in self._by_task(self.values)]
+    @cached_property
+    def scores(self) -> list[Estimate]:
+        """(M,) means with their intervals: Wilson's for right and wrong, else resampled."""
+        level, binary = self.options.level, self.binary
+        low, high = np.full((2, len(self.means)), np.nan)
+        if binary.any():
+            by_task = self._by_task(self.values[:, binary])
+            shares = np.array([own.mean(axis=0) for own in by_task])
             ends = [
-                wilson(share * n, n, level) for share, n in zip(shares, self._sizes, strict=True)
+                [wilson(share * n, n, level) for share in row]
+                for row, n in zip(shares, map(len, by_task), strict=True)
             ]
-            columns = np.array([[share, *end] for share, end in zip(shares, ends, strict=True)])
-            low, high = map(float, mean_of_tasks(columns[:, 0], columns[:, 1], columns[:, 2]))
-        else:
-            drawn = percentile_interval(self.drawn[:, [method]], level, self.freedom)
-            low, high = (float(end[0]) for end in drawn)
+            lows, highs = np.moveaxis(np.array(ends), -1, 0)
+            low[binary], high[binary] = mean_of_tasks(shares, lows, highs)
+        if not binary.all():
+            drawn = self.drawn[:, ~binary]
+            low[~binary], high[~binary] = percentile_interval(drawn, level, self.freedom)
             if self.bounded:
-                low, high = max(low, 0.0), min(high, 1.0)
-        return Estimate(value, low, high, self.questions, self.questions)
+                low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
+        return [
+            Estimate(float(v), float(a), float(b), self.questions, self.questions)
+            for v, a, b in zip(self.means, low, high, strict=True)
+        ]
 
     def differences(self, pairs: Sequence[tuple[int, int]]) -> list[Difference]:
         """A family of comparisons, corrected for how many there are.
@@ -158,13 +164,18 @@ class Paired:
         p_holm = holm(p)
         rejected = p_holm <= self.options.alpha
         levels = holm_levels(p, rejected, self.options.alpha)
-        ends = [
-            self._ends(by_question, first, second, both_binary, level)
-            for level in (levels, np.full(len(pairs), self.options.level))
-        ]
+        # Both levels at once: the corrected one, then the one without correction.
+        low, high = self._ends(
+            np.concatenate([by_question, by_question], axis=1),
+            np.concatenate([first, first]),
+            np.concatenate([second, second]),
+            np.concatenate([both_binary, both_binary]),
+            np.concatenate([levels, np.full(len(pairs), self.options.level)]),
+        )
         # An exact test is stricter than a score interval, and flips than resamples.
-        low, high = _touching_zero(*ends[0], rejected)
-        plain_low, plain_high = _touching_zero(*ends[1], p <= self.options.alpha)
+        low, high = _touching_zero(low, high, np.concatenate([rejected, p <= self.options.alpha]))
+        low, plain_low = np.split(low, 2)
+        high, plain_high = np.split(high, 2)
         variance = self._variance(by_question)
         values = self.weights @ by_question
         return [
@@ -227,10 +238,6 @@ class Paired:
 
     def _by_task(self, values: Floats) -> list[Floats]:
         return [values[self.strata == task] for task in np.unique(self.strata)]
-
-    @property
-    def _sizes(self) -> list[int]:
-        return [int((self.strata == task).sum()) for task in np.unique(self.strata)]
 
     def _variance(self, by_question: Floats) -> Floats:
         """See :class:`Difference`. Where few questions differ, half a question more is taken to:

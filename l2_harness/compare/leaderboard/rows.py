@@ -41,7 +41,7 @@ def board_rows(
             method=method,
             role=roles[method],
             verdict=_verdict(method, roles[method], tested, higher),
-            score=paired.score(methods.index(method)),
+            score=paired.scores[methods.index(method)],
             rank=rank,
             tied=tied,
             seeds=_seed_spread(tasks, method, paired.weights),

@@ -160,9 +160,8 @@ def _told_apart(named: Sequence[NamedRun]) -> list[NamedRun]:
 
 def _label(named: NamedRun) -> str:
     """The folder that a run was written into, without the one that lm-eval names by the model."""
-    folder = named.run.folder
-    if folder.name == named.run.content.get("model_name_sanitized") and folder != (
-        named.source.folder
-    ):
+    folder, run = named.run.folder, named.run
+    of_model = (run.content.get("model_name_sanitized"), run.model.replace("/", "__"))
+    if folder.name in of_model and folder != named.source.folder:
         folder = folder.parent
     return folder.name or named.run.date
