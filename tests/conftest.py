@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Before torch is imported: models are tiny, and the threads of two workers would collide.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Sizes that most families share. Sliding windows are shorter than the prompts.
 SIZES: dict[str, Any] = {

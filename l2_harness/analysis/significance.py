@@ -39,7 +39,8 @@ def mcnemar_p(better: ArrayLike, worse: ArrayLike) -> Floats:
     """:func:`mcnemar_exact` from counts, of many pairs at once.
 
     Args:
-        better, worse: (...) questions that only the first, or only the second, answers.
+        better: (...) questions that only the first answers.
+        worse: (...) questions that only the second answers.
     """
     from scipy.stats import binom
 

@@ -34,6 +34,7 @@ WAYS: dict[str, tuple[dict[str, Any], float | None]] = {
     ),
     "suppression=peaks": ({"suppression": "peaks"}, 1.05),
     "suppression=random": ({"suppression": "random"}, 1.05),
+    "suppression=shuffled": ({"suppression": "shuffled"}, 1.05),
 }
 _RECURSION_OVERHEAD = 1.15
 _COMMON = {"threshold_warmup": 8, **_SLIGHT}

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from l2_harness import __version__
-from l2_harness.cli import bench, calibrate, compare, demo, select, selectors, tasks
+from l2_harness.cli import (
+    analyze,
+    bench,
+    calibrate,
+    capture,
+    causal,
+    compare,
+    demo,
+    report,
+    sae,
+    select,
+    selectors,
+    tasks,
+)
 
 app = typer.Typer(
     name="l2-harness",
@@ -18,11 +31,16 @@ app = typer.Typer(
 )
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(bench.app, name="bench")
+app.add_typer(sae.app, name="sae")
 app.command(name="demo")(demo.command)
-app.command(name="calibrate")(calibrate.command)
-app.command(name="selectors")(selectors.command)
 app.command(name="compare")(compare.command)
+app.command(name="analyze")(analyze.command)
+app.command(name="causal")(causal.command)
+app.command(name="capture")(capture.command)
+app.command(name="report")(report.command)
 app.command(name="select")(select.command)
+app.command(name="selectors")(selectors.command)
+app.command(name="calibrate")(calibrate.command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -192,3 +192,31 @@ def _print_selection(cost: SelectionCost) -> None:
         print(f"{seconds:8.1f} s  {name}")
     print(f"{cost.total:8.1f} s  in all, without comparing answers ({cost.selectors} selectors)")
     print(f"{cost.peak_bytes / 2**30:8.2f} GiB at the peak")
+
+
+@app.command()
+def analyze(
+    questions: Annotated[int, typer.Option(min=4)] = 1000,
+    samples: Annotated[int, typer.Option(min=1, help="Responses a question.")] = 8,
+    rows: Annotated[int, typer.Option(min=1, help="Tokens a response, on average.")] = 104,
+    layers: Annotated[int, typer.Option(min=1, help="Monitored layers.")] = 12,
+    resamples: Annotated[int, typer.Option(min=20, help="Of the bootstrap.")] = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure `l2-harness analyze` on made-up trace files of ten million norms."""
+    from l2_harness.bench.analyze import AnalysisWork, measure_analysis
+
+    work = AnalysisWork(questions, samples, rows, layers, resamples)
+    cost = measure_analysis(work, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print(json.dumps(cost.as_dict(), indent=2))
+        return
+    print(
+        f"{work.questions} questions × {work.samples} samples at {work.layers} layers, "
+        f"{cost.points / 1e6:.1f} M norms, {cost.figures} associations with {work.resamples} "
+        "resamples"
+    )
+    for name, seconds in cost.seconds.items():
+        print(f"{seconds:8.1f} s  {name}")
+    print(f"{cost.total:8.1f} s  in all")
+    print(f"{cost.peak_bytes / 2**30:8.2f} GiB at the peak")

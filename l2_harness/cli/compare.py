@@ -1,77 +1,299 @@
-"""``l2-harness compare --from``: a leaderboard of existing lm-eval result folders."""
+"""``l2-harness compare``: a suite of models, tasks and methods, run and set side by side."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from l2_harness.compare.leaderboard import Options
+    from l2_harness.compare.outcomes import Outcome
+    from l2_harness.compare.plan import Plan, PlannedCell
+    from l2_harness.compare.suite import Overrides, Published, Suite
+
 
 def command(
-    folders: Annotated[
-        list[str] | None, typer.Argument(help="Further folders, as with --from.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SUITE]",
+            help="A suite's file, or one of the package's; with --from, further folders.",
+        ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for everything: compare_SUITE, or l2_leaderboard with --from."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show the package's suites.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show the cells, run none.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run these cells only: model/task/method, globs; or a method's name."),
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(help="The first so many documents of each task.")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="In place of the suite's: a,b.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="In place of the suite's: 0,1,2.")] = None,
+    model_args: Annotated[
+        str, typer.Option(help="Over every model's, as for lm_eval: pretrained=…,dtype=….")
+    ] = "",
+    batch_size: Annotated[str | None, typer.Option(help="In place of the suite's.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, …")] = None,
     from_: Annotated[
         list[str] | None,
         typer.Option(
-            "--from", help="Folder of lm-eval results: DIR, DIR=method or DIR=model/method."
+            "--from",
+            help="Run nothing: compare these folders of lm-eval results, of any model class. "
+            "DIR, DIR=method or DIR=model/method.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path(
-        "l2_leaderboard"
-    ),
     plain: Annotated[
-        str | None, typer.Option(help="The method that all are compared with.")
+        str | None, typer.Option(help="With --from: the method that all are compared with.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="exact_match or exact_match,number; a task's first.")
+        str | None,
+        typer.Option(help="With --from: exact_match or exact_match,number; a task's first."),
     ] = None,
     pair_by: Annotated[
-        str, typer.Option(help="What makes two questions the same: document or doc_id.")
+        str,
+        typer.Option(help="With --from: what makes two questions the same: document or doc_id."),
     ] = "document",
-    subtasks: Annotated[bool, typer.Option(help="Every task of a group for itself.")] = False,
+    subtasks: Annotated[
+        bool, typer.Option("--subtasks", help="With --from: every task of a group for itself.")
+    ] = False,
     detect: Annotated[
         float, typer.Option(min=0.01, help="The difference that matters, in points.")
     ] = 2.0,
     resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 4000,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Compare runs of lm-eval, of any model class: accuracy, differences, cost, power."""
-    from l2_harness.compare.leaderboard import (
-        Options,
-        leaderboard,
-        print_leaderboard,
-        write_leaderboard,
-    )
-    from l2_harness.compare.result_files import from_folders
-    from l2_harness.config.errors import ConfigError
-    from l2_harness.config.options import choice
+    """Run a suite of models, tasks and methods, and write its leaderboard.
 
-    if not from_:
-        raise ConfigError("pass the folders: l2-harness compare --from DIR [DIR …].")
-    outcomes = from_folders(
-        [*from_, *(folders or [])],
-        metric=metric,
-        plain=plain,
-        pair_by=choice("document", "doc_id")("--pair-by", pair_by),
-        subtasks=subtasks,
-    )
-    options = Options(detect=detect, resamples=resamples, seed=seed)
-    result = leaderboard(outcomes, options)
+    Run again, it goes on where it was. Ends with status 1 if a cell failed.
+    """
+    from l2_harness.compare.leaderboard import Options
+
     console = _console()
+    options = Options(detect=detect, resamples=resamples, seed=seed)
+    if list_:
+        _list(console)
+        return
+    if from_:
+        from l2_harness.compare.result_files import from_folders
+        from l2_harness.config.options import choice
+
+        folders = [*from_, *(words or [])]
+        outcomes = from_folders(
+            folders,
+            metric=metric,
+            plain=plain,
+            pair_by=choice("document", "doc_id")("--pair-by", pair_by),
+            subtasks=subtasks,
+        )
+        told = f"--from {' '.join(folders)}"
+        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, told)
+        return
+    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
+    suite = overrides.applied(_suite(words))
+    folder = out or Path(f"compare_{suite.name}")
+    if dry_run:
+        _dry_run(suite, folder, only or [], console)
+        return
+    outcomes = _run(suite, folder, only or [], console)
+    if any(outcome.scores or outcome.aggregate for outcome in outcomes):
+        told = " ".join(words or [])
+        _leaderboard(outcomes, folder / "leaderboard", options, console, told, suite.published)
+    _tell_failures(outcomes, console)
+
+
+def _suite(words: list[str] | None) -> Suite:
+    from l2_harness.compare.suite_reader import load_suite
+    from l2_harness.config.errors import ConfigError
+
+    if not words:
+        raise ConfigError("pass SUITE, a file or one of --list, or --from with result folders.")
+    if len(words) > 1:
+        raise ConfigError(
+            f"one suite a run, and these are {len(words)}: {', '.join(words)}. Folders of "
+            "results need --from."
+        )
+    return load_suite(words[0])
+
+
+def _leaderboard(
+    outcomes: Sequence[Outcome],
+    out: Path,
+    options: Options,
+    console: Console,
+    told: str,
+    published: Sequence[Published] = (),
+) -> None:
+    """Print and write it."""
+    from l2_harness.compare.leaderboard import leaderboard, print_leaderboard, write_leaderboard
+
+    result = leaderboard(outcomes, options, published)
     print_leaderboard(result, console)
-    sources = " ".join([*from_, *(folders or [])])
-    write_leaderboard(result, out, command=f"l2-harness compare --from {sources} --out {out}")
-    files = "leaderboard.md, leaderboard.csv, leaderboard.json"
-    console.print(f"\nIn {out}: {files}", markup=False, highlight=False, soft_wrap=True)
+    write_leaderboard(result, out, command=f"l2-harness compare {told} --out {out}")
+    console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
+
+
+def _tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        where = f"{outcome.model}/{outcome.task}/{outcome.method}/seed{outcome.seed}"
+        console.print(f"[red]failed[/red] {where}: ", end="", highlight=False)
+        console.print(f"{outcome.error} ({outcome.folder}/error.log)", markup=False, soft_wrap=True)
+    if failed:
+        console.print(
+            f"{len(failed)} of {len(outcomes)} cells failed; the same command tries them again.",
+            highlight=False,
+        )
+        raise typer.Exit(1)
+
+
+def _run(suite: Suite, out: Path, only: list[str], console: Console) -> list[Outcome]:
+    from l2_harness.compare.processes import this_rank
+    from l2_harness.compare.progress import Lines, Silent
+    from l2_harness.compare.runner import run_suite
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        return run_suite(
+            suite, out, only=only, progress=Lines(say) if this_rank() == 0 else Silent()
+        )
+    except KeyboardInterrupt:
+        say("\ninterrupted; the same command goes on where it was")
+        raise typer.Exit(130) from None
+
+
+def _dry_run(suite: Suite, out: Path, only: list[str], console: Console) -> None:
+    from l2_harness.compare.plan import make_plan
+    from l2_harness.compare.suite_checks import check_suite
+
+    plan = make_plan(suite, out, check_suite(suite, only), only)
+    _show_plan(plan, suite, console)
+
+
+def _show_plan(plan: Plan, suite: Suite, console: Console) -> None:
+    """A row a method, with its seeds and what is to be done about them."""
+    from rich.table import Table
+
+    title = f"{suite.name}: {len(plan.cells)} cells, {len(plan.to_run)} runs to do"
+    table = Table(title=title)
+    for column in ("cells", "seeds", "role", "class", "own model_args", "gen_kwargs", "state"):
+        table.add_column(column, overflow="fold")
+    rows: dict[str, list[PlannedCell]] = {}
+    for planned in [p for p in plan.to_run if p.draws_only] + plan.cells:
+        rows.setdefault(planned.cell.group, []).append(planned)
+    for name, cells in rows.items():
+        first, cell = cells[0], cells[0].cell
+        own = {k: v for k, v in cell.args.items() if cell.model.args.get(k) != v}
+        states = dict.fromkeys(
+            p.why if p in plan.to_run or p.finished else "left alone" for p in cells
+        )
+        drawn = f"; from {first.source.cell.method.name}" if first.source else ""
+        table.add_row(
+            escape(name),
+            ", ".join(str(p.cell.seed) for p in cells),
+            "samples" if first.draws_only else cell.method.role,
+            cell.model_class,
+            escape(_pairs(own)),
+            escape(_pairs(cell.gen_kwargs)),
+            "; ".join(states) + drawn,
+        )
+    console.print(table)
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _list(console: Console) -> None:
+    from rich.table import Table
+
+    from l2_harness.compare.suite import cells_of
+    from l2_harness.compare.suite_reader import load_suite, packaged_suites
+
+    table = Table(title="Suites of the package")
+    for column in ("suite", "models", "tasks", "methods", "cells"):
+        table.add_column(column, justify="left" if column == "suite" else "right")
+    table.add_column("what", overflow="fold")
+    for name in packaged_suites():
+        suite = load_suite(name)
+        sizes = (suite.models, suite.tasks, suite.methods, list(cells_of(suite)))
+        table.add_row(name, *(str(len(size)) for size in sizes), suite.description)
+    console.print(table)
+
+
+def _overrides(
+    limit: float | None,
+    tasks: str | None,
+    seeds: str | None,
+    model_args: str,
+    batch_size: str | None,
+    device: str | None,
+) -> Overrides:
+    from l2_harness.compare.suite import Overrides
+    from l2_harness.config.errors import ConfigError
+
+    if limit is not None and (limit <= 0 or (limit >= 1 and limit != int(limit))):
+        raise ConfigError(f"--limit={limit:g} is no number of documents, nor a share below 1.")
+    if batch_size is not None and not (batch_size.isdigit() or batch_size.startswith("auto")):
+        raise ConfigError(f"--batch-size={batch_size!r} is no whole number, nor auto.")
+    return Overrides(
+        limit=int(limit) if limit is not None and limit >= 1 else limit,
+        tasks=tuple(word.strip() for word in tasks.split(",")) if tasks else (),
+        seeds=_seeds(seeds),
+        device=device,
+        batch_size=int(batch_size) if batch_size and batch_size.isdigit() else batch_size,
+        model_args=_model_args(model_args),
+    )
+
+
+def _seeds(words: str | None) -> tuple[int, ...] | None:
+    from l2_harness.config.errors import ConfigError
+
+    if words is None:
+        return None
+    parts = [word.strip() for word in words.split(",")]
+    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+        raise ConfigError(f"--seeds={words!r} is no list of different whole numbers: 0,1,2.")
+    return tuple(int(part) for part in parts)
+
+
+def _model_args(text: str) -> dict[str, Any]:
+    """As lm-eval reads its own ``--model_args``."""
+    from l2_harness.config.errors import ConfigError
+
+    if not text:
+        return {}
+    if text.lstrip().startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise ConfigError(f"--model-args={text!r} is no JSON ({error}).") from error
+    from lm_eval.utils import simple_parse_args_string
+
+    try:
+        return dict(simple_parse_args_string(text))
+    except (ValueError, IndexError) as error:
+        raise ConfigError(f"--model-args={text!r} isn't of the form a=1,b=2.") from error
 
 
 def _console() -> Console:
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=100)
+    return console if console.is_terminal else Console(width=200)

@@ -76,8 +76,8 @@ def command(
         raise ConfigError("pass TRACE_DIR with --samples RESULTS, or --jsonl FILE.")
     options: dict[str, Any] = {
         **{"run_id": run_id, "part": _part(on), "window": window, "answers": _answers(answers)},
-        **{"filter": filter, "metric": metric, "metadata": _metadata(metadata)},
-        **{"include_path": tuple(include_path or ()), "layers": _layers(layers)},
+        **{"filter": filter, "metric": metric, "metadata": parse_metadata(metadata)},
+        **{"include_path": tuple(include_path or ()), "layers": parse_layers(layers)},
     }
     for name in _tasks(trace_dir, samples, run_id, task):
         table, seconds = _load(trace_dir, samples, name, options)
@@ -148,14 +148,15 @@ def _answers(value: str) -> str:
     return str(choice("auto", *ANSWER_KINDS)("--answers", value))
 
 
-def _layers(value: str | None) -> Any:
+def parse_layers(value: str | None) -> Any:
+    """``--layers`` as a selection of layers; None for all that were recorded."""
     from l2_harness.config.layers import LayerSelection
 
     return None if value is None else LayerSelection.parse(value)
 
 
-def _metadata(value: str) -> dict[str, Any]:
-    """As lm-eval reads its own ``--metadata``."""
+def parse_metadata(value: str) -> dict[str, Any]:
+    """``--metadata``, as lm-eval reads its own."""
     from l2_harness.config.errors import ConfigError
 
     if not value:

@@ -55,6 +55,11 @@ class ModelConfig:
                 "record=off records nothing to choose by: pass record=summary (or record=tokens "
                 "with trace_dir=DIR), or leave selection and coe out."
             )
+        if self.recording.samples_from is not None and self.interventions.enabled:
+            raise ConfigError(
+                "samples_from takes samples that were drawn before, and recursion, steering and "
+                "suppression act while samples are drawn: leave samples_from out, or turn them off."
+            )
 
 
 _GROUPS: dict[str, type] = {

@@ -45,6 +45,11 @@ class RecordingConfig:
         boolean,
         "take responses that `trace_dir` holds from an earlier run of the same arguments",
     )
+    samples_from: str | None = option(
+        None,
+        text("the trace folder of a run with record=tokens"),
+        "take the samples that another run drew, given its trace folder, and only choose",
+    )
 
     def __post_init__(self) -> None:
         if self.record == "tokens" and self.trace_dir is None:
@@ -56,6 +61,11 @@ class RecordingConfig:
             raise ConfigError(
                 f"trace_dir={self.trace_dir!r} is given, but record=off records nothing: "
                 "pass record=summary or record=tokens, or leave trace_dir out."
+            )
+        if self.record == "off" and self.samples_from is not None:
+            raise ConfigError(
+                "samples_from takes norms along with the samples, and record=off drops them: pass "
+                "record=summary or record=tokens, or leave samples_from out."
             )
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import number
 from l2_harness.config.options import choice, option
 
@@ -22,8 +24,10 @@ class SuppressionConfig:
 
     suppression: str = option(
         "off",
-        choice("off", "peaks", "random"),
-        "edit the rows that are peaks, or as many random rows of the same response that are not",
+        choice("off", "peaks", "random", "shuffled"),
+        "edit the rows that are `peaks`; or, as controls, as many `random` rows of the same "
+        "response and layer that are none, or the same rows at other monitored layers "
+        "(`shuffled`), where they are none",
     )
     suppression_mode: str = option(
         "scale",
@@ -47,3 +51,16 @@ class SuppressionConfig:
         """f, the mode's default filled in."""
         assert self.suppression_factor is not None
         return self.suppression_factor
+
+    def check_layers(self, layers: Sequence[int]) -> None:
+        """Refuse what the monitored layers don't allow.
+
+        Raises:
+            ConfigError: ``shuffled`` with a single layer.
+        """
+        if self.suppression == "shuffled" and len(layers) < 2:
+            raise ConfigError(
+                "suppression=shuffled edits other monitored layers than the one that peaks and "
+                f"needs two of them; monitored is {'+'.join(map(str, layers))} alone. Pass "
+                "layers=all or a longer list, or suppression=random."
+            )

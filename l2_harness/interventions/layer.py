@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from l2_harness.config.interventions import InterventionConfig
+from l2_harness.interventions.layer_exchange import LayerExchange
 from l2_harness.interventions.recursion import LayerRecursion, RunAgain
 from l2_harness.interventions.responses import Pass
 from l2_harness.interventions.steering import LayerSteering
@@ -29,6 +30,7 @@ class LayerInterventions:
         n_slots: responses at a time.
         like: (…, d) states of this layer: their width, type and device.
         log: what happened goes there.
+        exchange: what the layers hand each other, for ``suppression=shuffled``.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class LayerInterventions:
         n_slots: int,
         like: Tensor,
         log: StepLog,
+        exchange: LayerExchange | None = None,
     ) -> None:
         self._layer = layer
         self._threshold = threshold
@@ -51,7 +54,7 @@ class LayerInterventions:
             self._recursion = LayerRecursion(config.recursion, layer, n_slots, device, log)
         if config.suppression.suppression != "off":
             self._suppression = LayerSuppression(
-                config.suppression, layer, n_slots, width, like.dtype, device, log
+                config.suppression, layer, n_slots, width, like.dtype, device, log, exchange
             )
         if config.steering.steering != "off":
             self._steering = LayerSteering(
@@ -76,8 +79,8 @@ class LayerInterventions:
         held: dict[str, Tensor] = {}
         if self._recursion is not None and self._recursion.credits is not None:
             held["recursion_credits_left"] = self._recursion.credits.left
-        if self._suppression is not None and self._suppression.credits is not None:
-            held["suppression_credits_left"] = self._suppression.credits.left
+        if self._suppression is not None and self._suppression.left is not None:
+            held["suppression_credits_left"] = self._suppression.left
         if self._steering is not None:
             held["bank_size"] = self._steering.bank.sizes()
             held["steering_credits_left"] = self._steering.credits

@@ -18,6 +18,7 @@ from torch import Tensor
 from l2_harness.config.interventions import InterventionConfig
 from l2_harness.interventions.entropy_recursion import EntropyRecursion, LogProbs
 from l2_harness.interventions.layer import LayerInterventions
+from l2_harness.interventions.layer_exchange import LayerExchange
 from l2_harness.interventions.recursion import RunAgain
 from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts
 from l2_harness.interventions.responses import Pass, PooledRows, Response, ResponseLedger
@@ -42,6 +43,7 @@ class InterventionRun:
 
     Raises:
         ValueError: a monitored layer without a fixed value.
+        ConfigError: too few monitored layers for a technique.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class InterventionRun:
         layers: Sequence[int],
         values: Mapping[int, float] | None = None,
     ) -> None:
+        config.suppression.check_layers(layers)
         self.config = config
         self.layers = tuple(layers)
         self.values = dict(values or {})
@@ -103,6 +106,9 @@ class Pipeline:
             run.pooled_rows,
         )
         self._log = StepLog()
+        self._exchange: LayerExchange | None = None
+        if run.config.suppression.suppression == "shuffled":
+            self._exchange = LayerExchange(run.layers, n_slots)
         self._layers: dict[int, LayerInterventions] = {}
         self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
         self._uncounted: tuple[np.ndarray, frozenset[int], int] | None = None
@@ -119,6 +125,8 @@ class Pipeline:
         self._close_pass()
         self._count_rows()
         self._ledger.start(slot, response)
+        if self._exchange is not None:
+            self._exchange.start(slot, response.scored)
         for seen in self._rows_seen.values():
             seen[slot] = 0
 
@@ -135,12 +143,15 @@ class Pipeline:
                 edits, and nothing counted twice.
 
         Raises:
-            ValueError: a response's row is left out or comes again, or the slot has none.
+            ValueError: a response's row is left out or comes again, the slot has none, or
+                ``suppression=shuffled`` would need the rows one by one.
         """
         self._close_pass()
         self._pass = self._ledger.admit(
             np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         )
+        if self._exchange is not None:
+            self._exchange.check(self._pass)
         if len(self._pass.restarted):
             self._count_rows()
             for seen in self._rows_seen.values():
@@ -174,6 +185,7 @@ class Pipeline:
                 self._n_slots,
                 hidden,
                 self._log,
+                self._exchange,
             )
         with torch.no_grad():
             return self._layers[layer].step(current, hidden, run_again)

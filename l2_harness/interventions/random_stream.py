@@ -23,6 +23,7 @@ PURPOSES = (
     "steering_random_moment",
     "steering_vector",
     "suppression_moment",
+    "suppression_layer",
 )
 
 _GOLDEN = 0x9E3779B97F4A7C15

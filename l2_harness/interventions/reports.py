@@ -21,7 +21,8 @@ from l2_harness.norms.trace_schema import TraceEvent
 #: - streaks: runs of low norms that reached the patience; injections: states mixed in.
 #: - suppressed: rows that were edited.
 #: - non_finite: states, of layers and of passes, that are not finite.
-#: - *_credits_left: rows that a random control is behind its trigger.
+#: - *_credits_left: edits that a control is behind its trigger; of ``suppression=shuffled`` at
+#:   the layer that they were handed to.
 COUNTERS = (
     "rows",
     "peaks",

@@ -1,4 +1,4 @@
-"""Suppression: peaks are edited away, to see what depends on them; and its control.
+"""Suppression: peaks are edited away, to see what depends on them; and its controls.
 
 A causal test, not a technique. One object a layer. All is masked tensor operations.
 """
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from l2_harness.config.suppression import SuppressionConfig
 from l2_harness.interventions.credits import Credits
+from l2_harness.interventions.layer_exchange import LayerExchange, LayerInbox
 from l2_harness.interventions.mixing import scaled, where_rows, wide
 from l2_harness.interventions.row_set import RowSet
 from l2_harness.interventions.step_log import StepLog
@@ -37,11 +38,17 @@ class LayerSuppression:
         dtype: torch.dtype,
         device: torch.device,
         log: StepLog,
+        exchange: LayerExchange | None = None,
     ) -> None:
         self._config = config
         self._layer = layer
         self._log = log
-        self.credits = Credits(n_slots, device) if config.suppression == "random" else None
+        self._credits = Credits(n_slots, device) if config.suppression == "random" else None
+        self._inbox: LayerInbox | None = None
+        if config.suppression == "shuffled":
+            if exchange is None:
+                raise ValueError("suppression=shuffled needs the exchange of the layers.")
+            self._inbox = LayerInbox(exchange, layer, n_slots, device)
         self._directions: Tensor | None = None
         if config.suppression_mode == "angle":
             wide_type = torch.float64 if dtype == torch.float64 else torch.float32
@@ -64,10 +71,17 @@ class LayerSuppression:
             return hidden
         return where_rows(chosen, self._edit(hidden, judged, usual), hidden)
 
+    @property
+    def left(self) -> Tensor | None:
+        """(n_slots,) edits that a control is behind its peaks; None without a control."""
+        control = self._credits if self._inbox is None else self._inbox
+        return None if control is None else control.left
+
     def reset(self, slots: np.ndarray) -> None:
         """Responses that begin anew."""
-        if self.credits is not None:
-            self.credits.reset(slots)
+        for control in (self._credits, self._inbox):
+            if control is not None:
+                control.reset(slots)
         if self._directions is not None:
             self._directions[torch.from_numpy(slots).to(self._directions.device)] = 0
 
@@ -77,11 +91,13 @@ class LayerSuppression:
         if usual is not None:  # nothing to turn to before the first row that is no peak
             may = may & (usual != 0).any(dim=1)
         peaks = judged.peaks & may
-        if self.credits is None:
+        if self._inbox is not None:
+            return self._inbox.step(wave, peaks, may & ~judged.peaks)
+        if self._credits is None:
             return peaks
         assert wave.slot_map is not None
         draws = wave.uniforms_on("suppression_moment", self._layer, peaks.device)
-        return self.credits.spend(wave.slot_map, draws, peaks, may & ~judged.peaks)
+        return self._credits.spend(wave.slot_map, draws, peaks, may & ~judged.peaks)
 
     def _edit(self, hidden: Tensor, judged: Judgement, usual: Tensor | None) -> Tensor:
         """All states as they would be after the edit, (n, d)."""

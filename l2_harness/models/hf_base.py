@@ -26,6 +26,7 @@ from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.interventions import InterventionRun, InterventionTotals
 from l2_harness.models.run_recorder import RunRecorder
+from l2_harness.models.sample_source import SampleSource
 from l2_harness.norms.calibration import threshold_values
 from l2_harness.norms.summary import NormSummary
 from l2_harness.norms.trace_writer import usable_directory
@@ -35,7 +36,9 @@ logger = logging.getLogger(__name__)
 
 #: Arguments that say how the work is done, not what comes out: a rerun may change them and
 #: still take over what an earlier run left.
-_EXECUTION_ONLY = frozenset({"batch_size", "max_batch_size", "device", "resume", "trace_dir"})
+_EXECUTION_ONLY = frozenset(
+    {"batch_size", "max_batch_size", "device", "resume", "trace_dir", "samples_from"}
+)
 
 
 class HFBase(HFLM):
@@ -68,17 +71,23 @@ class HFBase(HFLM):
         self._merged_totals: InterventionTotals | None = None
         self._hooks = self._start_interventions() if self._acting.enabled else None
         self._recorder: RunRecorder | None = None
+        self._source: SampleSource | None = None
         if self._recording.enabled:
             settings = _settings(pretrained, kwargs)
             settings |= {"weights": model_fingerprint(source, self.config), "seed": self._seed}
             settings |= {"thresholds": self._hooks.values if self._hooks is not None else {}}
             self._recorder = self._start_recording(settings)
+            if self._recording.samples_from is not None:
+                self._source = SampleSource(
+                    self._recording.samples_from, settings, self._selection.keeps_states
+                )
 
     def _create_model(self, *args: Any, **kwargs: Any) -> None:
         """Refuse what can be refused before the weights load."""
         n_layers = number_of_layers(self.config)
-        if self._recording.enabled and n_layers is not None and not self._recording.layers_path:
-            self._recording.layers.resolve(n_layers)
+        asks = self._recording.enabled or self._acting.enabled
+        if asks and n_layers is not None and not self._recording.layers_path:
+            self._acting.suppression.check_layers(self._recording.layers.resolve(n_layers))
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)

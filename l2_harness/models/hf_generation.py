@@ -31,6 +31,7 @@ from l2_harness.models.sample_choice import SampleChooser
 from l2_harness.models.sample_groups import Sample, SampleGroups
 from l2_harness.norms import CompletedResponse, hash_prompt
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.trace_samples import RecordedSample, SampleKey
 from l2_harness.random_streams import uniform_draws
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class GenerationLM(HFBase):
         groups = self._groups(requests, todo)
         with self._progress("generate_until", len(todo), disable_tqdm) as progress:
             call = replace(call, progress=progress)
+            groups = self._borrow(call, groups)
             max_rows = self._max_rows() if groups else 0
             for settings, jobs in groups:
                 run = partial(self._runner(settings), call, settings)
@@ -165,6 +167,46 @@ class GenerationLM(HFBase):
             (settings[group], sorted(jobs[group].values(), key=lambda j: (-j.n_tokens, j.prompt)))
             for group in jobs
         ]
+
+    def _borrow(
+        self, call: _Call, groups: Sequence[tuple[GenerationSettings, list[PromptJob]]]
+    ) -> list[tuple[GenerationSettings, list[PromptJob]]]:
+        """Take what another run sampled; the jobs that are left."""
+        if self._source is None:
+            return list(groups)
+        # a document that a task has twice asks twice for the same sample
+        open_: dict[SampleKey, list[tuple[GenerationSettings, PromptJob, WantedResponse]]] = {}
+        for settings, jobs in groups:
+            for job in jobs:
+                for response in job.wanted:
+                    if response.key is not None:
+                        key = SampleKey(response.key.resume.request_hash, response.stream)
+                        open_.setdefault(key, []).append((settings, job, response))
+        for found in self._source.take(open_.keys()):
+            for key, sample in found:
+                for settings, job, response in open_[key]:
+                    self._take_sample(call, settings, response, sample)
+                    job.wanted.remove(response)
+            self._flush(call, sum(len(open_[key]) for key, _ in found))
+        left = [(settings, [job for job in jobs if job.wanted]) for settings, jobs in groups]
+        return [(settings, jobs) for settings, jobs in left if jobs]
+
+    def _take_sample(
+        self,
+        call: _Call,
+        settings: GenerationSettings,
+        response: WantedResponse,
+        sample: RecordedSample,
+    ) -> None:
+        """A sample that another run decoded, as if it had been decoded now."""
+        tokens = sample.tokens.tolist()
+        answer = lm_eval_response(tokens, settings.until, self.think_end_token, self.tok_decode)
+        columns = {
+            "prompt_tokens": sample.prompt_tokens,
+            "tokens": tokens,
+            "finish_reason": sample.finish_reason,
+        }
+        self._answer(call, response, answer, sample.rows, columns)
 
     def _settings(self, request: Instance) -> GenerationSettings:
         return generation_settings(

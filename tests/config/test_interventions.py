@@ -153,7 +153,7 @@ def test_enabled(technique: str) -> None:
         ({"steering_min_cosine": -2}, "Pass a number of at least -1 and at most 1."),
         ({"steering_probability": 20}, "Pass a number of at least 0 and at most 1."),
         ({"steering_source": "banks"}, "did you mean 'bank'? Allowed: bank, shuffled, gaussian."),
-        ({"suppression": "norm"}, "Allowed: off, peaks, random."),
+        ({"suppression": "norm"}, "Allowed: off, peaks, random, shuffled."),
         ({"suppression_mode": "clip"}, "did you mean 'clamp'?"),
         ({"suppression_factor": 2}, "Pass a number of at least 0 and at most 1."),
     ],
@@ -190,3 +190,11 @@ def test_layer_values_fit_the_model() -> None:
 def test_top_layers(n_layers: int, given: int | None, expected: int) -> None:
     args = {"recursion_top_layers": given} if given else {}
     assert read_interventions(args).recursion.top_layers(n_layers) == expected
+
+
+def test_shuffled_layers_need_two() -> None:
+    shuffled = read_interventions({"suppression": "shuffled"}).suppression
+    shuffled.check_layers([3, 4])
+    read_interventions({"suppression": "random"}).suppression.check_layers([3])
+    with pytest.raises(ConfigError, match=r"needs two .* monitored is 3 alone\. Pass layers=all"):
+        shuffled.check_layers([3])

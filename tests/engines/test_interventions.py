@@ -71,6 +71,8 @@ CASES: dict[str, dict[str, Any]] = {
     "angle": {"suppression": "peaks", "suppression_mode": "angle"},
     "norm only": {"suppression": "peaks", "suppression_mode": "norm"},
     "random suppression": {"suppression": "random"},
+    "shuffled suppression": {"suppression": "shuffled"},
+    "shuffled, angle": {"suppression": "shuffled", "suppression_mode": "angle"},
     "the prompt counts": {"suppression": "peaks", "threshold_prompt": True},
     "fixed": {
         "recursion": "norm",
@@ -124,7 +126,7 @@ class SlowDecoder:
         self.cache = ListCache([sliding] * self.n)
         self.settings = settings
         self.prompt = prompt
-        self.acting = reference.ReferenceResponse(settings, key, len(prompt))
+        self.acting = reference.ReferenceResponse(settings, key, len(prompt), layers=LAYERS)
         self.position = -1
         top = settings["recursion_top_layers"] or max(1, self.n // 4)
         self.top = range(self.n - top, self.n)
@@ -430,7 +432,10 @@ class TestSecondPass:
         layer.forward = forward
 
 
-@pytest.mark.parametrize("case", ["all", "always", "entropy", "angle", "random suppression"])
+@pytest.mark.parametrize(
+    "case",
+    ["all", "always", "entropy", "angle", "random suppression", "shuffled suppression"],
+)
 @pytest.mark.parametrize("family", ["llama", "mistral"])
 def test_scored_texts(
     family: str,
@@ -469,7 +474,9 @@ def test_scored_texts(
         key = reference.key_of(5, hash_prompt(str(whole[:-1])), 0)
         settings = read_interventions(args).as_dict()
         slow = SlowDecoder(model, settings, key, head)
-        slow.acting = reference.ReferenceResponse(settings, key, len(head), scored=True)
+        slow.acting = reference.ReferenceResponse(
+            settings, key, len(head), scored=True, layers=LAYERS
+        )
         with torch.no_grad():
             logits = [slow.token(token) for token in whole[:-1]][-len(tail) :]
         steps = zip(logits, tail, strict=True)

@@ -195,7 +195,9 @@ def run_slow(
     responses = []
     for r in range(len(world.prompts)):
         key = reference.key_of(7, f"prompt {r}", r)
-        response = reference.ReferenceResponse(settings, key, world.prompts[r], scored)
+        response = reference.ReferenceResponse(
+            settings, key, world.prompts[r], scored, layers=LAYERS
+        )
         for position in range(0 if with_prompt else world.prompts[r] - 1, world.last(r)):
             states |= slow_row(world, response, r, position)
         responses.append(response)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ PURPOSES = [
     "steering_random_moment",
     "steering_vector",
     "suppression_moment",
+    "suppression_layer",
 ]
 
 
@@ -91,12 +92,14 @@ class ReferenceResponse:
         prompt_tokens: int = 1,
         scored: bool = False,
         pool: Pool | None = None,
+        layers: Sequence[int] = (),
     ) -> None:
         self.s = settings
         self.key = key
         self.prompt_tokens = prompt_tokens
         self.scored = scored
         self.pool = pool
+        self.layers = list(layers)
         self.prompt_counts = scored or settings["threshold_prompt"]
         self.counters: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.events: list[tuple[Any, ...]] = []
@@ -105,6 +108,8 @@ class ReferenceResponse:
         self.streak: dict[int, int] = defaultdict(int)
         self.ready_at: dict[int, int] = defaultdict(int)
         self.credit: dict[tuple[str, int], int] = defaultdict(int)
+        self.owed: dict[int, int] = defaultdict(int)
+        self.lost = 0
         self.directions: dict[int, Vector | None] = defaultdict(lambda: None)
 
     # -- thresholds ---------------------------------------------------------------------------
@@ -256,6 +261,8 @@ class ReferenceResponse:
             may = may and usual is not None
         if s["suppression"] == "peaks":
             chosen = may and peak
+        elif s["suppression"] == "shuffled":
+            chosen = self.shuffled(layer, row, may and peak, may and not peak)
         elif self.editable("suppression", row):
             chosen = self.spend("suppression", layer, row, may and peak, may and not peak)
         else:
@@ -265,6 +272,23 @@ class ReferenceResponse:
         self.counters[layer]["suppressed"] += 1
         self.events.append((row, layer, "suppression", n, (tau,)))
         return self.suppressed(layer, h, tau, usual)
+
+    def shuffled(self, layer: int, row: int, earned: bool, allowed: bool) -> bool:
+        """A layer that has run gets to see what it is owed in the next row, others in this one."""
+        taken = allowed and self.owed[layer] > 0
+        self.owed[layer] -= taken
+        if earned:
+            later = [m for m in self.layers if m > layer]
+            others = later if self.scored else [m for m in self.layers if m != layer]
+            draw = uniform(self.key, "suppression_layer", layer, row)
+            if others:
+                self.owed[others[int(draw * len(others))]] += 1
+            else:  # owed to nobody: it stays where the reports show it
+                self.lost += 1
+        for m in self.layers:
+            left = self.owed[m] + (self.lost if m == self.layers[-1] else 0)
+            self.counters[m]["suppression_credits_left"] = left
+        return taken
 
     def suppressed(self, layer: int, h: Vector, tau: float, usual: Vector | None) -> Vector:
         f, mode = self.s["suppression_factor"], self.s["suppression_mode"]

@@ -63,6 +63,11 @@ CASES: dict[str, dict[str, Any]] = {
     "random clamp": {"suppression": "random", "suppression_mode": "clamp"},
     "random angle": {"suppression": "random", "suppression_mode": "angle"},
     "random norm": {"suppression": "random", "suppression_mode": "norm"},
+    "shuffled scale": {"suppression": "shuffled"},
+    "shuffled, many peaks": {"suppression": "shuffled", "threshold_k": 0},
+    "shuffled clamp": {"suppression": "shuffled", "suppression_mode": "clamp"},
+    "shuffled angle": {"suppression": "shuffled", "suppression_mode": "angle"},
+    "shuffled norm": {"suppression": "shuffled", "suppression_mode": "norm"},
     "fixed": {
         "threshold": "fixed",
         "threshold_values": "3:6+5:8",
@@ -87,6 +92,7 @@ CASES: dict[str, dict[str, Any]] = {
     "all": {"recursion": "norm", "suppression": "random", "steering": "norm"},
     "all, on peaks": {"recursion": "norm", "suppression": "peaks", "steering": "norm"},
     "all controls": {"recursion": "random", "suppression": "random", "steering": "random"},
+    "all, on shuffled layers": {"recursion": "norm", "suppression": "shuffled", "steering": "norm"},
     "all, many passes": {
         "recursion": "always",
         "recursion_max_passes": 10,
@@ -111,6 +117,11 @@ CASES: dict[str, dict[str, Any]] = {
 ACTS = {"recursion": "passes_accepted", "steering": "injections", "suppression": "suppressed"}
 
 
+def chunk(name: str, rows: int) -> int:
+    """Most rows of a response in a pass."""
+    return 1 if CASES[name].get("suppression") == "shuffled" else rows
+
+
 def check(lab: Any, world: Any, args: dict[str, Any], schedule: Any, **how: Any) -> Any:
     fast = lab.run_fast(world, args, schedule, scored=how.get("scored", False))
     states, slow = lab.run_slow(world, args, **how)
@@ -131,7 +142,7 @@ def test_decoding_together(name: str, lab: Any, world: Any, lively: Any) -> None
 def test_several_positions_a_pass_in_any_order(
     name: str, lab: Any, world: Any, lively: Any
 ) -> None:
-    check(lab, world, lively | CASES[name], lab.scrambled(world, 5, chunk=4))
+    check(lab, world, lively | CASES[name], lab.scrambled(world, 5, chunk(name, 4)))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -140,18 +151,22 @@ def test_states_that_are_not_finite(name: str, lab: Any, broken_world: Any, live
     assert sum(c["non_finite"] for r in fast.reports for c in r.counters.values()) > 20
 
 
-@pytest.mark.parametrize("name", ["all", "all controls", "low by a quantile", "norm in part"])
+@pytest.mark.parametrize(
+    "name", ["all", "all controls", "all, on shuffled layers", "low by a quantile", "norm in part"]
+)
 def test_prompt_rows_count(name: str, lab: Any, broken_world: Any, lively: Any) -> None:
     args = lively | CASES[name] | {"threshold_prompt": True}
     schedules = [
         lab.together(broken_world, range(5), with_prompt=True),
-        lab.scrambled(broken_world, 5, chunk=6, with_prompt=True),
+        lab.scrambled(broken_world, 5, chunk(name, 6), with_prompt=True),
     ]
     for schedule in schedules:
         check(lab, broken_world, args, schedule, with_prompt=True)
 
 
-@pytest.mark.parametrize("name", ["all", "all controls", "low by a quantile", "norm in part"])
+@pytest.mark.parametrize(
+    "name", ["all", "all controls", "all, on shuffled layers", "low by a quantile", "norm in part"]
+)
 def test_scored_continuations(name: str, lab: Any, lively: Any) -> None:
     """Whole sequences in one pass: the threshold is the context's, and row 0 may be edited."""
     world = lab.World.make(seed=1)
@@ -166,7 +181,10 @@ def test_scored_continuations(name: str, lab: Any, lively: Any) -> None:
     assert ("suppression" in at_row_zero) == (args.get("suppression") == "peaks")
 
 
-@pytest.mark.parametrize("name", ["all", "all controls", "norm, several passes", "norm in part"])
+@pytest.mark.parametrize(
+    "name",
+    ["all", "all controls", "all, on shuffled layers", "norm, several passes", "norm in part"],
+)
 def test_pooled(name: str, lab: Any, world: Any, lively: Any) -> None:
     """All rows of a pass enter, then all are judged. Few rows: the sketch is then exact."""
     args = lively | CASES[name] | {"threshold_scope": "pooled", "threshold_warmup": 30}
@@ -186,7 +204,11 @@ def slow_pooled(lab: Any, world: Any, args: Any, schedule: Any) -> Any:
     settings = read_interventions(args).as_dict()
     slow = [
         reference.ReferenceResponse(
-            settings, reference.key_of(7, f"prompt {r}", r), world.prompts[r], pool=pool
+            settings,
+            reference.key_of(7, f"prompt {r}", r),
+            world.prompts[r],
+            pool=pool,
+            layers=lab.LAYERS,
         )
         for r in range(len(world.prompts))
     ]

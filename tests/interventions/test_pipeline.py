@@ -17,6 +17,8 @@ from l2_harness.interventions import InterventionRun, InterventionTotals, Respon
 from l2_harness.interventions import bank as bank_module
 from l2_harness.interventions import steering as steering_module
 
+#: One for each layer of the world that has no model.
+LAYERS = (3, 5)
 NOTHING = [
     {},
     {"recursion": "norm", "recursion_alpha": 0, "recursion_max_passes": 3},
@@ -26,6 +28,7 @@ NOTHING = [
     {"steering": "norm", "steering_strength": 0, "steering_mode": "add"},
     {"suppression": "peaks", "suppression_factor": 1},
     {"suppression": "random", "suppression_factor": 1},
+    {"suppression": "shuffled", "suppression_factor": 1},
     {"suppression": "peaks", "suppression_factor": 1, "suppression_mode": "angle"},
     {"suppression": "peaks", "suppression_factor": 1, "suppression_mode": "norm"},
 ]
@@ -52,6 +55,7 @@ def test_strengths_that_are_equal_to_off(args: dict[str, Any], lab: Any, lively:
         {"steering": "norm", "steering_source": "shuffled", "steering_mode": "add"},
         *({"suppression": "peaks", "suppression_mode": m} for m in ("clamp", "angle", "norm")),
         {"suppression": "random"},
+        {"suppression": "shuffled"},
     ],
     ids=str,
 )
@@ -212,6 +216,7 @@ def as_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         ({"steering": "random", "steering_source": "gaussian", "steering_low": "q0.6"}, 0),
         ({"suppression": "peaks", "suppression_mode": "norm"}, 0),
         ({"suppression": "random", "suppression_mode": "angle"}, 0),
+        ({"suppression": "shuffled"}, 0),
         ({"recursion": "norm"}, 1),
         ({"recursion": "random", "steering": "norm", "suppression": "random"}, 1),
     ],
@@ -223,15 +228,16 @@ def test_host_synchronisations(
     """At most one a layer and step, and that only for recursion."""
     n, rows = 6, 40
     config = read_interventions(lively | args)
-    pipeline = InterventionRun(config, (3,)).pipeline([Response(i, 1) for i in range(n)])
+    pipeline = InterventionRun(config, LAYERS).pipeline([Response(i, 1) for i in range(n)])
     states = torch.randn(rows, n, 8) * torch.randn(rows, n, 1).exp() + 1
     worst = 0
     for step in range(rows):
         pipeline.begin_pass(np.arange(n), np.full(n, step))
-        as_on_an_accelerator.clear()
-        with _Syncs() as syncs:
-            pipeline.layer(3, states[step], lambda h, which: h * 1.5)
-        worst = max(worst, syncs.found.total() + as_on_an_accelerator.total())
+        for layer in LAYERS:
+            as_on_an_accelerator.clear()
+            with _Syncs() as syncs:
+                pipeline.layer(layer, states[step].roll(layer, 0), lambda h, which: h * 1.5)
+            worst = max(worst, syncs.found.total() + as_on_an_accelerator.total())
     assert worst == allowed
     if config.enabled:
         assert any(report.events for report in pipeline.reports())

@@ -132,6 +132,7 @@ def test_a_run_of_other_settings_is_not_resumed_from(
             {"recursion": "norm", "threshold": "fixed", "threshold_values": "3:10"},
             "no value for layer 9",
         ),
+        ({"suppression": "shuffled", "layers": "10"}, "monitored is 10 alone. Pass layers=all"),
         ({"steering_strenght": 0.2}, "did you mean 'steering_strength'?"),
         ({"threshold": "calibrated", "calibration": "nowhere.json"}, "is not a file"),
     ],

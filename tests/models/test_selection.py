@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 import torch
 
-from l2_harness.analysis.selection.recorded_scores import read_groups, score_groups
+from l2_harness.analysis.responses import read_groups
+from l2_harness.analysis.selection.recorded_scores import score_groups
 from l2_harness.config import ConfigError
 from l2_harness.config.selectors import SELECTORS
 from l2_harness.models.hf import L2HF

@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.selection.recorded_scores import read_groups, score_groups
-from l2_harness.analysis.selection.rescoring import Answered, load_task, rescore
+from l2_harness.analysis.correctness import Judging, judged, with_documents
+from l2_harness.analysis.responses import read_groups
+from l2_harness.analysis.selection.recorded_scores import score_groups
 from l2_harness.analysis.selection.samples import JudgedResponse, SampleTable, sample_table
-from l2_harness.config.errors import ConfigError
 from l2_harness.config.layers import LayerSelection
 from l2_harness.config.selection import Part
-from l2_harness.norms import join_samples, read_run_settings
-from l2_harness.norms.sample_files import Sample, read_samples
+from l2_harness.norms import read_run_settings
 from l2_harness.selection.confidence_scores import WINDOW
-from l2_harness.selection.sampled_text import SampledText
 from l2_harness.selection.vote_answers import answer_kind, vote_answer
 from l2_harness.selection.votes import answer_labels
 
@@ -56,6 +54,11 @@ class TraceSource:
     filter: str | None = None
     metric: str | None = None
 
+    @property
+    def judging(self) -> Judging:
+        """How the task judges a response."""
+        return Judging(self.task, self.include_path, self.metadata, self.filter, self.metric)
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedSamples:
@@ -82,14 +85,14 @@ def load_samples(source: TraceSource) -> LoadedSamples:
         start = time.perf_counter()
 
     traces = read_groups(source.trace_dir, source.run_id, source.task)
-    traces = _with_documents(traces, source)
+    traces = with_documents(traces, source.samples, source.task)
     lap("reading")
     scores = score_groups(
         traces, source.trace_dir, part=source.part, window=source.window, layers=source.layers
     )
     lap("scoring")
     settings = read_run_settings(source.trace_dir, str(traces["run_id"].iat[0]))
-    correct = _judged(traces, scores, source, settings)
+    correct = [one.value for one in judged(traces, scores, source.judging, settings)]
     lap("judging")
     labels = _labels(traces, source, settings)
     lap("comparing answers")
@@ -104,51 +107,6 @@ def load_samples(source: TraceSource) -> LoadedSamples:
         )
         groups.setdefault(group, []).append(one)
     return LoadedSamples(sample_table(groups, with_labels=True), seconds)
-
-
-def _with_documents(traces: pd.DataFrame, source: TraceSource) -> pd.DataFrame:
-    """The traces that the sample file has a document of, with it and its prompt."""
-    logged = read_samples(source.samples, [source.task])[source.task]
-    names = [sample.filter for sample in logged]
-    joined = join_samples(traces, source.samples, filter=names[0])
-    joined = joined[joined["logged_doc_id"].notna()].reset_index(drop=True)
-    if joined.empty:
-        raise ValueError(f"{source.samples} has no document of the traces of {source.task!r}.")
-    documents: dict[int, Sample] = {sample.doc_id: sample for sample in logged}
-    found = [documents[int(doc_id)] for doc_id in joined["logged_doc_id"]]
-    joined["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
-    joined["prompt"] = [
-        sample.prompts[idx] or "" for sample, idx in zip(found, joined["idx"], strict=True)
-    ]
-    return joined
-
-
-def _judged(
-    traces: pd.DataFrame,
-    scores: Sequence[dict[str, float]],
-    source: TraceSource,
-    settings: Mapping[str, Any],
-) -> list[float]:
-    metadata = dict(source.metadata)
-    if settings.get("think_end_token"):
-        metadata.setdefault("think_end_token", settings["think_end_token"])
-    task = load_task(source.task, source.include_path, metadata)
-    if getattr(task, "OUTPUT_TYPE", None) != "generate_until":
-        raise ConfigError(f"task {source.task!r} generates nothing that could be chosen among.")
-    answered = [
-        Answered(
-            SampledText(
-                str(row.response),
-                finish_reason=row.finish_reason,
-                n_tokens=len(row.tokens),
-                scores=scores[i],
-            ),
-            row.doc,
-            row.prompt,
-        )
-        for i, row in enumerate(traces.itertuples(index=False))
-    ]
-    return rescore(task, answered, source.filter, source.metric)
 
 
 def _labels(traces: pd.DataFrame, source: TraceSource, settings: Mapping[str, Any]) -> np.ndarray:

@@ -12,42 +12,15 @@ from typing import Any
 
 import pandas as pd
 
+from l2_harness.analysis.responses import KEYS, layer_columns
 from l2_harness.config.layers import LayerSelection
 from l2_harness.config.selection import Part
-from l2_harness.norms import read_traces
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.trace_frame import to_frame
 from l2_harness.norms.trace_parts import only_run, read_part, read_parts
 from l2_harness.selection.group_scores import ScoredResponse, group_scores
 
-_KEYS = ("task", "request_type", "doc_id", "idx", "window", "repeat", "sample")
-_LIGHT = (
-    *("prompt_hash", "tokens", "response", "answer", "finish_reason"),
-    *("thinking_end", "layers", "scores", "chosen"),
-)
 _ROWS = ("norms", "logprob", "entropy", "self_certainty", "confidence")
-
-
-def read_groups(trace_dir: Path, run_id: str | None, task: str) -> pd.DataFrame:
-    """The generated responses of one task, a row each, with the column ``group``.
-
-    The samples of a request are a group; where each request has one sample, its repeats are.
-
-    Raises:
-        ValueError: several runs and none named; no generated response.
-    """
-    traces = read_traces(trace_dir, run_id=run_id, columns=["run_id", *_KEYS, *_LIGHT], task=task)
-    runs = sorted(set(traces["run_id"]))
-    if len(runs) > 1:
-        raise ValueError(
-            f"{trace_dir} holds several runs: {', '.join(runs)}. Pass --run-id with one of them."
-        )
-    traces = traces[traces["request_type"] == "generate_until"].reset_index(drop=True)
-    if traces.empty:
-        raise ValueError(f"{trace_dir} holds no generated response of task {task!r}.")
-    parts = ["doc_id", "idx"] if (traces["sample"] == 0).all() else ["doc_id", "idx", "repeat"]
-    traces["group"] = list(traces[parts].itertuples(index=False, name=None))
-    return traces
 
 
 def score_groups(
@@ -72,11 +45,11 @@ def score_groups(
     """
     scores = [dict(found or {}) for found in traces["scores"]]
     position = {
-        key: i for i, key in enumerate(traces[list(_KEYS)].itertuples(index=False, name=None))
+        key: i for i, key in enumerate(traces[list(KEYS)].itertuples(index=False, name=None))
     }
     members = traces.groupby("group", sort=False).indices
     groups: Mapping[Hashable, Sequence[int]] = {g: i.tolist() for g, i in members.items()}
-    columns = _layer_columns(traces, layers)
+    columns = layer_columns(traces["layers"].iat[0], layers)
     # once and for all: a look-up in a data frame costs more than the scores of a response
     group_of, responses = list(traces["group"]), _unscored(traces)
     held: dict[Hashable, dict[int, ScoredResponse]] = {}
@@ -99,27 +72,15 @@ def _unscored(traces: pd.DataFrame) -> list[tuple[int | None, bool]]:
     return list(zip(ends, truncated, strict=True))
 
 
-def _layer_columns(traces: pd.DataFrame, layers: LayerSelection | None) -> list[int] | None:
-    """Where the wanted layers are among the recorded ones."""
-    if layers is None:
-        return None
-    recorded = [int(layer) for layer in traces["layers"].iat[0]]
-    wanted = layers.resolve(max(recorded) + 1)
-    absent = sorted(set(wanted) - set(recorded))
-    if absent:
-        raise ValueError(f"--layers asks for layer {absent[0]}; recorded are {recorded}.")
-    return [recorded.index(layer) for layer in wanted]
-
-
 def _rows(
     trace_dir: Path, run_id: str, wanted: Any, columns: list[int] | None
 ) -> Iterator[tuple[tuple[Any, ...], ResponseRows]]:
     """Key and rows of each wanted response that has rows, the first written of equals."""
     seen: set[tuple[Any, ...]] = set()
     for part in read_parts(trace_dir, run_id, ["run_id"]):
-        table = read_part(part.path, ["run_id", *_KEYS, "tokens", "layers", *_ROWS]).table
+        table = read_part(part.path, ["run_id", *KEYS, "tokens", "layers", *_ROWS]).table
         frame = to_frame(only_run(table, run_id))
-        keys = frame[list(_KEYS)].itertuples(index=False, name=None)
+        keys = frame[list(KEYS)].itertuples(index=False, name=None)
         for key, *values in zip(keys, *(frame[name] for name in _ROWS), strict=True):
             if key in seen or key not in wanted or values[0] is None:
                 continue

@@ -20,6 +20,21 @@ class Answered:
     prompt: str
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a task says of one response.
+
+    Attributes:
+        metric: the metric's name.
+        value: its value.
+        answer: what the task's filter made of the response.
+    """
+
+    metric: str
+    value: float
+    answer: Any
+
+
 def load_task(
     name: str, include_path: Sequence[Path] = (), metadata: Mapping[str, Any] | None = None
 ) -> Any:
@@ -47,10 +62,10 @@ def load_task(
     return manager.load([name])["tasks"][name]
 
 
-def rescore(
+def judge(
     task: Any, answered: Sequence[Answered], filter: str | None = None, metric: str | None = None
-) -> list[float]:
-    """One metric of each response on its own.
+) -> list[Judged]:
+    """Each response on its own: its answer and one metric.
 
     Args:
         task: of :func:`load_task`.
@@ -72,10 +87,17 @@ def rescore(
     names = list(instances[0].filtered_resps)
     chosen = filter if filter is not None else names[0]
     _check("--filter", chosen, names)
-    scored = [task.process_results(one.doc, [one.filtered_resps[chosen]]) for one in instances]
+    answers = [one.filtered_resps[chosen] for one in instances]
+    scored = [
+        task.process_results(one.doc, [answer])
+        for one, answer in zip(instances, answers, strict=True)
+    ]
     metric = metric if metric is not None else _first_metric(task, scored[0])
     _check("--metric", metric, list(scored[0]))
-    return [_number(metric, result[metric]) for result in scored]
+    return [
+        Judged(metric, _number(metric, result[metric]), answer)
+        for result, answer in zip(scored, answers, strict=True)
+    ]
 
 
 def _first_metric(task: Any, result: Mapping[str, Any]) -> str:

@@ -29,24 +29,31 @@ class OutputHead:
 
     def __init__(self, causal_lm: Any) -> None:
         self._causal_lm = causal_lm
-        self._base = causal_lm.base_model
-        self._norm = _final_norm(self._base)
+        self._norm = _final_norm(causal_lm.base_model)
 
     def logits(self, states: Tensor) -> Tensor:
         """(m, vocabulary) of states (m, d)."""
-        last = self._norm(states.unsqueeze(1))
-        # the model's own forward on a base that has just computed these states
-        output = BaseModelOutputWithPast(last_hidden_state=last)
-        for name in _READ_BESIDE:
-            setattr(output, name, None)
-        with patch.object(self._base, "forward", lambda *args, **kwargs: output):
-            ids = torch.zeros(len(states), 1, dtype=torch.int64, device=states.device)
-            return self._causal_lm.forward(input_ids=ids, use_cache=False).logits[:, -1]
+        return head_logits(self._causal_lm, self._norm(states.unsqueeze(1)))[:, -1]
 
     def log_probs(self, states: Tensor) -> Tensor:
         """(m, vocabulary) float32 or float64, of states (m, d)."""
         logits = self.logits(states)
         return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
+
+
+def head_logits(causal_lm: Any, last: Tensor) -> Tensor:
+    """(m, n, vocabulary) of what the model's base returns, (m, n, d), its final norm included.
+
+    The head, and whatever the model's own forward does to its input and its output.
+    """
+    output = BaseModelOutputWithPast(last_hidden_state=last)
+    for name in _READ_BESIDE:
+        setattr(output, name, None)
+    # the model's own forward on a base that has just computed these states
+    with patch.object(causal_lm.base_model, "forward", lambda *args, **kwargs: output):
+        ids = torch.zeros(last.shape[:2], dtype=torch.int64, device=last.device)
+        logits: Tensor = causal_lm.forward(input_ids=ids, use_cache=False).logits
+    return logits
 
 
 def _final_norm(base: Any) -> nn.Module:

@@ -1,0 +1,290 @@
+"""Everything that is measured of one task, before a word is written about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from l2_harness.analysis.association import Outcome, Resamples, Scope, associations, corrected
+from l2_harness.analysis.correctness import Judging, Verdicts, verdicts, with_documents
+from l2_harness.analysis.covariates import CONTROLS
+from l2_harness.analysis.held_out import HeldOutChoice, choose_held_out
+from l2_harness.analysis.measure import FIRST_ROWS, Measured, measure
+from l2_harness.analysis.norm_report.pairing import Pairing, pair_tasks
+from l2_harness.analysis.norm_statistics import STATISTICS
+from l2_harness.analysis.outlier_norms import OutlierFreeNorms, read_outlier_free
+from l2_harness.analysis.responses import read_groups
+from l2_harness.config.errors import ConfigError
+from l2_harness.config.layers import LayerSelection
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What norms are related to beside correctness.
+SIGNALS = ("length", "logprob", "entropy", "self_certainty")
+_SIGNAL_CONTROLS = {"none": (), "length": ("log_length",)}
+WITHIN = "within question"
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """What is studied, and how.
+
+    Attributes:
+        trace_dir: of the run.
+        task: which.
+        samples: lm-eval's sample file of the same run, or its folder; None: nothing is judged.
+        run_id: None where the folder holds one run.
+        direct: the task that answers the same questions without thinking.
+        states: a folder of captured states, for the norms without outlier dimensions.
+        tokenizer: in place of the one that the run's settings name.
+        first_rows: how many first rows the second variant leaves out.
+        layers: of the recorded layers, those that count; None for all.
+        strata: fields of the documents, ``a`` or ``a+b``, to look within.
+        resamples: of the bootstrap.
+        held_out: the share of questions that choose the layer.
+        seed: of everything that is drawn.
+        judging: how the task judges.
+    """
+
+    trace_dir: Path
+    task: str
+    samples: Path | None = None
+    run_id: str | None = None
+    direct: str | None = None
+    states: Path | None = None
+    tokenizer: str | None = None
+    first_rows: int = FIRST_ROWS
+    layers: LayerSelection | None = None
+    strata: Sequence[str] = ()
+    resamples: int = 2000
+    held_out: float = 0.5
+    seed: int = 0
+    judging: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What was measured.
+
+    Attributes:
+        options: of the study.
+        run_id: of the responses.
+        measured: their rows.
+        verdicts: which are right; None without a sample file.
+        resamples: of the questions, the same for every figure.
+        table: a row a figure: ``variant``, ``layer``, ``statistic``, ``outcome``, ``scope``,
+            ``measure``, ``control``, ``value`` with ``_low`` and ``_high``, ``p``, ``p_holm``,
+            ``responses``, ``questions``.
+        signals: the same columns but variant, layer and statistic, of the covariates
+            (``covariate``) with correctness; empty without verdicts.
+        choices: layer and statistic chosen on held-out questions.
+        pairing: with the direct responses; None without.
+        notes: what could not be done, and why.
+        seconds: by step.
+    """
+
+    options: StudyOptions
+    run_id: str
+    measured: Measured
+    verdicts: Verdicts | None
+    resamples: Resamples
+    table: pd.DataFrame
+    signals: pd.DataFrame
+    choices: tuple[HeldOutChoice, ...]
+    pairing: Pairing | None
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float]
+
+    def rows(self, **wanted: str) -> pd.DataFrame:
+        """The rows of :attr:`table` with these values, such as ``scope="pooled"``."""
+        keep = np.ones(len(self.table), dtype=bool)
+        for name, value in wanted.items():
+            keep &= (self.table[name] == value).to_numpy()
+        return self.table[keep].reset_index(drop=True)
+
+    @property
+    def scopes(self) -> list[str]:
+        """Pooled, and within what figures are defined."""
+        return list(dict.fromkeys(self.table["scope"]))
+
+    def column(self, index: int) -> tuple[int, str]:
+        """The layer and statistic of a variable of one variant."""
+        layer, statistic = divmod(index, len(STATISTICS))
+        return self.measured.layers[layer], STATISTICS[statistic]
+
+
+def study(options: StudyOptions, judge: Callable[[pd.DataFrame], Verdicts] | None = None) -> Study:
+    """Measure a task.
+
+    Args:
+        options: what and how.
+        judge: from the responses to their verdicts, for those who have their own; by default the
+            sample file and the task judge.
+
+    Raises:
+        ConfigError: an option that does not fit what was recorded.
+        FileNotFoundError: no traces, or no sample file of the task.
+        ValueError: traces and samples that do not belong together; no norms by row.
+    """
+    clock, notes = _Clock(), list[str]()
+    traces = read_groups(options.trace_dir, options.run_id, options.task)
+    run_id = str(traces["run_id"].iat[0])
+    if options.samples is not None:
+        asked = options.judging.get("filter")
+        traces = with_documents(traces, options.samples, options.task, asked)
+    clock.lap("reading responses")
+    tokenizer = _tokenizer(options, run_id, notes)
+    clock.lap("loading the tokenizer")
+    measured = measure(
+        traces,
+        options.trace_dir,
+        layers=options.layers,
+        first_rows=options.first_rows,
+        tokenizer=tokenizer,
+        outlier_free=_outlier_free(options, run_id),
+    )
+    clock.lap("reading and measuring rows")
+    found = None
+    if judge is not None:
+        found = judge(measured.traces)
+    elif options.samples is not None:
+        judging = Judging(options.task, **options.judging)
+        found = verdicts(measured.traces, options.trace_dir, judging)
+    clock.lap("judging")
+    resamples = Resamples(measured.question, options.resamples, options.seed)
+    scopes = _scopes(measured, options, notes)
+    table = _table(measured, found, scopes, resamples)
+    clock.lap("associations")
+    choices = () if found is None else _choices(measured, found, scopes, options)
+    clock.lap("choosing on held-out questions")
+    pairing = None if options.direct is None else pair_tasks(options, run_id, measured)
+    clock.lap("pairing with direct responses")
+    signals = _signals(measured, found, scopes, resamples)
+    return Study(
+        *(options, run_id, measured, found, resamples, table, signals, choices, pairing),
+        tuple(notes),
+        clock.seconds,
+    )
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name], self._start = now - self._start, now
+
+
+def _tokenizer(options: StudyOptions, run_id: str, notes: list[str]) -> Any:
+    from l2_harness.analysis.token_pieces import load_tokenizer
+
+    try:
+        return load_tokenizer(options.trace_dir, run_id, options.tokenizer)
+    except (ConfigError, FileNotFoundError) as error:
+        if options.tokenizer is not None:
+            raise
+        notes.append(f"Peaks were not told apart by kind of token: {error}")
+        return None
+
+
+def _outlier_free(options: StudyOptions, run_id: str) -> OutlierFreeNorms | None:
+    if options.states is None:
+        return None
+    return read_outlier_free(options.states, run_id, options.task)
+
+
+def _scopes(measured: Measured, options: StudyOptions, notes: list[str]) -> list[Scope]:
+    scopes = [Scope("pooled")]
+    counts = np.bincount(measured.question)
+    if counts.max() > 1:
+        scopes.append(Scope(WITHIN, measured.question))
+    else:
+        notes.append(
+            "Within question nothing is defined: there is one response a question. Record several "
+            "with num_samples or repeats."
+        )
+    return scopes + [Scope(f"within {name}", _labels(measured, name)) for name in options.strata]
+
+
+def _labels(measured: Measured, name: str) -> np.ndarray:
+    """(n,) the value of fields of the documents, joined by ``+``."""
+    if "doc" not in measured.traces:
+        raise ConfigError(f"--strata {name} needs --samples RESULTS, which holds the documents.")
+    documents = list(measured.traces["doc"])
+    for one in name.split("+"):
+        if any(not isinstance(doc, Mapping) or one not in doc for doc in documents):
+            known = documents[0] if isinstance(documents[0], Mapping) else {}
+            raise ConfigError(f"--strata {one}: the documents have {', '.join(known)}.")
+    return np.array([" ".join(str(doc[one]) for one in name.split("+")) for doc in documents])
+
+
+def _table(
+    measured: Measured, found: Verdicts | None, scopes: Sequence[Scope], resamples: Resamples
+) -> pd.DataFrame:
+    import pandas as pd
+
+    outcomes = [] if found is None else [Outcome("correct", found.values, CONTROLS)]
+    for name in SIGNALS:
+        values = measured.covariates[name].to_numpy()
+        if np.isfinite(values).any():
+            outcomes.append(Outcome(name, values, _SIGNAL_CONTROLS))
+    n_layers, frames = len(measured.layers), []
+    x = np.concatenate(
+        [one.values.reshape(len(measured.traces), -1) for one in measured.statistics], axis=1
+    )
+    for outcome in outcomes:
+        # strata of the documents are there for correctness
+        for scope in scopes if outcome.name == "correct" else scopes[:2]:
+            frames.append(associations(x, outcome, scope, measured.covariates, resamples))
+    table = pd.concat(frames, ignore_index=True)
+    index = table.pop("column").to_numpy()
+    variants = np.array([one.variant for one in measured.statistics])
+    width = n_layers * len(STATISTICS)
+    table.insert(0, "variant", variants[index // width])
+    table.insert(1, "layer", np.asarray(measured.layers)[index % width // len(STATISTICS)])
+    table.insert(2, "statistic", np.array(STATISTICS)[index % len(STATISTICS)])
+    return corrected(table)
+
+
+def _signals(
+    measured: Measured, found: Verdicts | None, scopes: Sequence[Scope], resamples: Resamples
+) -> pd.DataFrame:
+    import pandas as pd
+
+    if found is None:
+        return pd.DataFrame()
+    names = [name for name in measured.covariates if name != "log_length"]
+    outcome = Outcome("correct", found.values, {"none": ()})
+    x = measured.covariates[names].to_numpy()
+    frames = [associations(x, outcome, scope, measured.covariates, resamples) for scope in scopes]
+    table = pd.concat(frames, ignore_index=True)
+    table.insert(0, "covariate", np.array(names)[table.pop("column").to_numpy()])
+    return table
+
+
+def _choices(
+    measured: Measured, found: Verdicts, scopes: Sequence[Scope], options: StudyOptions
+) -> tuple[HeldOutChoice, ...]:
+    outcome = Outcome("correct", found.values, {})
+    x = measured.statistics[0].values.reshape(len(measured.traces), -1)
+    recorded = [name for name in CONTROLS["all"] if measured.covariates[name].notna().all()]
+    choices = [
+        choose_held_out(
+            *(x, outcome, scope, measured.covariates[names].to_numpy(), measured.question),
+            control=control,
+            share=options.held_out,
+            resamples=options.resamples,
+            seed=options.seed,
+        )
+        for scope in scopes
+        for control, names in (("none", []), ("all", recorded))
+    ]
+    return tuple(choice for choice in choices if choice is not None)

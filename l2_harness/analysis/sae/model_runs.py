@@ -1,0 +1,40 @@
+"""A model as the injected-token test needs it: known tokens in, the states of one layer out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from l2_harness.analysis.sae.injection import RunModel as Runner
+from l2_harness.analysis.states.forcing import KnownTokens, LayerRows, TeacherForcing
+from l2_harness.analysis.states.run_model import RunModel
+
+
+def runner(model: RunModel, batch_tokens: int = 8192) -> Runner:
+    """Run a model on known tokens, so many at a time that a pass has ``batch_tokens`` positions."""
+
+    def run(known: Sequence[KnownTokens], layer: int) -> list[Tensor]:
+        forcing = TeacherForcing(model.causal_lm, model.decoder_layers, [layer])
+        found: list[Tensor] = []
+
+        def take(_: int, rows: LayerRows) -> None:
+            found.append(rows.states.float().cpu())
+
+        for batch in _batches(known, batch_tokens):
+            forcing.run(batch, take, statistics=False)
+        return list(torch.cat(found).split([len(k.predicted) for k in known]))
+
+    return run
+
+
+def _batches(known: Sequence[KnownTokens], limit: int) -> Iterator[list[KnownTokens]]:
+    batch: list[KnownTokens] = []
+    for one in known:
+        width = max(len(k.ids) for k in [*batch, one])
+        if batch and width * (len(batch) + 1) > limit:
+            yield batch
+            batch = []
+        batch.append(one)
+    yield batch

@@ -1,0 +1,177 @@
+"""Teacher forcing: known tokens run through the model once, their states taken layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from l2_harness.engines.hf.output_head import head_logits
+from l2_harness.norms.row_norms import row_norms
+from l2_harness.norms.statistics import distribution_statistics
+
+#: Rows whose distributions are held at once: bounds the memory for logits.
+_BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTokens:
+    """Prompt and response without its last token, (P + T − 1,) ids; row t is at P − 1 + t.
+
+    Attributes:
+        ids: the input of the pass.
+        prompt_tokens: P, at least 1.
+        predicted: (T,) the token that each row's distribution is asked about.
+    """
+
+    ids: np.ndarray
+    prompt_tokens: int
+    predicted: np.ndarray
+
+    @classmethod
+    def of(
+        cls, prompt: Sequence[int] | np.ndarray, response: Sequence[int] | np.ndarray
+    ) -> KnownTokens:
+        """Of the ids of a prompt (P,) and of a response (T,)."""
+        response = np.asarray(response, dtype=np.int64)
+        ids = np.concatenate([np.asarray(prompt, dtype=np.int64), response[:-1]])
+        return cls(ids, len(prompt), response)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRows:
+    """What one layer put out at the rows of a batch, one sequence after another.
+
+    Attributes:
+        states: (rows, d), of the model's own type, on its device.
+        norms: (rows,) float32.
+        change: (rows,) float32, ‖h_t − h_{t−1}‖; nan where no position is before.
+    """
+
+    states: Tensor
+    norms: Tensor
+    change: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class OutputRows:
+    """The next-token distributions at the same rows, float32 on the host.
+
+    Attributes:
+        logprob: (rows,) of the predicted tokens, in nats.
+        entropy: (rows,) in nats.
+        margin: (rows,) the largest logit minus the second largest.
+    """
+
+    logprob: np.ndarray
+    entropy: np.ndarray
+    margin: np.ndarray
+
+
+class TeacherForcing:
+    """A model, its decoder layers, and those of them that are watched.
+
+    Args:
+        causal_lm: the module whose output has the logits.
+        decoder_layers: all of them.
+        layers: which ones are watched.
+    """
+
+    def __init__(
+        self, causal_lm: Any, decoder_layers: Sequence[nn.Module], layers: Sequence[int]
+    ) -> None:
+        self._causal_lm = causal_lm
+        self._watched = {layer: decoder_layers[layer] for layer in layers}
+
+    @torch.inference_mode()
+    def run(
+        self,
+        batch: Sequence[KnownTokens],
+        take: Callable[[int, LayerRows], None],
+        statistics: bool = True,
+    ) -> OutputRows | None:
+        """One forward pass.
+
+        Args:
+            batch: padded on the right here, where causal attention never looks back at it.
+            take: gets each watched layer's rows as soon as that layer has run, so that the
+                states of no two layers need be held.
+            statistics: whether the distributions are wanted.
+
+        Raises:
+            RuntimeError: a watched layer did not run.
+        """
+        device = next(self._causal_lm.parameters()).device
+        ids, mask = _padded(batch, device)
+        where = _rows(batch)
+        done: set[int] = set()
+        with ExitStack() as stack:
+            for layer, module in self._watched.items():
+                handle = module.register_forward_hook(_hook(layer, where, take, done))
+                stack.callback(handle.remove)
+            output = self._causal_lm.base_model(
+                input_ids=ids, attention_mask=mask, use_cache=False, return_dict=True
+            )
+        if len(done) < len(self._watched):
+            missing = sorted(set(self._watched) - done)
+            raise RuntimeError(f"layers {missing} did not run: capture only those that always do.")
+        if not statistics:
+            return None
+        last = output.last_hidden_state
+        predicted = torch.from_numpy(np.concatenate([s.predicted for s in batch])).to(device)
+        return self._outputs(last[where[0].to(last.device), where[1].to(last.device)], predicted)
+
+    def _outputs(self, last: Tensor, predicted: Tensor) -> OutputRows:
+        """Statistics of the rows' distributions from the base's output, (rows, d)."""
+        parts = []
+        for states, tokens in zip(last.split(_BLOCK), predicted.split(_BLOCK), strict=True):
+            logits = head_logits(self._causal_lm, states.unsqueeze(1))[:, -1]
+            found = distribution_statistics(logits)
+            top = logits.float().topk(min(2, logits.shape[-1]), -1).values
+            parts.append(
+                torch.stack([found.of_tokens(tokens), found.entropy, top[:, 0] - top[:, -1]])
+            )
+        table = torch.cat(parts, dim=1).float().cpu().numpy()
+        return OutputRows(table[0], table[1], table[2])
+
+
+def _hook(
+    layer: int,
+    where: tuple[Tensor, Tensor],
+    take: Callable[[int, LayerRows], None],
+    done: set[int],
+) -> Callable[[nn.Module, Any, Any], None]:
+    def on_output(module: nn.Module, args: Any, output: Any) -> None:
+        hidden = output if isinstance(output, Tensor) else output[0]
+        rows, positions = (index.to(hidden.device) for index in where)
+        states = hidden[rows, positions]
+        before = hidden[rows, (positions - 1).clamp_min(0)]
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        change = row_norms(states.to(wide) - before.to(wide)).masked_fill(positions == 0, torch.nan)
+        done.add(layer)
+        take(layer, LayerRows(states, row_norms(states), change))
+
+    return on_output
+
+
+def _padded(batch: Sequence[KnownTokens], device: torch.device) -> tuple[Tensor, Tensor]:
+    width = max(len(s.ids) for s in batch)
+    ids = torch.zeros(len(batch), width, dtype=torch.int64)
+    mask = torch.zeros(len(batch), width, dtype=torch.int64)
+    for row, sequence in enumerate(batch):
+        ids[row, : len(sequence.ids)] = torch.from_numpy(sequence.ids)
+        mask[row, : len(sequence.ids)] = 1
+    return ids.to(device), mask.to(device)
+
+
+def _rows(batch: Sequence[KnownTokens]) -> tuple[Tensor, Tensor]:
+    """Batch row and position of each response row, (rows,) each."""
+    lengths = torch.tensor([len(s.predicted) for s in batch])
+    rows = torch.repeat_interleave(torch.arange(len(batch)), lengths)
+    positions = [torch.arange(len(s.predicted)) + s.prompt_tokens - 1 for s in batch]
+    return rows, torch.cat(positions)

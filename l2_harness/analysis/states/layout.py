@@ -1,0 +1,101 @@
+"""The files of a folder of captured states.
+
+    states.json                     settings, and what the verification found
+    part-<sequence>-<random>/       responses, complete or not there at all
+        index.parquet               a row a response, see INDEX_COLUMNS
+        layer-<number>.npy          (rows, d), the rows of its responses one after another
+        deviation.json              how far its norms and entropies are from the recorded ones
+        square_sums.npy             (layers, d) float64, sums of squares over the rows
+    norms_without_outliers.parquet  see `l2_harness.analysis.states.outliers`
+    .part-….tmp/                    a part being written, or cut off by a kill
+
+One process at a time writes a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from l2_harness.config.errors import ConfigError
+from l2_harness.norms.trace_files import write_atomically
+
+SCHEMA = 1
+SETTINGS = "states.json"
+INDEX = "index.parquet"
+SQUARE_SUMS = "square_sums.npy"
+DEVIATION = "deviation.json"
+WITHOUT_OUTLIERS = "norms_without_outliers.parquet"
+
+#: What tells a captured response from the others, as in the traces.
+KEY = ("run_id", "task", "doc_id", "idx", "repeat", "sample")
+
+#: How states are stored: name → numpy's type in the file. numpy has no bfloat16: its bits are
+#: kept as whole numbers of 16 bits.
+STORED = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
+
+
+def layer_file(layer: int) -> str:
+    """The name of a layer's file in a part."""
+    return f"layer-{layer:03d}.npy"
+
+
+def part_folders(states: Path) -> list[Path]:
+    """The complete parts, in the order in which they were written."""
+    return sorted(p for p in states.glob("part-*") if (p / INDEX).is_file())
+
+
+def new_part(states: Path) -> tuple[Path, Path]:
+    """A folder to write a part into, made, and the name that it gets once it is complete."""
+    sequence = len(part_folders(states))
+    name = f"part-{sequence:06d}-{secrets.token_hex(4)}"
+    temporary = states / f".{name}.tmp"
+    temporary.mkdir(parents=True)
+    return temporary, states / name
+
+
+def deviations(states: Path) -> dict[str, float]:
+    """The largest deviations of norms (relative) and entropies (nats) over all parts."""
+    found = [json.loads((part / DEVIATION).read_text("ascii")) for part in part_folders(states)]
+    return {
+        "max_norm_deviation": max(one["norm"] for one in found),
+        "max_entropy_deviation": max(one["entropy"] for one in found),
+    }
+
+
+def remove_unfinished(states: Path) -> None:
+    """Delete what a killed capture left half written."""
+    for path in states.glob(".part-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_settings(states: Path, settings: Mapping[str, Any]) -> None:
+    """Write ``states.json``, complete or not at all."""
+    text = json.dumps({"schema": SCHEMA, **settings}, indent=1, ensure_ascii=False)
+    write_atomically(states / SETTINGS, (text + "\n").encode())
+
+
+def read_settings(states: Path) -> dict[str, Any]:
+    """What ``states.json`` says.
+
+    Raises:
+        ConfigError: there is none, or it is damaged or a newer version's.
+    """
+    path = states / SETTINGS
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+        newer = int(settings["schema"]) > SCHEMA
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{states} holds no captured states ({SETTINGS} is missing): write them with "
+            "l2-harness capture TRACE_DIR --samples RESULTS --out STATES."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged ({error}): capture into another folder.") from error
+    if newer:
+        raise ConfigError(f"{path} is a newer version's: install that, or capture again.")
+    return dict(settings)

@@ -1,0 +1,158 @@
+"""``l2-harness bench analyze``: what it costs to analyse recorded norms.
+
+The responses are made up and written as trace files first; what is measured runs in a process of
+its own, which reads them back: reading, statistics, associations with their intervals, the choice
+on held-out questions, and the sections with their figures. Verdicts are made up as well; judging
+by a task is not part of it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RUN_ID = "bench"
+TASK = "made_up"
+_QUESTIONS_A_PART = 16
+#: Ids of the embedded model's tokenizer, whose tokens the responses are made of.
+_TOKENS = 170
+
+
+@dataclass(frozen=True)
+class AnalysisWork:
+    """How many made-up responses there are, and of what size."""
+
+    questions: int = 1000
+    samples: int = 8
+    rows: int = 104
+    layers: int = 12
+    resamples: int = 2000
+
+
+@dataclass(frozen=True)
+class AnalysisCost:
+    """What it took.
+
+    Attributes:
+        work: what was analysed.
+        points: norms that were read, rows × layers.
+        seconds: by step; ``importing libraries`` among them.
+        peak_bytes: the resident set of the process at its largest, libraries included.
+        file_bytes: of the trace files.
+        figures: how many associations were estimated.
+        where: on what it ran.
+    """
+
+    work: AnalysisWork
+    points: int
+    seconds: dict[str, float]
+    peak_bytes: int
+    file_bytes: int
+    figures: int
+    where: dict[str, Any]
+
+    @property
+    def total(self) -> float:
+        """Seconds of all steps."""
+        return sum(self.seconds.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {**asdict(self), "total": self.total}
+
+
+def measure_analysis(work: AnalysisWork, say: Callable[[str], object]) -> AnalysisCost:
+    """Write the responses into a temporary folder, and measure in a new process."""
+    with tempfile.TemporaryDirectory() as folder:
+        say(f"writing {work.questions * work.samples} made-up responses")
+        write_responses(Path(folder, "traces"), work)
+        size = sum(path.stat().st_size for path in Path(folder, "traces").iterdir())
+        say("analysing")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, peak, points, figures = pool.apply(analyse, (folder, work))
+    where = {"machine": platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
+    return AnalysisCost(work, points, seconds, peak, size, figures, where)
+
+
+def write_responses(folder: Path, work: AnalysisWork) -> None:
+    """Trace files of random responses of random length, up to twice the mean."""
+    from l2_harness.norms import TraceWriter
+
+    writer = TraceWriter(folder, RUN_ID)
+    writer.describe_run({"tokenizer": "demo"})
+    for start in range(0, work.questions, _QUESTIONS_A_PART):
+        rng = np.random.default_rng(start)
+        stop = min(start + _QUESTIONS_A_PART, work.questions)
+        writer.write(
+            [
+                _record(question, sample, work, rng)
+                for question in range(start, stop)
+                for sample in range(work.samples)
+            ]
+        )
+
+
+def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Generator) -> Any:
+    from l2_harness.norms import TraceRecord, hash_prompt
+
+    prompt = hash_prompt(str(question))
+    rows = int(rng.integers(max(work.rows // 4, 1), work.rows * 7 // 4 + 1))
+    statistics = rng.exponential(size=(4, rows)).astype(np.float32)
+    return TraceRecord(
+        run_id=RUN_ID,
+        task=TASK,
+        doc_id=question,
+        request_type="generate_until",
+        prompt_hash=prompt,
+        request_hash=prompt,
+        prompt_tokens=20 + question % 60,
+        tokens=rng.integers(0, _TOKENS, rows),
+        text="",
+        response="",
+        sample=sample,
+        finish_reason="length" if rng.random() < 0.05 else "eos",
+        layers=range(work.layers),
+        norms=100 * rng.standard_gamma(20, (rows, work.layers), dtype=np.float32),
+        logprob=-statistics[0],
+        entropy=statistics[1],
+        self_certainty=statistics[2],
+        confidence=statistics[3],
+    )
+
+
+def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], int, int, int]:
+    """Seconds by step, peak memory in bytes, norms read, and figures estimated."""
+    start = time.perf_counter()
+    from l2_harness.analysis.norm_report.study import StudyOptions, study
+    from l2_harness.analysis.norm_report.write import write_study
+
+    seconds = {"importing libraries": time.perf_counter() - start}
+    options = StudyOptions(Path(folder, "traces"), TASK, resamples=work.resamples)
+    found = study(options, judge=_verdicts)
+    seconds |= found.seconds
+    start = time.perf_counter()
+    write_study(found, Path(folder, "out"), "l2-harness bench analyze")
+    seconds["writing sections and tables"] = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    points = found.measured.rows * len(found.measured.layers)
+    return seconds, peak, points, len(found.table)
+
+
+def _verdicts(traces: Any) -> Any:
+    """Right or wrong by chance, questions of unequal difficulty."""
+    from l2_harness.analysis.correctness import Verdicts
+
+    rng = np.random.default_rng(0)
+    difficulty = rng.random(int(traces["doc_id"].max()) + 1)
+    right = rng.random(len(traces)) < difficulty[traces["doc_id"].to_numpy()]
+    return Verdicts(right.astype(np.float64), "exact_match", "made up")

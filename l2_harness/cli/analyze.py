@@ -1,0 +1,127 @@
+"""``l2-harness analyze``: what recorded norms say, without a model."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from l2_harness.analysis.norm_report.study import StudyOptions
+
+
+def command(
+    trace_dir: Annotated[Path, typer.Argument(help="Trace folder of a run with record=tokens.")],
+    samples: Annotated[
+        Path | None, typer.Option(help="lm-eval's sample file of that run, or its folder.")
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Which tasks; by default all but the --direct ones.")
+    ] = None,
+    run_id: Annotated[str | None, typer.Option(help="Which run, where there are several.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the sections.")] = Path("l2_analysis"),
+    direct: Annotated[
+        list[str] | None,
+        typer.Option(help="The task that answers a --task's questions directly; one each."),
+    ] = None,
+    states: Annotated[
+        Path | None, typer.Option(help="Captured states: norms without outlier dimensions too.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="In place of the run's own: a folder or hub name.")
+    ] = None,
+    first_rows: Annotated[
+        int, typer.Option(min=0, help="First rows that the second variant leaves out.")
+    ] = 4,
+    layers: Annotated[
+        str | None, typer.Option(help="Of the recorded layers, those that count: late, 20-26+30.")
+    ] = None,
+    strata: Annotated[
+        list[str] | None,
+        typer.Option(help="A field of the documents, or several joined by +, to look within."),
+    ] = None,
+    include_path: Annotated[
+        list[Path] | None, typer.Option(help="Folders of task YAMLs, as lm-eval's.")
+    ] = None,
+    metadata: Annotated[
+        str, typer.Option(help="For the task, as lm-eval's: JSON or a=1,b=2.")
+    ] = "",
+    filter: Annotated[
+        str | None, typer.Option(help="Of the task's filters; the first by default.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Of the task's metrics; the first by default.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=20, help="Of the bootstrap.")] = 2000,
+    held_out: Annotated[
+        float, typer.Option(min=0.1, max=0.9, help="Share of questions that choose the layer.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Norms against correctness, length and confidence; layer profiles; where norms peak."""
+    from l2_harness.analysis.norm_report.study import StudyOptions
+    from l2_harness.cli.select import parse_layers, parse_metadata
+
+    tasks = _tasks(trace_dir, run_id, task or [], direct or [])
+    judging: dict[str, Any] = {
+        **{"filter": filter, "metric": metric, "metadata": parse_metadata(metadata)},
+        "include_path": tuple(include_path or ()),
+    }
+    for name, pair in tasks:
+        _run(
+            StudyOptions(
+                trace_dir,
+                name,
+                samples=samples,
+                run_id=run_id,
+                direct=pair,
+                states=states,
+                tokenizer=tokenizer,
+                first_rows=first_rows,
+                layers=parse_layers(layers),
+                strata=tuple(strata or ()),
+                resamples=resamples,
+                held_out=held_out,
+                seed=seed,
+                judging=judging,
+            ),
+            out if len(tasks) == 1 else out / name,
+        )
+
+
+def _tasks(
+    trace_dir: Path, run_id: str | None, tasks: list[str], direct: list[str]
+) -> list[tuple[str, str | None]]:
+    """The tasks, each with the direct one beside it."""
+    from l2_harness.analysis.responses import generated_tasks
+    from l2_harness.config.errors import ConfigError
+
+    if not tasks:
+        found = generated_tasks(trace_dir, run_id)
+        tasks = [name for name in found if name not in direct]
+    if direct and len(direct) != len(tasks):
+        raise ConfigError(
+            f"--direct names {len(direct)} task(s) for {len(tasks)}: {', '.join(tasks)}. Name one "
+            "for each, with --task and --direct in the same order."
+        )
+    pairs: list[str | None] = [*direct] or [None] * len(tasks)
+    return list(zip(tasks, pairs, strict=True))
+
+
+def _run(options: StudyOptions, out: Path) -> None:
+    from l2_harness.analysis.norm_report.study import study
+    from l2_harness.analysis.norm_report.terminal import print_study
+    from l2_harness.analysis.norm_report.write import write_study
+    from l2_harness.config.errors import ConfigError
+
+    try:
+        found = study(options)
+    except (ConfigError, FileNotFoundError):
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    written = write_study(found, out, shlex.join(["l2-harness", *sys.argv[1:]]))
+    print_study(found, written, out)

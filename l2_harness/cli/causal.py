@@ -1,0 +1,189 @@
+"""``l2-harness causal``: do answers depend on the peaks? Edits of them beside their controls."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from l2_harness.analysis.causal.arms import Arm
+    from l2_harness.compare.outcomes import Outcome
+    from l2_harness.compare.suite import Suite, TaskRow
+
+AS_FOR_LM_EVAL = "As for lm_eval."
+FACTORS = "0.75,0.5,0.25,0.1,0"
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="Folder for the section `causal`.")],
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder for the runs and their traces; OUT/runs by default.")
+    ] = None,
+    pretrained: Annotated[str, typer.Option(help="Model, as for l2hf.")] = "demo",
+    tasks: Annotated[str, typer.Option(help="lm-eval tasks, joined by commas.")] = "l2_demo",
+    model_args: Annotated[
+        str,
+        typer.Option(
+            "--model_args",
+            "--model-args",
+            help="More of l2hf's arguments, for all arms: layers, thresholds, dtype and so on.",
+        ),
+    ] = "",
+    factors: Annotated[
+        str, typer.Option(help="Shares of a state that the dose arms keep, joined by commas.")
+    ] = FACTORS,
+    limit: Annotated[int | None, typer.Option(min=1, help="Documents a task.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Metric to compare, `name` or `name,filter` [task's first]")
+    ] = None,
+    batch_size: Annotated[
+        str, typer.Option("--batch_size", "--batch-size", help=AS_FOR_LM_EVAL)
+    ] = "16",
+    device: Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL)] = None,
+    include_path: Annotated[
+        Path | None, typer.Option("--include_path", "--include-path", help="More task files.")
+    ] = None,
+    gen_kwargs: Annotated[
+        str, typer.Option("--gen_kwargs", "--gen-kwargs", help=AS_FOR_LM_EVAL)
+    ] = "",
+    num_fewshot: Annotated[
+        int | None, typer.Option("--num_fewshot", "--num-fewshot", min=0, help=AS_FOR_LM_EVAL)
+    ] = None,
+    system_instruction: Annotated[
+        str | None,
+        typer.Option("--system_instruction", "--system-instruction", help=AS_FOR_LM_EVAL),
+    ] = None,
+    apply_chat_template: Annotated[
+        bool,
+        typer.Option(
+            "--apply_chat_template/--no_chat_template",
+            "--apply-chat-template/--no-chat-template",
+            help=AS_FOR_LM_EVAL,
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the runs and of all resampling.")] = 0,
+) -> None:
+    """Edit the peaks of the norm away, and other states beside them; compare all with plain.
+
+    Arms that are finished in --runs are taken from there, and one that was cut off goes on. Ends
+    with status 1 if an arm failed.
+    """
+    from l2_harness.analysis.causal.arms import standard_arms
+    from l2_harness.analysis.causal.suite import causal_suite
+
+    arms = standard_arms(_factors(factors))
+    common: dict[str, Any] = {
+        "limit": limit,
+        "num_fewshot": num_fewshot,
+        "apply_chat_template": apply_chat_template,
+        "system_instruction": system_instruction,
+        "gen_kwargs": _arguments(gen_kwargs),
+        "metric": metric,
+        "include_path": () if include_path is None else (str(include_path),),
+    }
+    suite = causal_suite(
+        arms,
+        {"pretrained": pretrained, **_arguments(model_args)},
+        _task_rows(tasks, common),
+        seed=seed,
+        batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
+        device=device,
+    )
+    outcomes = _run(suite, runs or out / "runs")
+    if not outcomes:
+        return
+    _report(outcomes, arms, suite, out, seed)
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _run(suite: Suite, folder: Path) -> list[Outcome]:
+    """What every arm came to, run through lm-eval as far as it has not been."""
+    from l2_harness.compare.processes import this_rank
+    from l2_harness.compare.progress import Lines, Silent
+    from l2_harness.compare.runner import run_suite
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    try:
+        return run_suite(suite, folder, progress=Lines(say) if this_rank() == 0 else Silent())
+    except KeyboardInterrupt:
+        say("\ninterrupted; the same command goes on where it was")
+        raise typer.Exit(130) from None
+
+
+def _report(
+    outcomes: Sequence[Outcome], arms: Sequence[Arm], suite: Suite, out: Path, seed: int
+) -> None:
+    """Write the section and the table of answers, and print what was found."""
+    from rich.console import Console
+
+    from l2_harness.analysis.causal.answers import answer_table
+    from l2_harness.analysis.causal.section import analyse, causal_section
+    from l2_harness.analysis.causal.terminal import print_section
+    from l2_harness.analysis.sections import write_section
+
+    failed = [o for o in outcomes if o.error]
+    table = answer_table(outcomes, arms)
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    section = causal_section(
+        analyse(table, seed=seed),
+        settings=_settings(suite),
+        command=shlex.join(words),
+        notes=[
+            f"Arm {o.method} of task {o.task} failed and is left out: {o.error}" for o in failed
+        ],
+    )
+    folder = write_section(section, out)
+    table.to_csv(folder / "answers.csv", index=False)
+    print_section(section, Console())
+    print(f"In {folder}: tables, figures, answers.csv. See it with `l2-harness report {out}`.")
+
+
+def _settings(suite: Suite) -> dict[str, Any]:
+    (model,) = suite.models
+    task = suite.tasks[0]
+    return {
+        "model": suite.models[0].args["pretrained"],
+        "model_args": dict(model.args),
+        "tasks": [row.task for row in suite.tasks],
+        "limit": task.limit,
+        "num_fewshot": task.num_fewshot,
+        "apply_chat_template": task.apply_chat_template,
+        "gen_kwargs": dict(task.gen_kwargs),
+        "batch_size": suite.batch_size,
+        "seed": suite.seeds[0],
+        "arms": [method.name for method in suite.methods],
+    }
+
+
+def _task_rows(tasks: str, common: dict[str, Any]) -> list[TaskRow]:
+    from l2_harness.compare.suite import TaskRow
+
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    # a task's path may hold what no folder's name should
+    rows = {name: "".join(c if c.isalnum() or c in "._-+" else "-" for c in name) for name in names}
+    return [TaskRow(name=folder, task=name, **common) for name, folder in rows.items()]
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    from lm_eval.utils import simple_parse_args_string
+
+    return dict(simple_parse_args_string(text))
+
+
+def _factors(text: str) -> list[float]:
+    from l2_harness.config.errors import ConfigError
+
+    try:
+        return [float(word) for word in text.split(",") if word.strip()]
+    except ValueError as error:
+        raise ConfigError(
+            f"--factors {text!r} is not a list of numbers from 0 to 1, such as {FACTORS}."
+        ) from error

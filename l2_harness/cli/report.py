@@ -1,0 +1,75 @@
+"""``l2-harness report``: what analyses found, as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from l2_harness.report import ResponseSet
+
+#: Above this a browser takes seconds to open the file.
+_BIG = 25_000_000
+
+
+def command(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folder in or below which the sections are."),
+    ],
+    traces: Annotated[
+        Path | None, typer.Option(help="Trace folder of a run whose responses are shown.")
+    ] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="lm-eval's sample file of that run, or its folder: right or wrong."),
+    ] = None,
+    responses: Annotated[int, typer.Option(min=1, help="How many responses are shown.")] = 40,
+    task: Annotated[str | None, typer.Option(help="Responses of this task only.")] = None,
+    run_id: Annotated[str | None, typer.Option(help="Which run, where there are several.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Folder or hub name, in place of the run's own.")
+    ] = None,
+    include_path: Annotated[
+        list[Path] | None, typer.Option(help="Folders of task YAMLs, as lm_eval's.")
+    ] = None,
+    filter: Annotated[
+        str | None, typer.Option(help="Of the task's filters; the first by default.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Of the task's metrics; the first by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice of responses.")] = 0,
+    title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="DIR/report.html by default.")
+    ] = None,
+) -> None:
+    """All sections below DIR as one HTML file that opens without a network."""
+    from l2_harness.analysis.sections import SectionError, find_sections
+    from l2_harness.config.errors import ConfigError
+    from l2_harness.report import ResponseSource, SampleSource, load_responses, write_report
+
+    if traces is None and samples is not None:
+        raise ConfigError("--samples judges responses: pass --traces TRACE_DIR with it.")
+    shown: ResponseSet | None = None
+    try:
+        sections = find_sections(folder)  # before the traces are read, which may take a while
+        if traces is not None:
+            source = None
+            if samples is not None:
+                source = SampleSource(samples, tuple(include_path or ()), filter, metric)
+            shown = load_responses(
+                ResponseSource(traces, source, responses, task, run_id, tokenizer, seed)
+            )
+        file = write_report(folder, responses=shown, title=title, out=out)
+    except SectionError as error:
+        raise ConfigError(str(error)) from error
+    size = file.stat().st_size
+    count = f"{len(sections)} section{'s' * (len(sections) != 1)}"
+    also = f", {len(shown.views)} responses" if shown is not None else ""
+    print(f"{file}: {count}{also}, {size / 1e6:.1f} MB")
+    if shown is not None and size > _BIG:
+        print("It opens slowly at that size: pass a smaller --responses.")

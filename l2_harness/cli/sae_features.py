@@ -1,0 +1,200 @@
+"""``l2-harness sae features``, ``trend`` and ``correlate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from l2_harness.cli import sae_support as support
+from l2_harness.cli.sae_support import (
+    Device,
+    Features,
+    Out,
+    Resamples,
+    Saes,
+    Seed,
+    States,
+    WithoutWords,
+)
+
+if TYPE_CHECKING:
+    from l2_harness.analysis.sae.feature_sets import FeatureSet
+    from l2_harness.analysis.sae.loading import LoadedSae
+    from l2_harness.analysis.states.store import StateStore
+
+
+def features(
+    states: States,
+    sae: Saes,
+    out: Out,
+    thinking: Annotated[str | None, typer.Option(help="The thinking task.")] = None,
+    direct: Annotated[str | None, typer.Option(help="The direct task.")] = None,
+    count: Annotated[int, typer.Option("--features", min=1, help="Chosen a layer.")] = 10,
+    by: Annotated[str, typer.Option(help="Chosen by: difference, or effect.")] = "difference",
+    draws: Annotated[int, typer.Option(min=1, help="Of as many random features.")] = 5,
+    injected: Annotated[
+        int, typer.Option(min=0, help="Direct responses of the injected-token test; 0: no test.")
+    ] = 32,
+    top_tokens: Annotated[int, typer.Option(min=1, help="Tokens a feature, in that test.")] = 10,
+    traces: Annotated[
+        Path | None,
+        typer.Option(help="Trace folder of the run: its settings load the model for that test."),
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="The model for that test, where no --traces is given.")
+    ] = None,
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Choose reasoning features by contrast, match random ones, test them on held questions."""
+    from l2_harness.analysis.sae.choosing import (
+        FeatureOptions,
+        choose_features,
+        score_table,
+        with_word_detectors,
+    )
+    from l2_harness.analysis.sae.feature_sets import FILE
+    from l2_harness.analysis.sae.features_section import features_section
+    from l2_harness.analysis.sae.loading import load_saes
+    from l2_harness.analysis.sae.pairs import pair_tasks
+    from l2_harness.config.options import choice
+
+    choice("difference", "effect")("--by", by)
+    store = support.store(states)
+    pairs = pair_tasks(store, thinking, direct, seed)
+    saes = load_saes(sae, store, device)
+    options = FeatureOptions(
+        count=count,
+        by=by,
+        draws=draws,
+        top_tokens=top_tokens,
+        injected_responses=injected,
+        resamples=resamples,
+        seed=seed,
+    )
+    with support.progress(len(saes), "Choosing") as tick:
+        found = choose_features(store, saes, pairs, options, tick)
+    scores = score_table(store, saes, found, options)
+    table = None
+    if injected:
+        table = _injection(store, saes, found, options, traces, pretrained, device)
+        found = with_word_detectors(found, table)
+    out.mkdir(parents=True, exist_ok=True)
+    found.write(out / FILE)
+    settings = {
+        **support.settings(store, saes),
+        **vars(options),
+        "thinking": pairs.thinking,
+        "direct": pairs.direct,
+    }
+    support.show(features_section(found, scores, table, settings, support.command()), out)
+
+
+def trend(
+    states: States,
+    sae: Saes,
+    features: Features,
+    out: Out,
+    without_words: WithoutWords = False,
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Activation of the reasoning features from layer to layer, beside norms and random ones."""
+    from l2_harness.analysis.sae.loading import load_saes
+    from l2_harness.analysis.sae.trend import layer_means, rises, trend_table
+    from l2_harness.analysis.sae.trend_section import trend_section
+
+    store = support.store(states)
+    chosen = _chosen(features, without_words)
+    saes = chosen.readers(load_saes(sae, store, device))
+    means = layer_means(store, saes, chosen)
+    drawn = {"without_words": without_words, "resamples": resamples, "seed": seed}
+    table = trend_table(means, resamples=resamples, seed=seed)
+    found = rises(means, resamples=resamples, seed=seed)
+    support.show(
+        trend_section(table, found, {**support.settings(store, saes), **drawn}, support.command()),
+        out,
+    )
+
+
+def correlate(
+    states: States,
+    sae: Saes,
+    features: Features,
+    out: Out,
+    without_words: WithoutWords = False,
+    rows: Annotated[int, typer.Option(min=10, help="Rows of a layer, drawn evenly.")] = 10_000,
+    resamples: Resamples = 500,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Correlate norms, entropy, margin and state change with reasoning and random features."""
+    from l2_harness.analysis.sae.correlate import across_layers, within_layers
+    from l2_harness.analysis.sae.correlate_section import correlate_section
+    from l2_harness.analysis.sae.loading import load_saes
+    from l2_harness.analysis.sae.trend import layer_means
+
+    store = support.store(states)
+    chosen = _chosen(features, without_words)
+    saes = chosen.readers(load_saes(sae, store, device))
+    within = within_layers(store, saes, chosen, max_rows=rows, resamples=resamples, seed=seed)
+    means = layer_means(store, saes, chosen)
+    across = across_layers(means, resamples=resamples, seed=seed)
+    words = {"without_words": without_words}
+    drawn = {**words, "rows": rows, "resamples": resamples, "seed": seed}
+    support.show(
+        correlate_section(
+            within, across, {**support.settings(store, saes), **drawn}, support.command()
+        ),
+        out,
+    )
+
+
+def _chosen(path: Path, without_words: bool) -> FeatureSet:
+    from l2_harness.analysis.sae.feature_sets import read_features
+
+    found = read_features(path)
+    return found.without_words() if without_words else found
+
+
+def _injection(
+    store: StateStore,
+    saes: list[LoadedSae],
+    found: Any,
+    options: Any,
+    traces: Path | None,
+    pretrained: str | None,
+    device: str,
+) -> Any:
+    import os
+
+    from l2_harness.analysis.sae.choosing import injection_table
+    from l2_harness.norms import read_run_settings
+
+    run_id = str(store.settings["run_id"])
+    name = pretrained or str(store.settings["pretrained"])
+    if name == "demo" or Path(name).is_dir():  # what is on disk needs no network
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from l2_harness.analysis.sae.model_runs import runner
+    from l2_harness.analysis.states.run_model import load_run_model
+
+    settings = (
+        {"pretrained": name, "dtype": store.settings["model_dtype"]}
+        if traces is None
+        else read_run_settings(traces, run_id)
+    )
+    model = load_run_model(settings, run_id, pretrained=name, device=device)
+    with support.progress(len(saes), "Injecting") as tick:
+        return injection_table(
+            store,
+            saes,
+            found,
+            runner(model),
+            options,
+            lambda token: str(model.lm.tokenizer.decode([token])),
+            tick,
+        )

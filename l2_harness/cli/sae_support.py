@@ -1,0 +1,83 @@
+"""What the commands of ``l2-harness sae`` share: options, the states, how results are shown."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from l2_harness.analysis.sae.loading import LoadedSae
+    from l2_harness.analysis.sections import Section
+    from l2_harness.analysis.states.store import StateStore
+
+States = Annotated[Path, typer.Argument(help="Folder that l2-harness capture wrote.")]
+Saes = Annotated[
+    list[str],
+    typer.Option(
+        "--sae",
+        help="FOLDER (of one SAE, or of several), or RELEASE:ID of sae-lens; @LAYER may follow. "
+        "One a layer: repeat it.",
+    ),
+]
+Out = Annotated[Path, typer.Option(help="Folder for the section: tables, figures, findings.")]
+Features = Annotated[
+    Path, typer.Option(help="features.json of l2-harness sae features, or its folder.")
+]
+WithoutWords = Annotated[
+    bool, typer.Option("--without-words", help="Leave features out that fire on words alone.")
+]
+Resamples = Annotated[int, typer.Option(min=2, help="Of the bootstrap over questions.")]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.")]
+
+
+def store(states: Path) -> StateStore:
+    """The states in a folder."""
+    from l2_harness.analysis.states.store import StateStore
+
+    return StateStore(states)
+
+
+def settings(store: StateStore, saes: list[LoadedSae]) -> dict[str, Any]:
+    """What a section says that it was made of."""
+    return {
+        "model": store.settings["pretrained"],
+        "run_id": store.settings["run_id"],
+        "rows": store.n_rows,
+        "saes": [f"{one.source} ({one.architecture}, layer {one.layer})" for one in saes],
+    }
+
+
+def command() -> str:
+    """The command line, as a section names it."""
+    return shlex.join(["l2-harness", *sys.argv[1:]])
+
+
+def show(section: Section, out: Path) -> None:
+    """Write a section and print what it found."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from l2_harness.analysis.sections import write_section
+
+    folder = write_section(section, out)
+    console = Console()
+    console.print(f"[bold]{escape(section.title)}[/bold]")
+    for finding in section.findings:
+        console.print(escape(finding), highlight=False, soft_wrap=not console.is_terminal)
+    console.print(f"In {escape(str(folder))}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], Any]]:
+    """A bar of layers, where there is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=what, unit=" layers", disable=None) as bar:
+        yield bar.update

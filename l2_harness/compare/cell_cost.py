@@ -1,0 +1,111 @@
+"""What a cell cost, from what lm-eval reports and what l2hf recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from l2_harness.compare.evaluation import Evaluated
+from l2_harness.compare.outcomes import Cost
+from l2_harness.compare.suite import Cell
+from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.interventions import read_interventions
+from l2_harness.config.options import read_options
+
+_PASSES = "passes_run"
+
+
+def cell_cost(
+    evaluated: Evaluated, cell: Cell, trace_dir: Path, seconds: float, peak: int | None
+) -> Cost:
+    """The cost of a cell as if it had run alone, but for samples that it took from elsewhere.
+
+    Args:
+        evaluated: what lm-eval made of it.
+        cell: which one it is.
+        trace_dir: of the cell, where it has one.
+        seconds: of answering, over all attempts.
+        peak: bytes.
+    """
+    layers = _layers(evaluated.lm)
+    info = evaluated.results["config"].get("l2") or {}
+    return Cost(
+        seconds=round(seconds, 3),
+        tokens=info.get("rows") or _encoded_tokens(evaluated),
+        samples=_samples(evaluated, cell),
+        extra_layer_passes=_extra_passes(cell, info, trace_dir, layers),
+        layers=layers,
+        peak_bytes=peak,
+    )
+
+
+def _samples(evaluated: Evaluated, cell: Cell) -> int:
+    """Responses to a question: our samples times lm-eval's repeats."""
+    configs = evaluated.results.get("configs") or {}
+    repeats = max((int(c.get("repeats") or 1) for c in configs.values()), default=1)
+    own = read_options(DecodingConfig, cell.args).num_samples if _is_ours(cell) else 1
+    return own * repeats
+
+
+def _is_ours(cell: Cell) -> bool:
+    return cell.model_class.startswith("l2")
+
+
+def _encoded_tokens(evaluated: Evaluated) -> int | None:
+    """Tokens of the responses' texts, of a model that has a tokenizer and records nothing.
+
+    What was cut from a text, a thinking part or an end token, is not counted.
+    """
+    encode = getattr(evaluated.lm, "tok_encode", None)
+    texts = [
+        text
+        for samples in evaluated.samples.values()
+        for sample in samples
+        if sample["filter"] == samples[0]["filter"]
+        for responses in sample["resps"]
+        for text in responses
+        if isinstance(text, str)
+    ]
+    if encode is None or not texts:
+        return None
+    return sum(len(encode(text, add_special_tokens=False)) for text in texts)
+
+
+def _layers(lm: Any) -> int | None:
+    from l2_harness.engines.hf.decoder_layers import number_of_layers
+
+    config = getattr(lm, "config", None)
+    return None if config is None else number_of_layers(config)
+
+
+def _extra_passes(
+    cell: Cell, info: Mapping[str, Any], trace_dir: Path, layers: int | None
+) -> int | None:
+    """Passes of single layers; one of EGLR's passes runs all its top layers."""
+    if not _is_ours(cell):
+        return 0
+    recursion = read_interventions(cell.args).recursion
+    if recursion.recursion == "off":
+        return 0
+    run_id = info.get("run_id")
+    if run_id is not None and trace_dir.is_dir():
+        passes = recorded_passes(trace_dir, str(run_id))
+    else:
+        passes = int(info["interventions"]["all_layers"][_PASSES])
+    if recursion.recursion != "entropy":
+        return passes
+    return None if layers is None else passes * recursion.top_layers(layers)
+
+
+def recorded_passes(trace_dir: Path, run_id: str) -> int:
+    """Sum of the passes that the traces of a run tell of, those of earlier attempts included."""
+    import pyarrow.compute as pc
+
+    from l2_harness.norms import read_trace_table
+
+    events = pc.list_flatten(read_trace_table(trace_dir, run_id=run_id, columns=["events"])[0])
+    counters = events.filter(pc.equal(pc.struct_field(events, "kind"), "counters"))
+    details = pc.struct_field(counters, "detail").to_pylist()
+    return sum(int(json.loads(detail).get(_PASSES, 0)) for detail in details)

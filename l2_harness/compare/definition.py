@@ -1,0 +1,82 @@
+"""What determines a cell's result, and the digest by which a finished cell is known again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from l2_harness import __version__
+from l2_harness.compare.suite import Cell
+from l2_harness.compare.task_catalogue import TaskCatalogue
+
+#: Arguments that say how the work is done, not what comes out.
+_EXECUTION_ONLY = frozenset({"trace_dir", "resume", "samples_from", "record"})
+
+
+def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
+    """Everything that a cell's result depends on, as plain values for JSON.
+
+    Not in it: names, roles, the metric (it is read from files that hold all), the device, and
+    a batch size that the model or the suite sets, which may have to change for memory's sake.
+    One that a method sets is what that method is there for, and counts.
+    """
+    task = cell.task
+    definition: dict[str, Any] = {
+        "model_class": cell.model_class,
+        "args": {k: v for k, v in cell.args.items() if k not in _EXECUTION_ONLY},
+        "weights": _weights(cell.args.get("pretrained")),
+        "task": task.task,
+        "task_config": _digest(catalogue.describe(task.task)),
+        "limit": task.limit,
+        "num_fewshot": task.num_fewshot,
+        "apply_chat_template": task.apply_chat_template,
+        "system_instruction": task.system_instruction,
+        "fewshot_as_multiturn": task.fewshot_as_multiturn,
+        "gen_kwargs": cell.gen_kwargs,
+        "metadata": dict(task.metadata),
+        "batch_size": cell.method.batch_size,
+        "seed": cell.seed,
+        "lm_eval": version("lm_eval"),
+    }
+    if cell.model_class.startswith("l2"):
+        definition["l2_harness"] = __version__
+    plain: dict[str, Any] = json.loads(json.dumps(definition, default=str))
+    return plain
+
+
+def definition_digest(definition: dict[str, Any]) -> str:
+    """16 hex digits, whatever the order of keys."""
+    return _digest(definition)
+
+
+def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Names of what differs between two definitions, those of args one by one."""
+    names = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            names += [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+        else:
+            names.append(key)
+    return names
+
+
+def _weights(pretrained: Any) -> str | None:
+    """A fingerprint of a local folder's weight files; a hub's model is told by its revision."""
+    if not isinstance(pretrained, str):
+        return None
+    from l2_harness.engines.hf.loading import DEMO, model_fingerprint, resolve_pretrained
+
+    if pretrained == DEMO or Path(pretrained).expanduser().is_dir():
+        return model_fingerprint(resolve_pretrained(pretrained), None)
+    return None
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,115 @@
+"""Which cells draw the same samples, so that these are decoded once and chosen from many times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from l2_harness.compare.suite import Cell, Method
+from l2_harness.compare.task_catalogue import TaskCatalogue
+from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.interventions import read_interventions
+from l2_harness.config.options import option_names, read_options
+from l2_harness.config.recording import RecordingConfig
+from l2_harness.config.selection import SelectionConfig
+from l2_harness.norms.trace_hash import hash_prompt
+
+#: Arguments that say what is done with samples, not which samples are drawn. The monitored
+#: layers are not among them: scores need their norms.
+AFTER_SAMPLING = frozenset(
+    {*option_names(SelectionConfig), *option_names(RecordingConfig), "num_samples"} - {"layers"}
+)
+
+
+@dataclass(frozen=True)
+class SharedSamples:
+    """Samples that several cells choose from.
+
+    Attributes:
+        cell: the run that draws them; of no table.
+        users: names of the cells that choose from them.
+    """
+
+    cell: Cell
+    users: frozenset[str]
+
+    @property
+    def folder_name(self) -> str:
+        """Below the output folder's ``samples``."""
+        return self.cell.name
+
+
+def shared_samples(cells: Sequence[Cell], catalogue: TaskCatalogue) -> list[SharedSamples]:
+    """The runs that draw for two cells or more, in the order of their first users."""
+    groups: dict[tuple[str, int], list[Cell]] = {}
+    for cell in cells:
+        if _can_share(cell, catalogue):
+            groups.setdefault((_sampling(cell), cell.seed), []).append(cell)
+    return [
+        _shared(key, group)
+        for (key, _), group in groups.items()
+        if len(group) > 1 and any(_num_samples(cell) > 1 for cell in group)
+    ]
+
+
+def sampled(cell: Cell, catalogue: TaskCatalogue) -> bool | None:
+    """Whether its responses are drawn; None where only the model's own settings tell."""
+    found = {_sampled(kwargs, cell) for kwargs in catalogue.generation_kwargs(cell.task.task)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
+    """As :func:`l2_harness.models.generation_settings.generation_settings` decides it."""
+    kwargs = {**task_kwargs, **cell.gen_kwargs}
+    if kwargs.get("do_sample") is not None:
+        return bool(kwargs["do_sample"])
+    for temperature in (kwargs.get("temperature"), cell.args.get("temperature")):
+        if temperature is not None:
+            return float(temperature) > 0
+    return None if _num_samples(cell) > 1 else False
+
+
+def _can_share(cell: Cell, catalogue: TaskCatalogue) -> bool:
+    """Interventions draw samples of their own, and a null run is there to be run."""
+    if cell.model_class != "l2hf" or cell.method.role == "null" or cell.method.batch_size:
+        return False
+    recording = {k: v for k, v in cell.args.items() if k != "trace_dir"}
+    if read_interventions(cell.args).enabled or recording.get("record") in ("off", False):
+        return False
+    if read_options(DecodingConfig, cell.args).decoding != "loop":
+        return False
+    return sampled(cell, catalogue) is not False and "samples_from" not in cell.args
+
+
+def _sampling(cell: Cell) -> str:
+    """What determines the samples of a cell besides its seed, as one text."""
+    args = {k: v for k, v in cell.args.items() if k not in AFTER_SAMPLING}
+    group = (cell.model.name, cell.task.name, args, cell.gen_kwargs)
+    return json.dumps(group, sort_keys=True, default=str)
+
+
+def _num_samples(cell: Cell) -> int:
+    return read_options(DecodingConfig, cell.args).num_samples
+
+
+def _shared(key: str, users: Sequence[Cell]) -> SharedSamples:
+    most = max(users, key=_num_samples)
+    args = {k: v for k, v in most.method.args.items() if k not in AFTER_SAMPLING}
+    args["num_samples"] = _num_samples(most)
+    if any(read_options(SelectionConfig, user.args).keeps_states for user in users):
+        args["coe"] = True
+    model = replace(
+        most.model, args={k: v for k, v in most.model.args.items() if k not in AFTER_SAMPLING}
+    )
+    method = Method(
+        name=f"samples-{hash_prompt(key)[:8]}",
+        args=args,
+        gen_kwargs=most.method.gen_kwargs,
+        description=f"samples for {', '.join(dict.fromkeys(u.method.name for u in users))}",
+        places=most.method.places,
+        place=most.method.place,
+    )
+    cell = Cell(model, most.task, method, most.seed)
+    return SharedSamples(cell, frozenset(user.name for user in users))

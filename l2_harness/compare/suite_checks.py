@@ -1,0 +1,296 @@
+"""Everything about a suite that can be wrong and can be known before anything runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from l2_harness.compare.marked_yaml import Entry, unknown
+from l2_harness.compare.sharing import sampled
+from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
+from l2_harness.compare.task_catalogue import TaskCatalogue
+from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.errors import ConfigError
+from l2_harness.config.model_args import split_model_args
+from l2_harness.config.options import option_names, read_options
+
+#: What the runner itself says to l2hf.
+_RUNNERS_OWN = ("trace_dir", "samples_from", "resume")
+
+
+def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
+    """Look for mistakes; the catalogue of tasks if there are none.
+
+    Configurations of models are read, weights and data sets are not.
+
+    Args:
+        suite: what is to be compared.
+        only: globs of the cells that are to run; models of others may be out of reach.
+
+    Raises:
+        ConfigError: the first mistake, with file, line and remedy.
+    """
+    from l2_harness.registration import register
+
+    register()
+    catalogue = _checked_tasks(suite)
+    cells = list(cells_of(suite))
+    if not cells:
+        raise ConfigError(f"{suite.file or suite.name}: `exclude` leaves no cell.")
+    for pattern in suite.exclude:
+        if not any(c.matches(pattern) for c in cells_of(_without_exclusions(suite))):
+            raise ConfigError(f"{suite.file or suite.name}: exclude {pattern!r} means no cell.")
+    for model in suite.models:
+        _check_model(model)
+    # seeds and tasks change nothing about arguments
+    for cell in {(c.model.name, c.method.name): c for c in cells}.values():
+        _check_arguments(cell)
+    wanted = [c for c in cells if not only or any(c.matches(pattern) for pattern in only)]
+    for cell in {c.model.name: c for c in wanted if _is_hf(c)}.values():
+        _check_configuration(cell)
+    for cell in {c.group: c for c in cells}.values():
+        _check_sampling(cell, catalogue)
+    return catalogue
+
+
+def _without_exclusions(suite: Suite) -> Suite:
+    return replace(suite, exclude=())
+
+
+def _error(place: Entry | None, message: str) -> ConfigError:
+    return place.error(message) if place is not None else ConfigError(message)
+
+
+# -- tasks --------------------------------------------------------------------------------
+
+
+def _checked_tasks(suite: Suite) -> TaskCatalogue:
+    folders = [path for task in suite.tasks for path in task.include_path]
+    names = [task.task for task in suite.tasks]
+    catalogue = TaskCatalogue(names, tuple(dict.fromkeys(folders)))
+    for task in suite.tasks:
+        if not catalogue.knows(task.task):
+            hint = unknown("task", task.task, catalogue.names).split(" Allowed:")[0]
+            raise _error(
+                task.place,
+                f"{hint} `l2-harness tasks list` and `lm-eval ls tasks` show what there is; "
+                "tasks of your own need include_path.",
+            )
+        _check_metric(task.metric, task.task, task.place, catalogue)
+    return catalogue
+
+
+def _check_metric(
+    metric: str | None, task: str, place: Entry | None, catalogue: TaskCatalogue
+) -> None:
+    metrics = catalogue.metrics(task)
+    if metric is not None and metrics and metric.split(",")[0] not in metrics:
+        raise _error(place, f"task {task!r}: {unknown('metric', metric, metrics)}")
+
+
+# -- models and their arguments -----------------------------------------------------------
+
+
+def _check_model(model: ModelRow) -> None:
+    _check_class(model.model_class, f"model {model.name!r}", model.place)
+
+
+def _check_class(name: str, what: str, place: Entry | None) -> type:
+    """The class of that name.
+
+    Raises:
+        ConfigError: lm-eval knows no such class, or can't import it.
+    """
+    import lm_eval.models  # noqa: F401  (registers them)
+    from lm_eval.api.registry import get_model, model_registry
+
+    known = list(model_registry.keys())
+    if name not in known:
+        raise _error(place, f"{what}: {unknown('model class', name, sorted(known))}")
+    try:
+        return get_model(name)
+    except Exception as error:  # an import may fail in any way
+        reason = " ".join(str(error).split())
+        raise _error(
+            place,
+            f"{what}: model class {name!r} can't be imported ({reason}). Install what it needs.",
+        ) from error
+
+
+def _check_arguments(cell: Cell) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    what = f"method {cell.method.name!r}"
+    cls = _check_class(cell.model_class, what, cell.method.place)
+    for name in _RUNNERS_OWN:
+        if name in cell.args:
+            raise _error(
+                cell.place_of(name),
+                f"{what}: {name} is for the runner to set, which keeps every cell's traces apart. "
+                "Leave it out.",
+            )
+    if not issubclass(cls, HFLM):
+        _check_signature(cell, cls, what)
+        return
+    from l2_harness.models.hf_base import HFBase
+
+    if issubclass(cls, HFBase):
+        _check_split(cell, what)
+    else:
+        _check_ours_absent(cell, what)
+
+
+def _is_hf(cell: Cell) -> bool:
+    from lm_eval.models.huggingface import HFLM
+
+    return issubclass(_check_class(cell.model_class, cell.method.name, None), HFLM)
+
+
+def _check_split(cell: Cell, what: str) -> None:
+    """As l2hf reads its arguments itself."""
+    from lm_eval.models.huggingface import HFLM
+
+    from l2_harness.engines.hf.loading import config_field_names
+
+    args = {k: v for k, v in cell.args.items() if k != "pretrained"}
+    if args.get("record") == "tokens":
+        args["trace_dir"] = "traces"
+    try:
+        source = _source(cell, what)
+        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
+    except ConfigError as error:
+        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
+
+
+def _check_ours_absent(cell: Cell, what: str) -> None:
+    """lm-eval's own class hands what it doesn't know on to from_pretrained, which may ignore it."""
+    from lm_eval.models.huggingface import HFLM
+
+    from l2_harness.engines.hf.loading import config_field_names
+
+    for name in cell.args:
+        if name in our_arguments():
+            raise _error(
+                cell.place_of(name),
+                f"{what}: {name} is an argument of l2hf, and this runs with {cell.model_class}. "
+                "Set `class: l2hf`, or leave it out (a null takes an inherited argument away).",
+            )
+    args = {k: v for k, v in cell.args.items() if k != "pretrained"}
+    try:
+        source = _source(cell, what)
+        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
+    except ConfigError as error:
+        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
+
+
+def our_arguments() -> frozenset[str]:
+    """The names of l2hf's own arguments, but for those that lm-eval's classes may have too."""
+    from l2_harness.config.interventions import intervention_names
+    from l2_harness.config.recording import RecordingConfig
+    from l2_harness.config.selection import SelectionConfig
+
+    groups = (RecordingConfig, DecodingConfig, SelectionConfig)
+    return frozenset([*intervention_names(), *(n for group in groups for n in option_names(group))])
+
+
+def _check_signature(cell: Cell, cls: type, what: str) -> None:
+    """Arguments of a class that takes no others than it names."""
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    allowed = [name for name in parameters if name != "self"]
+    for name in cell.args:
+        if name not in allowed:
+            raise _error(
+                cell.place_of(name),
+                f"{what} with {cell.model_class}: {unknown('argument', name, allowed)}",
+            )
+
+
+def _source(cell: Cell, what: str) -> Any:
+    from l2_harness.engines.hf.loading import resolve_pretrained
+
+    if not isinstance(cell.args.get("pretrained"), str):
+        raise ConfigError(
+            "args has no pretrained. Pass a model folder, the name of a model on the hub, or demo."
+        )
+    return resolve_pretrained(cell.args["pretrained"])
+
+
+def _check_configuration(cell: Cell) -> None:
+    """Whether there is such a model: its configuration is read, which is small."""
+    from transformers import AutoConfig
+
+    what = f"model {cell.model.name!r}"
+    args = cell.args
+    if args.get("gguf_file"):
+        return
+    try:
+        config = AutoConfig.from_pretrained(
+            _source(cell, what),
+            revision=str(args.get("revision") or "main"),
+            subfolder=str(args.get("subfolder") or ""),
+            trust_remote_code=bool(args.get("trust_remote_code", False)),
+        )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split()).split(". ")[0]
+        raise _error(
+            cell.place_of("pretrained"),
+            f"{what}: pretrained={args['pretrained']!r} can't be loaded ({reason}). Check the "
+            "name, the network, and whether the hub lets you have it.",
+        ) from error
+    if cell.model_class == "l2hf":
+        _check_layers(cell, config)
+
+
+def _check_layers(cell: Cell, config: object) -> None:
+    """Whether the model has the monitored layers, and enough of them for the techniques."""
+    from l2_harness.config.interventions import read_interventions
+    from l2_harness.config.recording import RecordingConfig
+    from l2_harness.engines.hf.decoder_layers import number_of_layers
+
+    n_layers = number_of_layers(config)
+    if n_layers is None or "layers_path" in cell.args:
+        return
+    given = {name: value for name, value in cell.args.items() if name == "layers"}
+    try:
+        layers = read_options(RecordingConfig, given).layers.resolve(n_layers)
+        read_interventions(cell.args).suppression.check_layers(layers)
+    except ConfigError as error:
+        what = f"method {cell.method.name!r}"
+        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
+
+
+def _blamed(cell: Cell, message: str) -> Entry | None:
+    """Where the argument was written that an error names first."""
+    places: Mapping[str, Entry] = {**cell.model.places, **cell.method.places}
+    found = {name: _position(message, name) for name in places}
+    named = {name: at for name, at in found.items() if at >= 0}
+    return places[min(named, key=lambda n: named[n])] if named else cell.method.place
+
+
+def _position(message: str, name: str) -> int:
+    marks: Iterable[int] = (message.find(form) for form in (f"{name}=", f"'{name}'", f"{name} "))
+    return min((at for at in marks if at >= 0), default=-1)
+
+
+# -- how responses are drawn --------------------------------------------------------------
+
+
+def _check_sampling(cell: Cell, catalogue: TaskCatalogue) -> None:
+    """Several samples of greedy decoding, which l2hf refuses when it meets the first request."""
+    if cell.model_class != "l2hf":
+        return
+    n = read_options(DecodingConfig, cell.args).num_samples
+    generates = catalogue.generation_kwargs(cell.task.task)
+    if n > 1 and not generates:
+        return
+    if n > 1 and sampled(cell, catalogue) is False:
+        raise _error(
+            cell.place_of("num_samples"),
+            f"method {cell.method.name!r}: num_samples={n} asks for different samples, but task "
+            f"{cell.task.task!r} is decoded greedily. Add gen_kwargs: {{do_sample: true, "
+            "temperature: 0.6} (or another temperature above 0), or leave num_samples out.",
+        )

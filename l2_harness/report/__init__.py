@@ -1,0 +1,50 @@
+"""One HTML file of what analyses found, with a page of responses coloured by their norms.
+
+:func:`write_report` renders the sections below a folder, :func:`load_responses` chooses recorded
+responses for it, :func:`responses_page` shows those alone. Knows nothing of what made a section.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from l2_harness.report.page import render_report, responses_page, write_report
+    from l2_harness.report.responses.judging import SampleSource
+    from l2_harness.report.responses.loading import ResponseSource, load_responses
+    from l2_harness.report.responses.views import ResponseSet, ResponseView
+
+_HOME = {
+    "render_report": "page",
+    "responses_page": "page",
+    "write_report": "page",
+    "SampleSource": "responses.judging",
+    "ResponseSource": "responses.loading",
+    "load_responses": "responses.loading",
+    "ResponseSet": "responses.views",
+    "ResponseView": "responses.views",
+}
+
+__all__ = [
+    "ResponseSet",
+    "ResponseSource",
+    "ResponseView",
+    "SampleSource",
+    "load_responses",
+    "render_report",
+    "responses_page",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

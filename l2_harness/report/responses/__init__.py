@@ -1,0 +1,1 @@
+"""Recorded responses for a page: chosen, judged, with their tokens' text and norms."""

@@ -1,0 +1,187 @@
+"""Recorded responses, chosen, judged and with their tokens' text: what a page of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from l2_harness.analysis.token_pieces import load_tokenizer, token_pieces
+from l2_harness.config.errors import ConfigError
+from l2_harness.norms import read_run_settings, read_traces
+from l2_harness.report.responses.choosing import choose, describe
+from l2_harness.report.responses.judging import Known, SampleSource, known_of
+from l2_harness.report.responses.views import ResponseSet, ResponseView
+from l2_harness.selection.group_threshold import K, group_thresholds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = (
+    *("run_id", "task", "request_type", "doc_id", "idx", "window", "repeat", "sample"),
+    *("prompt_hash", "tokens", "text", "response", "finish_reason", "thinking_end", "layers"),
+    *("norms", "logprob", "entropy", "events"),
+)
+_PROMPT = ["task", "doc_id", "idx"]
+
+
+@dataclass(frozen=True)
+class ResponseSource:
+    """Which responses a page is made of.
+
+    Attributes:
+        trace_dir: where the run was recorded.
+        samples: where verdicts come from; None for a page without.
+        wanted: how many responses at most.
+        task: only of this one.
+        run_id: of the run; None where the folder holds one.
+        tokenizer: a folder or hub name in place of the run's own.
+        seed: of the choice.
+    """
+
+    trace_dir: Path
+    samples: SampleSource | None = None
+    wanted: int = 40
+    task: str | None = None
+    run_id: str | None = None
+    tokenizer: str | None = None
+    seed: int = 0
+
+
+def load_responses(source: ResponseSource) -> ResponseSet:
+    """Read a run, choose among its responses and look up what is known of them.
+
+    Raises:
+        ConfigError: several runs and none named; no generated response; samples of another run;
+            a tokenizer that cannot be loaded.
+        FileNotFoundError: no traces, or no sample file of the tasks.
+    """
+    try:
+        return _load(source)
+    except ConfigError:
+        raise
+    except ValueError as error:  # of the traces or the sample files, which name what is wrong
+        raise ConfigError(str(error)) from error
+
+
+def _load(source: ResponseSource) -> ResponseSet:
+    run_id = source.run_id or _only_run(source.trace_dir)
+    traces = _generated(source, run_id)
+    settings = read_run_settings(source.trace_dir, run_id)
+    known = [Known()] * len(traces)
+    if source.samples is not None:
+        known = known_of(traces, source.samples, settings)
+    verdicts, tasks = [one.verdict for one in known], [str(task) for task in traces["task"]]
+    chosen = choose(verdicts, tasks, source.wanted, source.seed)
+    thresholds = _Thresholds(traces, settings)
+    tokenizer = load_tokenizer(source.trace_dir, run_id, source.tokenizer)
+    layers = sorted({int(layer) for row in traces["layers"].iloc[chosen] for layer in row})
+    views = [_view(traces.iloc[i], known[i], layers, thresholds, tokenizer) for i in chosen]
+    return ResponseSet(
+        run_id=run_id,
+        layers=layers,
+        views=views,
+        chosen=describe(verdicts, tasks, chosen, source.seed),
+        threshold=thresholds.words,
+    )
+
+
+def _only_run(trace_dir: Path) -> str:
+    runs = sorted(set(read_traces(trace_dir, columns=["run_id"])["run_id"]))
+    if len(runs) > 1:
+        raise ConfigError(f"{trace_dir} holds {len(runs)} runs: {', '.join(runs)}. Pass --run-id.")
+    return str(runs[0])
+
+
+def _generated(source: ResponseSource, run_id: str) -> pd.DataFrame:
+    traces = read_traces(source.trace_dir, run_id=run_id, task=source.task, columns=list(_COLUMNS))
+    generated = traces[traces["request_type"] == "generate_until"].reset_index(drop=True)
+    if generated.empty:
+        kinds = ", ".join(sorted(set(traces["request_type"])))
+        raise ConfigError(
+            f"{source.trace_dir} holds {kinds} requests only: no response to show. Record a task "
+            "that generates, or leave --traces out."
+        )
+    return generated
+
+
+class _Thresholds:
+    """τ of each layer: the run's own where it had fixed ones, else of the prompt's rows."""
+
+    def __init__(self, traces: pd.DataFrame, settings: Mapping[str, Any]) -> None:
+        fixed = settings.get("thresholds") or {}
+        self._fixed = {int(layer): float(value) for layer, value in fixed.items()}
+        self._traces = traces
+        self._members = traces.groupby(_PROMPT, sort=False).indices
+        self.words = self._described()
+
+    def of(self, row: pd.Series) -> dict[int, float]:
+        """Layer → τ for a response."""
+        if self._fixed:
+            return self._fixed
+        group = self._traces.iloc[self._members[tuple(row[name] for name in _PROMPT)]]
+        norms = [one for one in group["norms"] if one is not None]
+        if not norms:
+            return {}
+        tau = group_thresholds(np.concatenate(norms))
+        return dict(zip(row["layers"].tolist(), tau.tolist(), strict=True))
+
+    def _described(self) -> str:
+        if self._fixed:
+            return "the run's own fixed or calibrated value of the layer"
+        most = max(map(len, self._members.values()))
+        of = f"the up to {most} responses to the prompt" if most > 1 else "this response"
+        return f"Q3 + {K:g}·IQR of the layer's norms over all rows of {of}"
+
+
+def _view(
+    row: pd.Series, known: Known, layers: Sequence[int], thresholds: _Thresholds, tokenizer: Any
+) -> ResponseView:
+    tau = thresholds.of(row)
+    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+    ids = row["tokens"].tolist()
+    return ResponseView(
+        task=str(row["task"]),
+        doc_id=int(row["doc_id"]),
+        idx=int(row["idx"]),
+        repeat=int(row["repeat"]),
+        sample=int(row["sample"]),
+        pieces=token_pieces(tokenizer, ids),
+        special=[place for place, token in enumerate(ids) if token in special],
+        norms=_at(layers, row),
+        tau=np.array([tau.get(layer, np.nan) for layer in layers]),
+        logprob=row["logprob"],
+        entropy=row["entropy"],
+        events=row["events"] or (),
+        finish_reason=row["finish_reason"],
+        thinking_end=_whole(row["thinking_end"]),
+        prompt=known.prompt,
+        question=known.question,
+        reference=known.reference,
+        extracted=known.extracted,
+        verdict=known.verdict,
+        metric=known.metric,
+    )
+
+
+def _at(layers: Sequence[int], row: pd.Series) -> np.ndarray | None:
+    """(T, L) norms at ``layers``, NaN where this response was not monitored."""
+    norms = row["norms"]
+    if norms is None:
+        return None
+    own = row["layers"].tolist()
+    if own == list(layers):
+        return np.asarray(norms)
+    result = np.full((len(norms), len(layers)), np.nan, dtype=np.float32)
+    for place, layer in enumerate(own):
+        result[:, layers.index(layer)] = norms[:, place]
+    return result
+
+
+def _whole(value: Any) -> int | None:
+    import pandas as pd
+
+    return None if pd.isna(value) else int(value)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+
+def test_the_command() -> None:
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "l2_harness.cli", "bench", "analyze", "--json"],
+            *["--questions", "6", "--samples", "2", "--rows", "9", "--layers", "2"],
+            *["--resamples", "20"],
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    cost = json.loads(done.stdout)
+    # rows are 2 to 15 a response
+    assert 12 * 2 * 2 <= cost["points"] <= 12 * 2 * 15
+    assert cost["total"] == sum(cost["seconds"].values()) > 0
+    assert cost["peak_bytes"] > 10**7
+    assert cost["figures"] > 2 * 2 * 8 * 10
