@@ -100,7 +100,7 @@ def test_summary_record_keeps_means_only(
 def test_off_records_nothing(questions: list[str], instances: Callable[..., list[Any]]) -> None:
     lm = demo(record="off")
     lm.generate_until(instances("generate_until", [(questions[0], LENGTH)]))
-    assert lm.get_model_info()["l2"].keys() == {"record", "num_samples", "seed"}
+    assert lm.get_model_info()["l2"].keys() == {"record", "num_samples", "seed", "decoder_layers"}
 
 
 def test_repeats_have_their_own_records(

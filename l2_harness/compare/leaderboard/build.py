@@ -60,7 +60,7 @@ def leaderboard(
         tasks = [align(of_task) for of_task in _grouped(of_model, "task").values()]
         own = [_board(model, [task], plain, options, published) for task in tasks]
         averaged = [t for t, b in zip(tasks, own, strict=True) if _can_be_averaged(b)]
-        if len(averaged) > 1:
+        if len(averaged) > 1 and _worth_averaging(averaged):
             left_out = [task.task for task in tasks if task not in averaged]
             boards.append(_board(model, averaged, plain, options, published, left_out))
         boards += own
@@ -87,6 +87,12 @@ def _plain(outcomes: Sequence[Outcome]) -> str | None:
 def _can_be_averaged(board: Board) -> bool:
     """Whether a task's scores may be averaged with another's."""
     return board.percent and board.higher_is_better and board.questions > 0
+
+
+def _worth_averaging(tasks: Sequence[Aligned]) -> bool:
+    """Whether two methods have scores in all tasks, or there is only one anyway."""
+    own = [set(task.scored) for task in tasks]
+    return len(set.intersection(*own)) > 1 or len(set.union(*own)) == 1
 
 
 def _board(

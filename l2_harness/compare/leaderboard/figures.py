@@ -45,8 +45,9 @@ def pareto(boards: Sequence[Board]) -> Figure | None:
     if not shown:
         return None
     figure, panels = _panels("Score against cost", len(shown), height=4.6)
+    styles = _styles([board for board, _ in shown])
     for axes, (board, cost) in zip(panels, shown, strict=False):
-        _pareto_panel(axes, board, *cost)
+        _pareto_panel(axes, board, *cost, styles=styles)
     _clear(panels[len(shown) :])
     return figure
 
@@ -159,13 +160,18 @@ def _forest_panel(axes: Axes, board: Board) -> None:
 
 
 def _pareto_panel(
-    axes: Axes, board: Board, title: str, cost: Callable[[Row], float | None]
+    axes: Axes,
+    board: Board,
+    title: str,
+    cost: Callable[[Row], float | None],
+    *,
+    styles: Mapping[str, tuple[str, str]],
 ) -> None:
     rows = [row for row in board.rows if row.score is not None and cost(row) is not None]
     points = [(float(cost(row) or 0), _value(board, row)) for row in rows]
-    for i, (row, (x, y)) in enumerate(zip(rows, points, strict=True)):
+    for row, (x, y) in zip(rows, points, strict=True):
         low, high = _ends(board, row)
-        color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+        color, marker = styles[row.method]
         axes.plot([x, x], [low, high], color=color, linewidth=1, alpha=0.5)
         axes.plot(x, y, marker, color=color, markersize=7, label=_short(row.method), linestyle="")
     costs = [x for x, _ in points]
@@ -173,7 +179,7 @@ def _pareto_panel(
     if best:
         best.append((max(costs), best[-1][1]))
         axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=2.5, alpha=0.6)
-    if min(costs) > 0 and max(costs) / min(costs) > 4:
+    if min(costs) > 0 and max(costs) / min(costs) > 3:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel(title)
@@ -213,6 +219,15 @@ def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
     axes.set_ylabel("score, %" if board.percent else board.metric)
     axes.set_title(board.title, fontsize=10)
     axes.legend(fontsize=7, frameon=False)
+
+
+def _styles(boards: Sequence[Board]) -> dict[str, tuple[str, str]]:
+    """A method looks the same in every panel."""
+    methods = dict.fromkeys(row.method for board in boards for row in board.rows)
+    return {
+        method: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
+        for i, method in enumerate(methods)
+    }
 
 
 def known_cost(board: Board) -> tuple[str, Callable[[Row], float | None]] | None:

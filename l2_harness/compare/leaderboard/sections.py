@@ -72,7 +72,8 @@ def _leaderboard(result: Leaderboard, command: str) -> Section:
             "differences",
             "Differences to plain",
             "Thin: corrected for all comparisons of the panel; thick: 95 %, uncorrected. Orange "
-            "leaves out 0. The grey band is as far as plain, run once more, came out from plain.",
+            "leaves out 0. The grey band is as far as plain, run once more, came out from plain. "
+            f"At most {figures.PANELS} panels; all others are in the tables.",
             "Methods' differences to plain with intervals, a panel a task.",
             figures.forest(result.boards),
         ),
@@ -170,8 +171,8 @@ def _power(result: Leaderboard, command: str) -> Section | None:
 
 def _caption(board: Board) -> str:
     words = f"{board.questions} questions, {board.metric}. "
-    if board.plain is None:
-        return words + "Nothing to compare with."
+    if board.plain is None or not board.family:
+        return words + "Nothing to compare."
     return words + (
         f"Differences are to {board.plain}, corrected (Holm) for {board.family} comparisons. A "
         "place is shared by all that can't be told from the best of it: against plain by the "
@@ -191,7 +192,10 @@ def _frontier_text(board: Board) -> str:
         for i in figures.frontier_rows(board, rows, points)
     ]
     told = ", ".join(best)
-    return f"{board.title}, by {title}: no other method is better at no more cost than {told}."
+    return (
+        f"{board.title}, by {title}: of the methods whose cost is known, none is better at no more "
+        f"cost than {told}."
+    )
 
 
 def _curve_text(board: Board, line: figures.SampleLine) -> str:

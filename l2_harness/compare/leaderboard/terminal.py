@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+#: Boards of single tasks that are shown below their average.
+_MOST_TASKS = 8
 #: Costs on the terminal: name of the column, the cost, how it is written.
 _COSTS = (
     ("samples", "samples", "{:.0f}"),
@@ -33,7 +35,7 @@ _COSTS = (
 
 
 def print_leaderboard(
-    result: Leaderboard, console: Console, *, costs: bool = True, tasks: bool = True
+    result: Leaderboard, console: Console, *, costs: bool = True, tasks: bool | None = None
 ) -> None:
     """Every board with what it shows, and what its methods took.
 
@@ -41,13 +43,15 @@ def print_leaderboard(
         result: to be shown.
         console: where.
         costs: also what the methods took.
-        tasks: also the single tasks, where there is an average of them.
+        tasks: also the single tasks, where there is an average of them; None for few tasks only.
     """
     from rich.markup import escape
 
     averaged = {board.model for board in result.boards if board.tasks}
+    single = [b for b in result.boards if not b.tasks and b.model in averaged]
+    hidden = single if tasks is False or (tasks is None and len(single) > _MOST_TASKS) else []
     for board in result.boards:
-        if not tasks and not board.tasks and board.model in averaged:
+        if board in hidden:
             continue
         console.print()
         console.print(_board_table(board), highlight=False)
@@ -55,6 +59,8 @@ def print_leaderboard(
             console.print(f"  {escape(sentence)}", highlight=False)
         if costs and any(row.cost.known for row in board.rows):
             console.print(_cost_table(board), highlight=False)
+    if hidden:
+        console.print(f"\n{len(hidden)} boards of single tasks are in the files.")
 
 
 def _board_table(board: Board) -> Table:
@@ -99,10 +105,12 @@ def _cells(board: Board, row: Row) -> list[str]:
 
 
 def _caption(board: Board) -> str:
-    words = [
-        "Intervals 95 %; differences and p corrected (Holm) for "
-        f"{board.family} comparisons. = marks ties."
-    ]
+    words = ["Intervals 95 %. = marks ties."]
+    if board.family:
+        words[0] = (
+            f"Intervals 95 %; differences and p corrected (Holm) for {board.family} "
+            f"comparison{'s' if board.family > 1 else ''}. = marks ties."
+        )
     if board.null is not None:
         words.append("null: how far plain, run once more, came out from plain.")
     return " ".join(words)

@@ -10,7 +10,7 @@ from typing import Any
 from l2_harness.compare.outcomes import Aggregate, Cost, Outcome, Role
 from l2_harness.compare.result_files.groups import task_groups
 from l2_harness.compare.result_files.metrics import Metric, choose_metric
-from l2_harness.compare.result_files.names import PLAIN, NamedRun, Source, name_runs
+from l2_harness.compare.result_files.names import PLAIN, NamedRun, Source, name_runs, printable
 from l2_harness.compare.result_files.questions import PairBy, ScoredTask, score_task
 from l2_harness.compare.result_files.recorded_cost import recorded_cost
 from l2_harness.compare.result_files.runs import find_runs
@@ -131,10 +131,10 @@ def _outcome(entry: _Entry, metric: Metric, pair_by: PairBy, notes: Sequence[str
     aggregate = None if complete else _aggregate(entry, scored)
     return Outcome(
         model=entry.named.model,
-        task=entry.task,
+        task=printable(entry.task),
         method=entry.named.method,
         seed=run.seed,
-        metric=first.key,
+        metric=printable(first.key),
         higher_is_better=first.higher_is_better,
         scores=_scores(scored) if complete else {},
         aggregate=aggregate,
@@ -150,7 +150,7 @@ def _outcome(entry: _Entry, metric: Metric, pair_by: PairBy, notes: Sequence[str
         },
         folder=run.folder,
         error=None if complete or aggregate else "; ".join(said) or "the file has no figure",
-        notes=[*said, *notes],
+        notes=[printable(note) for note in (*said, *notes)],
     )
 
 
@@ -201,9 +201,9 @@ def _models_as_rows(outcomes: list[Outcome]) -> list[Outcome]:
 def _repeated(entries: Sequence[_Entry]) -> dict[tuple[str, str], str]:
     """(model, method) of a run made once more → the method that it repeats."""
     return {
-        (e.named.model, e.named.method): e.named.method.rsplit(" [", 1)[0]
+        (e.named.model, e.named.method): e.named.repeats
         for e in entries
-        if e.named.repeated
+        if e.named.repeats is not None
     }
 
 

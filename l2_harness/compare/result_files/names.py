@@ -6,14 +6,16 @@ found by comparison, so a name holds no argument that all runs share.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from l2_harness.compare.result_files.runs import Run
 from l2_harness.config.errors import ConfigError
 
 PLAIN = "plain"
+_LONGEST_VALUE = 40
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,20 @@ class NamedRun:
         source: where it comes from.
         model: as tables show it.
         method: as tables show it.
-        repeated: whether it is another one's run once more: the same settings, the same seed.
+        repeats: the method whose run it is once more: the same settings, the same seed.
     """
 
     run: Run
     source: Source
     model: str
     method: str
-    repeated: bool = False
+    repeats: str | None = None
+
+    @property
+    def kind(self) -> object:
+        """Equal for runs with the same settings but for the seed."""
+        shots = tuple((task, str(n)) for task, n in sorted(self.run.table("n-shot").items()))
+        return _embedded(self.run.model), frozenset(self.run.distinguishing.items()), shots
 
 
 def name_runs(runs: Sequence[tuple[Source, Run]]) -> list[NamedRun]:
@@ -73,7 +81,7 @@ def name_runs(runs: Sequence[tuple[Source, Run]]) -> list[NamedRun]:
             method = (
                 source.method if method in (PLAIN, run.model_class) else f"{source.method} {method}"
             )
-        named.append(NamedRun(run, source, model, method))
+        named.append(NamedRun(run, source, printable(model), printable(method)))
     return _told_apart(named)
 
 
@@ -84,13 +92,25 @@ def _method(run: Run, siblings: Sequence[Run]) -> str:
         key for key in keys if len({other.distinguishing.get(key) for other in siblings}) > 1
     ]
     own, usual = run.distinguishing, _usual_class(siblings)
-    words = [f"{key}={own[key]}" for key in differing if key and key in own]
+    words = [f"{key}={_cut(own[key])}" for key in differing if key and key in own]
     if run.model_class != usual:
         words.insert(0, run.model_class)
     words += _shots(run, siblings)
     if words:
         return " ".join(words)
     return PLAIN if differing else run.model_class
+
+
+def printable(text: str) -> str:
+    """Without what moves a cursor or breaks a line: names come from files of others."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _cut(value: str) -> str:
+    """A long value by its beginning and a digest, which tells two of them apart."""
+    if len(value) <= _LONGEST_VALUE:
+        return value
+    return f"{value[: _LONGEST_VALUE - 8]}…{hashlib.sha256(value.encode()).hexdigest()[:6]}"
 
 
 def _usual_class(siblings: Sequence[Run]) -> str:
@@ -136,26 +156,45 @@ def _short(name: str) -> str:
 
 
 def _told_apart(named: Sequence[NamedRun]) -> list[NamedRun]:
-    """Runs of one name and seed from different folders get their folder's name as well.
+    """Runs of one name, seed and task from different folders get their folder's name as well.
 
     Those of one folder stay: they are one run made several times, of which the latest counts.
     Names that were given stay too.
     """
-    first: dict[tuple[str, str, int | None], Path] = {}
-    taken: dict[tuple[str, str, int | None], Path] = {}
-    found = []
+    owners: dict[tuple[object, ...], NamedRun] = {}
     for one in named:
-        key = (one.model, one.method, one.run.seed)
-        if first.setdefault(key, one.run.folder) == one.run.folder or one.source.method:
-            found.append(one)
-            continue
-        label = _label(one)
-        if taken.setdefault((one.model, label, one.run.seed), one.run.folder) != one.run.folder:
-            label = f"{label} {len(taken)}"
-        found.append(
-            NamedRun(one.run, one.source, one.model, f"{one.method} [{label}]", repeated=True)
-        )
-    return found
+        if one.source.method is not None:
+            _claim(owners, one, one.kind)
+            _claim(owners, one, one.method)
+    return [one if one.source.method is not None else _own_name(owners, one) for one in named]
+
+
+def _own_name(owners: dict[tuple[object, ...], NamedRun], one: NamedRun) -> NamedRun:
+    """A run under a name that no other folder has."""
+    first = _claim(owners, one, one.kind)
+    if first is not None:
+        one = replace(one, method=first.method, repeats=first.method)
+    if first is None and _claim(owners, one, one.method) is None:
+        return one
+    base, n = f"{one.method} [{_label(one)}]", 2
+    one = replace(one, method=base)
+    while _claim(owners, one, one.method) is not None:
+        one = replace(one, method=f"{base} {n}")
+        n += 1
+    return one
+
+
+def _claim(
+    owners: dict[tuple[object, ...], NamedRun], one: NamedRun, what: object
+) -> NamedRun | None:
+    """Who from another folder had this first for a task of the run's; else it is the run's now."""
+    keys = [(one.model, what, one.run.seed, task) for task in one.run.table("results")]
+    taken = [owners[key] for key in keys if key in owners]
+    others = [owner for owner in taken if owner.run.folder != one.run.folder]
+    if others:
+        return others[0]
+    owners.update({key: one for key in keys if key not in owners})
+    return None
 
 
 def _label(named: NamedRun) -> str:

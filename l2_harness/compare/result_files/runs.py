@@ -21,7 +21,7 @@ _NAME = re.compile(r".+_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.json")
 _MODEL_KEYS = ("pretrained", "model", "path", "engine")
 #: Arguments that say how the work is done, not what comes out.
 _EXECUTION_ONLY = frozenset(
-    """batch_size base_url device eos_string gpu_memory_utilization max_batch_size num_concurrent
+    """batch_size device eos_string gpu_memory_utilization max_batch_size num_concurrent
     parallelize record resume samples_from tensor_parallel_size tokenizer_backend trace_dir
     trust_remote_code""".split()
 )

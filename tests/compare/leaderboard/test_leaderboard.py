@@ -208,6 +208,21 @@ def test_the_average_counts_tasks_the_same_and_leaves_out_what_has_no_share(made
     assert not ppl.percent
 
 
+def test_an_average_needs_two_methods_or_no_more_than_one(made: Made) -> None:
+    rng = np.random.default_rng(9)
+    t, u = (made(rng, {"a": 0.1}, 30, task=task) for task in "tu")
+    alone = [o for o in u if o.method == "plain"]
+    assert [b.task for b in leaderboard([*t, *alone], OPTIONS).boards] == ["t", "u"]
+    plains = [o for o in [*t, *u] if o.method == "plain"]
+    assert [b.task for b in leaderboard(plains, OPTIONS).boards] == ["average", "t", "u"]
+
+
+def test_a_task_on_which_everything_failed_is_shown() -> None:
+    found = board([outcome(m, {}, error="no weights") for m in ("a", "b")])
+    assert [(one.method, one.verdict) for one in found.rows] == [("a", "failed"), ("b", "failed")]
+    assert (found.questions, found.plain) == (0, None)
+
+
 def test_costs_stand_beside_plains(made: Made) -> None:
     def cost(tokens: int, seconds: float, extra: int, peak: int) -> Cost:
         return Cost(seconds, tokens, 1, extra, 10, peak)

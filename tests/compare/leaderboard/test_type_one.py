@@ -11,7 +11,8 @@ from scipy.stats import binom
 from l2_harness.compare.leaderboard import Board, Options, leaderboard
 from l2_harness.compare.outcomes import Outcome
 
-METHODS = {"a": 0.0, "b": 0.0, "c": 0.0, "d": 0.0, "null": 0.0}
+QUESTIONS = 100
+METHODS = {"a": 0.0, "b": 0.0, "c": 0.0, "null": 0.0}
 #: Few resamples: a verdict needs the test as well, which has its own.
 OPTIONS = Options(resamples=100, flips=999)
 
@@ -23,9 +24,9 @@ def verdicts(
     rng = np.random.default_rng(0)
     said = told_apart = 0
     for _ in range(suites):
-        outcomes = [o for t in tasks for o in made(rng, METHODS, 40, seeds, t)]
+        outcomes = [o for t in tasks for o in made(rng, METHODS, QUESTIONS, seeds, t)]
         board: Board = leaderboard(outcomes, OPTIONS).boards[0]
-        assert board.family == 4
+        assert board.family == 3
         said += any(row.verdict in ("better", "worse") for row in board.rows)
         told_apart += any(row.rank != 1 for row in board.rows)
     return said / suites, told_apart / suites
@@ -44,6 +45,5 @@ def test_equal_methods_are_told_apart_at_no_more_than_the_nominal_rate(
     assert said <= most
     # Places have two families, of plain's pairs and of all others.
     assert told_apart <= binom.ppf(0.999, suites, 0.1) / suites
-    if seeds > 1:
-        # Sign flips are no exact test of few answers: they come near the rate.
-        assert said > 0.01
+    # Answers are few and comparisons share plain, so that the rate is a little below.
+    assert said > 0.01

@@ -172,6 +172,34 @@ def test_a_run_made_again_is_plains_null(tmp_path: Path) -> None:
         write(tmp_path / name / "org__model", [1.0, 0.0], config={**args(), "batch_size": batch})
     outcomes = from_folders([tmp_path / "a", tmp_path / "b"])
     assert [(o.method, o.role) for o in outcomes] == [("hf", "plain"), ("hf [b]", "null")]
+    named = from_folders([f"{tmp_path / 'a'}=greedy", tmp_path / "b"])
+    assert [(o.method, o.role) for o in named] == [("greedy", "plain"), ("greedy [b]", "null")]
+    both = from_folders([f"{tmp_path / 'a'}=one", f"{tmp_path / 'b'}=two"])
+    assert [(o.method, o.role) for o in both] == [("one", "plain"), ("two", "method")]
+
+
+def test_a_given_name_is_not_taken_by_a_run_with_other_settings(tmp_path: Path) -> None:
+    named = write(tmp_path / "a", [1.0, 0.0], config=args(x=1))
+    plain = write(tmp_path / "b", [1.0, 0.0])
+    outcomes = from_folders([f"{named}=plain", plain])
+    assert [(o.method, o.role) for o in outcomes] == [("plain", "plain"), ("plain [b]", "method")]
+
+
+def test_tasks_of_one_method_may_be_in_several_folders(tmp_path: Path) -> None:
+    folders = [write(tmp_path / task, [1.0, 0.0], task=task) for task in ("t", "u")]
+    folders.append(write(tmp_path / "x", [1.0, 0.0], task="u", config=args(x=1)))
+    outcomes = from_folders(folders)
+    assert [(o.method, o.task, o.role) for o in outcomes] == [
+        *(("plain", "t", "plain"), ("plain", "u", "plain"), ("x=1", "u", "method"))
+    ]
+
+
+def test_names_cannot_move_the_cursor_and_long_ones_stay_apart(tmp_path: Path) -> None:
+    values = ("\x1b[2J", "a" * 500, "a" * 501)
+    folders = [write(tmp_path / str(i), [1.0], config=args(x=v)) for i, v in enumerate(values)]
+    methods = [o.method for o in from_folders(folders)]
+    assert len(set(methods)) == 3
+    assert all(method.isprintable() and len(method) < 60 for method in methods)
 
 
 def test_shown_examples_and_chat_templates_set_methods_apart(tmp_path: Path) -> None:
