@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from l2_harness.analysis.figures import BLUE, COLORS, GREY, MARKERS, ORANGE, new_figure
+from l2_harness.analysis.figures import (
+    BLACK,
+    BLUE,
+    COLORS,
+    GREEN,
+    GREY,
+    MARKERS,
+    ORANGE,
+    YELLOW,
+    new_figure,
+)
 from l2_harness.compare.leaderboard.table import Board, Row
 
 if TYPE_CHECKING:
@@ -17,6 +28,15 @@ if TYPE_CHECKING:
 #: Panels of one figure; further boards are in the tables.
 PANELS = 6
 _LONGEST_NAME = 34
+#: From this many methods on a legend of them is longer than the picture.
+_MOST_IN_LEGEND = 14
+_ROLE_STYLES: dict[str, tuple[str, str]] = {
+    "plain": (BLACK, "P"),
+    "null": (GREY, "s"),
+    "method": (BLUE, "o"),
+    "control": (YELLOW, "v"),
+    "rival": (GREEN, "D"),
+}
 
 #: What a cost axis may show: title, and where it comes from; the first that is known of two rows.
 _COSTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
@@ -46,8 +66,9 @@ def pareto(boards: Sequence[Board]) -> Figure | None:
         return None
     figure, panels = _panels("Score against cost", len(shown), height=4.6)
     styles = _styles([board for board, _ in shown])
+    by_role = len(styles) > _MOST_IN_LEGEND
     for axes, (board, cost) in zip(panels, shown, strict=False):
-        _pareto_panel(axes, board, *cost, styles=styles)
+        _pareto_panel(axes, board, *cost, styles=None if by_role else styles)
     _clear(panels[len(shown) :])
     return figure
 
@@ -121,14 +142,22 @@ def sample_lines(board: Board) -> list[SampleLine]:
 
 
 def _shared_name(names: Sequence[str]) -> str:
-    """Words and beginnings that all names have; the first name where they have none."""
+    """What all names have, N in the place of what differs; the first name where that is nothing.
+
+    Of names in words the words that all have: `num_samples=4 selection=l2`; else the beginning
+    and the end: `best4_l2`.
+    """
     words = [word for word in names[0].split() if all(word in name.split() for name in names)]
     if words:
         return " ".join(words)
-    shared = names[0]
-    while shared and not all(name.startswith(shared) for name in names):
-        shared = shared[:-1]
-    return shared.rstrip(" -_=×@n") or names[0]
+    start = _beginning(names)
+    end = _beginning([name[len(start) :][::-1] for name in names])[::-1]
+    return f"{start}N{end}" if start or end else names[0]
+
+
+def _beginning(texts: Sequence[str]) -> str:
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))
+    return "".join(letters[0] for letters in same)
 
 
 def _forest_panel(axes: Axes, board: Board) -> None:
@@ -165,17 +194,22 @@ def _pareto_panel(
     title: str,
     cost: Callable[[Row], float | None],
     *,
-    styles: Mapping[str, tuple[str, str]],
+    styles: Mapping[str, tuple[str, str]] | None,
 ) -> None:
+    """Each method by its own style, or by its role's where ``styles`` has none."""
     rows = [row for row in board.rows if row.score is not None and cost(row) is not None]
     points = [(float(cost(row) or 0), _value(board, row)) for row in rows]
     for row, (x, y) in zip(rows, points, strict=True):
         low, high = _ends(board, row)
-        color, marker = styles[row.method]
+        color, marker = _ROLE_STYLES[row.role] if styles is None else styles[row.method]
+        name = row.role if styles is None else _short(row.method)
         axes.plot([x, x], [low, high], color=color, linewidth=1, alpha=0.5)
-        axes.plot(x, y, marker, color=color, markersize=7, label=_short(row.method), linestyle="")
+        axes.plot(x, y, marker, color=color, markersize=7, label=name, linestyle="")
     costs = [x for x, _ in points]
-    best = [points[i] for i in frontier_rows(board, rows, points)]
+    on_it = frontier_rows(board, rows, points)
+    best = [points[i] for i in on_it]
+    if styles is None:
+        _name_points(axes, [(rows[i].method, points[i]) for i in on_it])
     if best:
         best.append((max(costs), best[-1][1]))
         axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=2.5, alpha=0.6)
@@ -185,7 +219,29 @@ def _pareto_panel(
     axes.set_xlabel(title)
     axes.set_ylabel("score, %" if board.percent else board.metric)
     axes.set_title(board.title, fontsize=10)
-    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    axes.legend(
+        list(found.values()),
+        list(found),
+        fontsize=7,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+    )
+
+
+def _name_points(axes: Axes, named: Sequence[tuple[str, tuple[float, float]]]) -> None:
+    """Names beside the points of the frontier, in steps where they would cover each other."""
+    for i, (name, point) in enumerate(named):
+        axes.annotate(
+            _short(name),
+            point,
+            xytext=(0, 14 + 11 * (i % 4)),
+            textcoords="offset points",
+            fontsize=7,
+            ha="center",
+            arrowprops={"arrowstyle": "-", "color": GREY},
+        )
 
 
 def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:

@@ -43,11 +43,11 @@ def p_text(p: float) -> str:
 
 
 def number(value: float) -> str:
-    """One place for what is around 1 and above, three figures below."""
+    """One place for what that leaves something of, two figures below."""
     if not math.isfinite(value):
         return "?"
     # Sums of the same numbers in another order differ in their last bit.
-    return f"{value:.1f}" if abs(value) >= 0.1 or abs(value) < 1e-9 else f"{value:.2g}"
+    return f"{value:.1f}" if abs(value) >= 0.05 or abs(value) < 1e-9 else f"{value:.2g}"
 
 
 def signed(value: float) -> str:
