@@ -23,23 +23,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.analysis.bootstrap import Floats, cluster_weights, percentile_interval
+from l2_harness.analysis.bootstrap import Floats, percentile_interval
 from l2_harness.analysis.rank_contributions import (
     Strata,
     auroc_contributions,
     pair_contributions,
     rank_contributions,
 )
+from l2_harness.analysis.ratios import partial_correlation, ratio
+from l2_harness.analysis.resamples import Resamples, z_test
 from l2_harness.analysis.significance import holm
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MEASURES = ("spearman", "kendall", "auroc")
-#: Below this share of a variable's variance, what is left of it is rounding error.
-_NOTHING_LEFT = 1e-10
-#: A coefficient of 1 has no finite z.
-_ALMOST_ONE = 1 - 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,28 +66,6 @@ class Scope:
 
     name: str
     labels: np.ndarray | None = None
-
-
-class Resamples:
-    """The same resamples of the questions for every figure.
-
-    Args:
-        question: (n,) labels.
-        resamples: how many.
-        seed: of the resampling.
-    """
-
-    def __init__(self, question: np.ndarray, resamples: int, seed: int) -> None:
-        self.labels, self.question = np.unique(np.asarray(question), return_inverse=True)
-        rng = np.random.default_rng(seed)
-        #: (1 + B, Q); the first row is the questions as they are.
-        self.weights = np.ones((resamples + 1, len(self.labels)))
-        self.weights[1:] = cluster_weights(np.arange(len(self.labels)), resamples, rng)
-
-    def sums(self, contributions: Floats) -> Floats:
-        """(1 + B, ...) of contributions (Q, ...)."""
-        flat = contributions.reshape(len(contributions), -1)
-        return np.asarray((self.weights @ flat).reshape(-1, *contributions.shape[1:]))
 
 
 def associations(
@@ -228,7 +204,7 @@ def _figures(
             drawn["spearman", name][:, columns] = partial_correlation(
                 xx[:, columns], xv[:, columns][:, :, chosen], vv[:, chosen][:, :, chosen]
             )
-        drawn["kendall", "none"][:, columns] = _ratio(
+        drawn["kendall", "none"][:, columns] = ratio(
             pair_sums[0][:, columns], pair_sums[1][:, columns], yy[:, None]
         )
     if np.isin(y, (0.0, 1.0)).all():
@@ -244,40 +220,6 @@ def _by_variation(varies: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
     for index, where in enumerate(varies.T):
         found.setdefault(where.tobytes(), ([], where))[0].append(index)
     return list(found.values())
-
-
-def _ratio(product: Floats, first: Floats, second: Floats) -> Floats:
-    """(B, C) correlation, nan where a variable does not vary."""
-    scale = np.where((first > 0) & (second > 0), first * second, np.nan)
-    return np.asarray(np.clip(product / np.sqrt(scale), -1, 1))
-
-
-def partial_correlation(xx: Floats, xv: Floats, vv: Floats) -> Floats:
-    """(B, C) correlation of x with the first of v, given the others, from their products.
-
-    Args:
-        xx: (B, C).
-        xv: (B, C, 1 + k).
-        vv: (B, 1 + k, 1 + k).
-    """
-    xy, yy = xv[:, :, 0], vv[:, 0, 0]
-    if xv.shape[2] == 1:
-        return _ratio(xy, xx, yy[:, None])
-    # Scaled to correlations first: the pseudo-inverse, for covariates that are collinear within
-    # strata, then has one measure of what is nothing.
-    scale = np.sqrt(np.maximum(np.diagonal(vv, axis1=1, axis2=2)[:, 1:], 0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shrunk = np.where(scale > 0, 1 / scale, 0.0)
-    covariance = vv[:, 1:, 1:] * shrunk[:, :, None] * shrunk[:, None, :]
-    inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
-    of_x = xv[:, :, 1:] * shrunk[:, None, :]
-    of_y = vv[:, 0, 1:] * shrunk
-    solved = of_x @ inverse
-    left_xy = xy - np.einsum("bck,bk->bc", solved, of_y)
-    left_xx = xx - np.einsum("bck,bck->bc", solved, of_x)
-    left_yy = yy - np.einsum("bk,bkl,bl->b", of_y, inverse, of_y)
-    defined = (left_xx > _NOTHING_LEFT * xx) & (left_yy > _NOTHING_LEFT * yy)[:, None]
-    return np.where(defined, _ratio(left_xy, left_xx, left_yy[:, None]), np.nan)
 
 
 def _summary(
@@ -309,23 +251,3 @@ def _summary(
             )
         )
     return pd.concat(frames, ignore_index=True)
-
-
-def z_test(drawn: Floats, questions: np.ndarray) -> Floats:
-    """Two-sided p values of correlations, from their resamples.
-
-    Args:
-        drawn: (1 + B, C); the first is the data as they are.
-        questions: (C,) how many questions each rests on.
-    """
-    from scipy.stats import t
-
-    z = np.arctanh(np.clip(drawn, -_ALMOST_ONE, _ALMOST_ONE))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        counted = np.isfinite(z[1:])
-        n = np.maximum(counted.sum(axis=0), 1)
-        mean = np.where(counted, z[1:], 0).sum(axis=0) / n
-        spread = np.sqrt((np.where(counted, z[1:] - mean, 0) ** 2).sum(axis=0) / n)
-        p = 2 * t.sf(np.abs(z[0] / spread), np.maximum(questions - 1, 1))
-    # what is the same in every resample, such as a rate of none, has no error to go by
-    return np.where((questions > 1) & (spread > 1e-9), p, np.nan)

@@ -11,15 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2_harness.analysis.association import (
-    Outcome,
-    Resamples,
-    Scope,
-    associations,
-    partial_correlation,
-)
+from l2_harness.analysis.association import Outcome, Scope, associations
 from l2_harness.analysis.bootstrap import Estimate, Floats
-from l2_harness.analysis.rank_contributions import Ranking
+from l2_harness.analysis.ranking import Ranking
+from l2_harness.analysis.ratios import partial_correlation
+from l2_harness.analysis.resamples import Resamples
 
 #: Further splits, which say how much the first one owes to chance.
 REPEATS = 10

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.association import Resamples, z_test
 from l2_harness.analysis.bootstrap import Floats, percentile_interval
+from l2_harness.analysis.resamples import Resamples, z_test
 from l2_harness.analysis.significance import holm
 from l2_harness.analysis.trace_rows import RowBlock
 

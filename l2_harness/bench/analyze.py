@@ -47,6 +47,7 @@ class AnalysisCost:
         work: what was analysed.
         points: norms that were read, rows × layers.
         seconds: by step; ``importing libraries`` among them.
+        cpu_seconds: of the process in all, which other work on the machine leaves as it is.
         peak_bytes: the resident set of the process at its largest, libraries included.
         file_bytes: of the trace files.
         figures: how many associations were estimated.
@@ -56,6 +57,7 @@ class AnalysisCost:
     work: AnalysisWork
     points: int
     seconds: dict[str, float]
+    cpu_seconds: float
     peak_bytes: int
     file_bytes: int
     figures: int
@@ -79,9 +81,9 @@ def measure_analysis(work: AnalysisWork, say: Callable[[str], object]) -> Analys
         size = sum(path.stat().st_size for path in Path(folder, "traces").iterdir())
         say("analysing")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, peak, points, figures = pool.apply(analyse, (folder, work))
+            seconds, cpu, peak, points, figures = pool.apply(analyse, (folder, work))
     where = {"machine": platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
-    return AnalysisCost(work, points, seconds, peak, size, figures, where)
+    return AnalysisCost(work, points, seconds, cpu, peak, size, figures, where)
 
 
 def write_responses(folder: Path, work: AnalysisWork) -> None:
@@ -130,8 +132,8 @@ def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Gener
     )
 
 
-def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], int, int, int]:
-    """Seconds by step, peak memory in bytes, norms read, and figures estimated."""
+def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], float, int, int, int]:
+    """Seconds by step and of CPU, peak memory in bytes, norms read, and figures estimated."""
     start = time.perf_counter()
     from l2_harness.analysis.norm_report.study import StudyOptions, study
     from l2_harness.analysis.norm_report.write import write_study
@@ -145,7 +147,7 @@ def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], int, int
     seconds["writing sections and tables"] = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     points = found.measured.rows * len(found.measured.layers)
-    return seconds, peak, points, len(found.table)
+    return seconds, time.process_time(), peak, points, len(found.table)
 
 
 def _verdicts(traces: Any) -> Any:

@@ -218,5 +218,5 @@ def analyze(
     )
     for name, seconds in cost.seconds.items():
         print(f"{seconds:8.1f} s  {name}")
-    print(f"{cost.total:8.1f} s  in all")
+    print(f"{cost.total:8.1f} s  in all; {cost.cpu_seconds:.1f} s of CPU time")
     print(f"{cost.peak_bytes / 2**30:8.2f} GiB at the peak")

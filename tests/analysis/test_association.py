@@ -11,13 +11,13 @@ from statsmodels.stats.multitest import multipletests
 
 from l2_harness.analysis.association import (
     Outcome,
-    Resamples,
     Scope,
     associations,
     corrected,
     usable_controls,
 )
 from l2_harness.analysis.correlation import correlation_interval, partial_spearman
+from l2_harness.analysis.resamples import Resamples
 from l2_harness.analysis.selection.comparison import auroc_within
 
 QUESTIONS, SAMPLES = 50, 6

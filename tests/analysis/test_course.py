@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from l2_harness.analysis.association import Resamples
 from l2_harness.analysis.bootstrap import estimate
 from l2_harness.analysis.course import Course
+from l2_harness.analysis.resamples import Resamples
 from l2_harness.analysis.trace_rows import RowBlock
 
 LAYERS = (2, 5)

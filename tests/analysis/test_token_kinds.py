@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from l2_harness.analysis.association import Resamples
+from l2_harness.analysis.resamples import Resamples
 from l2_harness.analysis.token_kinds import KINDS, PeakCounts, TokenKinds, kind_of
 from l2_harness.analysis.trace_rows import RowBlock
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from l2_harness.analysis.covariates import CONTROLS, COVARIATES
 from l2_harness.analysis.figures import new_figure
-from l2_harness.analysis.norm_report.study import SIGNALS, WITHIN, Study
+from l2_harness.analysis.norm_report.relations import SIGNALS, WITHIN
+from l2_harness.analysis.norm_report.study import Study
 from l2_harness.analysis.norm_report.words import (
     ORDERS,
     SIGNAL_WORDS,

@@ -8,7 +8,8 @@ import numpy as np
 
 from l2_harness.analysis.bootstrap import Floats, percentile_interval
 from l2_harness.analysis.figures import BLUE, COLORS, GREEN, GREY, MARKERS, ORANGE, new_figure
-from l2_harness.analysis.norm_report.study import WITHIN, Study
+from l2_harness.analysis.norm_report.relations import WITHIN
+from l2_harness.analysis.norm_report.study import Study
 from l2_harness.analysis.norm_report.words import STATISTIC_WORDS
 from l2_harness.analysis.norm_statistics import STATISTICS
 from l2_harness.analysis.sections import Figure

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from l2_harness.analysis.norm_report import norm_figures as figures
-from l2_harness.analysis.norm_report.study import WITHIN, Study
+from l2_harness.analysis.norm_report.norms_tables import norms_tables
+from l2_harness.analysis.norm_report.relations import WITHIN
+from l2_harness.analysis.norm_report.study import Study
 from l2_harness.analysis.norm_report.words import (
     ORDERS,
     STATISTIC_WORDS,
@@ -19,32 +21,10 @@ from l2_harness.analysis.norm_report.words import (
     shown,
     strongest,
 )
-from l2_harness.analysis.sections import Section, Table
+from l2_harness.analysis.sections import Section
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MEANINGS = {
-    "pooled": "Spearman with correctness over all responses",
-    "pooled_holm": "its p, Holm-corrected over layers × statistics",
-    "controlled": "the same, partial for log length, position, entropy and truncation",
-    "controlled_holm": "its p, Holm-corrected over layers × statistics",
-    "kendall": "Kendall's tau-b over all responses",
-    "auroc": "how often a right response has the larger value than a wrong one",
-    "within": "Spearman within question",
-    "within_holm": "its p, Holm-corrected over layers × statistics",
-    "within_controlled": "the same, partial for the four covariates",
-    "auroc_within": "mean AUROC over questions with right and wrong responses",
-}
-_COLUMNS = (
-    ("pooled", "pooled", "spearman", "none"),
-    ("controlled", "pooled", "spearman", "all"),
-    ("kendall", "pooled", "kendall", "none"),
-    ("auroc", "pooled", "auroc", "none"),
-    ("within", WITHIN, "spearman", "none"),
-    ("within_controlled", WITHIN, "spearman", "all"),
-    ("auroc_within", WITHIN, "auroc", "none"),
-)
 
 
 def norms_section(study: Study, command: str) -> Section:
@@ -57,7 +37,7 @@ def norms_section(study: Study, command: str) -> Section:
         caveats=_caveats(study),
         settings=settings(study),
         command=command,
-        tables=_tables(study),
+        tables=norms_tables(study),
         figures=[] if study.verdicts is None else _figures(study),
     )
 
@@ -194,85 +174,6 @@ def _caveats(study: Study) -> list[str]:
             "questions with different verdicts and different norms count."
         )
     return texts
-
-
-def _tables(study: Study) -> list[Table]:
-    import pandas as pd
-
-    if study.verdicts is None:
-        return []
-    tables = []
-    for variant in dict.fromkeys(study.table["variant"]):
-        tables.append(
-            Table(
-                name=f"correct_{variant}",
-                title=f"Norm statistics and correctness, {VARIANT_WORDS[str(variant)]}",
-                frame=wide_table(study, str(variant)),
-                caption="A row a layer and statistic, with 95 % question-clustered intervals.",
-                meanings=_MEANINGS,
-            )
-        )
-    strata = [scope for scope in study.scopes if scope not in ("pooled", WITHIN)]
-    for scope in strata:
-        rows = study.rows(variant="all_rows", outcome="correct", scope=scope)
-        rows = rows[rows["control"].isin(("none", "all"))]
-        tables.append(
-            Table(
-                name="correct_" + "".join(c if c.isalnum() else "_" for c in scope.lower()),
-                title=f"Norm statistics and correctness {scope}",
-                frame=rows[
-                    [
-                        *("layer", "statistic", "measure", "control", "value", "value_low"),
-                        *("value_high", "p", "p_holm", "responses", "questions"),
-                    ]
-                ],
-                caption="Compared only among responses whose documents have the same value.",
-            )
-        )
-    choices = [
-        {
-            **{"scope": choice.scope, "control": choice.control},
-            **dict(zip(("layer", "statistic"), study.column(choice.column), strict=True)),
-            "in_sample": choice.in_sample,
-            "held_out": choice.held_out.value,
-            "held_out_low": choice.held_out.low,
-            "held_out_high": choice.held_out.high,
-            "overstated": choice.overstated,
-            "overstated_sd": choice.overstated_spread,
-            "splits": choice.splits,
-        }
-        for choice in study.choices
-    ]
-    if choices:
-        tables.append(
-            Table(
-                name="held_out",
-                title="Layer and statistic chosen on some questions, measured on the others",
-                frame=pd.DataFrame(choices),
-                caption="The largest Spearman coefficient, either sign, chooses.",
-                meanings={"overstated": "how much it shrinks, the mean over random splits"},
-            )
-        )
-    return tables
-
-
-def wide_table(study: Study, variant: str) -> pd.DataFrame:
-    """A row a layer and statistic, the figures with correctness side by side."""
-    import pandas as pd
-
-    result: pd.DataFrame | None = None
-    for name, scope, measure, control in _COLUMNS:
-        rows = study.rows(
-            variant=variant, outcome="correct", scope=scope, measure=measure, control=control
-        )
-        if rows.empty:
-            continue
-        ends = {f"value{end}": f"{name}{end}" for end in ("", "_low", "_high")}
-        kept = rows[["layer", "statistic", *ends]].rename(columns=ends)
-        if f"{name}_holm" in _MEANINGS:
-            kept[f"{name}_holm"] = rows["p_holm"]
-        result = kept if result is None else result.merge(kept, on=["layer", "statistic"])
-    return pd.DataFrame() if result is None else result
 
 
 def _figures(study: Study) -> list[figures.Figure]:

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from l2_harness.analysis.correctness import Verdicts
+from l2_harness.analysis.norm_report.norms_section import norms_section
 from l2_harness.analysis.norm_report.pairing import same_document
+from l2_harness.analysis.norm_report.profiles_section import profiles_section
 from l2_harness.analysis.norm_report.study import Study, StudyOptions, study
 from l2_harness.analysis.norm_report.words import layers_of, shown
 from l2_harness.analysis.norm_report.write import sections
@@ -63,7 +65,7 @@ def test_a_planted_effect_is_claimed_at_its_layer(folder: Path) -> None:
         signs = shown(rows)
         assert signs[rows["layer"] == LAYER] == 1
         assert not signs[rows["layer"] != LAYER].any()
-    said = sections(found, "cmd")[0].findings
+    said = norms_section(found, "cmd").findings
     assert "mean norm at layer 1" in said[1]
     assert "stays" in said[1]
     held_out = [text for text in said if text.startswith("Chosen on 30 questions (pooled)")]
@@ -73,13 +75,11 @@ def test_a_planted_effect_is_claimed_at_its_layer(folder: Path) -> None:
 
 def test_of_chance_nothing_is_claimed(folder: Path) -> None:
     found = studied(folder, 0.0)
-    said = sections(found, "cmd")[0].findings
-    for text in said[1:3]:
+    norms, confounds, course, _ = sections(found, "cmd")
+    for text in norms.findings[1:3]:
         assert "none of the 24 layer × statistic figures shows an effect" in text
-    confounds = sections(found, "cmd")[1].findings
-    assert any("no raw effect that could be explained" in text for text in confounds)
-    course = sections(found, "cmd")[2].findings
-    assert course[0] == "Norms show no trend at any layer."
+    assert any("no raw effect that could be explained" in text for text in confounds.findings)
+    assert course.findings[0] == "Norms show no trend at any layer."
 
 
 def test_direct_responses_beside_thinking_ones(folder: Path) -> None:
@@ -90,7 +90,7 @@ def test_direct_responses_beside_thinking_ones(folder: Path) -> None:
     assert profile["ratio"][LAYER] == pytest.approx(1.2, abs=0.03)
     assert profile["p_holm"][LAYER] < 0.001
     assert (profile["p_holm"].drop(LAYER) > 0.05).all()
-    section = next(one for one in sections(found, "cmd") if one.name == "profiles")
+    section = profiles_section(found, found.pairing, "cmd")
     assert "without --samples the questions can't be compared" in section.findings[0]
     assert "higher than the direct ones at layer 1 " in section.findings[1]
     assert "No response has the rows after the thinking" in section.findings[2]
