@@ -20,7 +20,7 @@ from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_traces
 from l2_harness.paths import tasks_dir
 
-DRAWN = "gen_kwargs: {do_sample: true, temperature: 1.2}"
+DRAWN = "gen_kwargs: {do_sample: true, temperature: 3.0}"
 #: Interventions that change what comes out, so that a trace of one in the next would show.
 METHODS = {
     "alrr": "{args: {recursion: always, recursion_min_growth: 0, recursion_max_ratio: 99, "
@@ -28,7 +28,7 @@ METHODS = {
     "one": f"{{{DRAWN}}}",
     "suppress": "{args: {suppression: peaks, threshold_warmup: 4}, role: control}",
     "hf": "{class: hf, role: null}",
-    "best": f"{{{DRAWN}, args: {{num_samples: 3, selection: l2}}}}",
+    "best": f"{{{DRAWN}, args: {{num_samples: 3, selection: mean_logprob}}}}",
     "eglr": "{role: rival, args: {recursion: entropy, threshold_warmup: 4}}",
     "again": "{extends: plain, role: null, batch_size: 3}",
     "most": "{extends: best, role: rival, args: {num_samples: 4, selection: majority}}",
@@ -164,7 +164,7 @@ class TestOneRun:
     def test_traces_of_a_choice_are_those_of_a_run_alone(self, run: Run, tmp_path: Path) -> None:
         from l2_harness.models.hf import L2HF
 
-        text_args = {"num_samples": 3, "selection": "l2", "record": "summary", "seed": 0}
+        text_args = {"num_samples": 3, "selection": "mean_logprob", "record": "summary", "seed": 0}
         lm = L2HF("demo", dtype="float32", device="cpu", trace_dir=str(tmp_path), **text_args)
         expected = self._requests_again(run, lm, tmp_path)
         found = read_traces(run.cell("best") / "traces").sort_values(["doc_id", "sample"])

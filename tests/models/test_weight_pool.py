@@ -75,8 +75,8 @@ def test_interventions_leave_nothing(
     settings = {"until": [], "do_sample": False, "max_gen_toks": 40}
     question = "Ada has 12 shells. Ben has 7 more than Ada. How many shells does Ben have?"
     requests = instances("generate_until", [(chat_prompt(question, True), settings)])
-    strong: dict[str, Any] = {"recursion": "always", "layers": "all", "threshold_warmup": 2}
-    strong |= {"recursion_min_growth": 0, "recursion_max_ratio": 99}
+    strong: dict[str, Any] = {"suppression": "peaks", "suppression_mode": "angle"}
+    strong |= {"layers": "all", "threshold_warmup": 2}
     plain = l2hf(record="off").generate_until(requests, disable_tqdm=True)
     assert l2hf(**strong).generate_until(requests, disable_tqdm=True) != plain
     broken = l2hf(**strong)
