@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,8 +102,7 @@ def command(
             pair_by=choice("document", "doc_id")("--pair-by", pair_by),
             subtasks=subtasks,
         )
-        told = f"--from {' '.join(folders)}"
-        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, told)
+        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console)
         return
     overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
     suite = overrides.applied(_suite(words))
@@ -111,8 +112,7 @@ def command(
         return
     outcomes = _run(suite, folder, only or [], console)
     if any(outcome.scores or outcome.aggregate for outcome in outcomes):
-        told = " ".join(words or [])
-        _leaderboard(outcomes, folder / "leaderboard", options, console, told, suite.published)
+        _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
     _tell_failures(outcomes, console)
 
 
@@ -135,7 +135,6 @@ def _leaderboard(
     out: Path,
     options: Options,
     console: Console,
-    told: str,
     published: Sequence[Published] = (),
 ) -> None:
     """Print and write it."""
@@ -143,7 +142,7 @@ def _leaderboard(
 
     result = leaderboard(outcomes, options, published)
     print_leaderboard(result, console)
-    write_leaderboard(result, out, command=f"l2-harness compare {told} --out {out}")
+    write_leaderboard(result, out, command=shlex.join(["l2-harness", *sys.argv[1:]]))
     console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
 
 

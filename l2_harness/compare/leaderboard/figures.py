@@ -30,6 +30,8 @@ PANELS = 6
 _LONGEST_NAME = 34
 #: From this many methods on a legend of them is longer than the picture.
 _MOST_IN_LEGEND = 14
+#: Ratio of two costs from which both points' names have room.
+_APART = 1.5
 _ROLE_STYLES: dict[str, tuple[str, str]] = {
     "plain": (BLACK, "P"),
     "null": (GREY, "s"),
@@ -210,6 +212,7 @@ def _pareto_panel(
     best = [points[i] for i in on_it]
     if styles is None:
         _name_points(axes, [(rows[i].method, points[i]) for i in on_it])
+        axes.margins(y=0.12)
     if best:
         best.append((max(costs), best[-1][1]))
         axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=2.5, alpha=0.6)
@@ -231,12 +234,16 @@ def _pareto_panel(
 
 
 def _name_points(axes: Axes, named: Sequence[tuple[str, tuple[float, float]]]) -> None:
-    """Names beside the points of the frontier, in steps where they would cover each other."""
-    for i, (name, point) in enumerate(named):
+    """Names above the frontier's points, the best of those that lie at nearly one cost."""
+    left = math.inf
+    for name, (cost, score) in reversed(named):
+        if cost > left / _APART:
+            continue
+        left = cost
         axes.annotate(
             _short(name),
-            point,
-            xytext=(0, 14 + 11 * (i % 4)),
+            (cost, score),
+            xytext=(0, 26),
             textcoords="offset points",
             fontsize=7,
             ha="center",

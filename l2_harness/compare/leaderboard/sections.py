@@ -49,11 +49,7 @@ def leaderboard_sections(result: Leaderboard, command: str = "") -> list[Section
 
 
 def _leaderboard(result: Leaderboard, command: str) -> Section:
-    findings = [
-        f"{board.title}, {board.questions} questions. "
-        + " ".join(board_findings(board, result.options))
-        for board in result.boards
-    ]
+    findings = [text for board in result.boards for text in board_findings(board, result.options)]
     return Section(
         name="leaderboard",
         title="Leaderboard",
@@ -265,4 +261,18 @@ def _settings(result: Leaderboard) -> dict[str, Any]:
         "seed": options.seed,
         "points that matter": options.detect,
         "power": options.power,
+        "methods": {
+            row.method: _told(row.settings) for board in result.boards for row in board.rows
+        },
     }
+
+
+def _told(settings: Mapping[str, Any]) -> str:
+    """Class, model_args and generation settings of a method, as they are written for lm-eval."""
+    args = settings.get("args")
+    sampling = settings.get("gen_kwargs")
+    parts = [str(settings.get("model_class") or "")]
+    for values in (args, sampling):
+        if isinstance(values, Mapping) and values:
+            parts.append(",".join(f"{name}={value}" for name, value in values.items()))
+    return " ".join(part for part in parts if part)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from l2_harness.analysis.bootstrap import Estimate
 from l2_harness.compare.leaderboard.options import Options
@@ -136,24 +136,53 @@ def _ends(board: Board, difference: Difference, between: str) -> str:
 
 
 def board_findings(board: Board, options: Options) -> list[str]:
-    """What a board shows, a sentence an entry: differences first, then what isn't shown."""
+    """What a board shows, a paragraph an entry: how many differ from plain first, then which."""
     groups: dict[str, list[Row]] = {}
     for row in board.rows:
         groups.setdefault("unpaired" if row.unpaired else row.verdict, []).append(row)
-    found = [
-        f"{row.method} is {verdict_text(board, row, options)}."
+    found = [_headline(board, groups)]
+    found += [
+        f"{verdict.capitalize()} than {board.plain}, in {board.unit or board.metric}: "
+        f"{_listed(board, groups[verdict])}."
         for verdict in ("better", "worse")
-        for row in groups.get(verdict, [])
+        if verdict in groups
     ]
     if "not shown" in groups:
         found.append(_not_shown(board, groups["not shown"], options))
-    found += [f"{verdict_text(board, row, options)}." for row in groups.get("null", [])]
+    found += [
+        f"{row.method}: {verdict_text(board, row, options)}." for row in groups.get("null", [])
+    ]
     for verdict in ("failed", "unpaired"):
         rows = groups.get(verdict, [])
         found += [f"{row.method}: {verdict_text(board, row, options)}." for row in rows]
-    if board.plain is None:
-        found.append("There is no plain run to compare with, so no difference is tested.")
     return found + list(board.notes)
+
+
+def _headline(board: Board, groups: Mapping[str, Sequence[Row]]) -> str:
+    start = f"{board.title}, {board.questions} questions"
+    if board.plain is None:
+        return f"{start}: there is no plain run to compare with, so no difference is tested."
+    better, worse, open_ = (len(groups.get(name, ())) for name in ("better", "worse", "not shown"))
+    compared = better + worse + open_
+    if not compared:
+        return f"{start}: nothing is compared with {board.plain}."
+    return (
+        f"{start}: of {compared} methods {better or 'none'} {'is' if better < 2 else 'are'} better "
+        f"than {board.plain}, {worse or 'none'} {'is' if worse < 2 else 'are'} worse, and of "
+        f"{open_ or 'none'} no difference is shown (corrected for {compared} comparisons)."
+    )
+
+
+def _listed(board: Board, rows: Sequence[Row]) -> str:
+    """Methods with how far they are from plain."""
+    told = []
+    for row in rows:
+        assert row.difference is not None
+        within = board.null is not None and board.null >= abs(row.difference.value)
+        size = number(abs(board.scale * row.difference.value))
+        flag = ", no more than plain once more" if within else ""
+        told.append(f"{row.method} by {size} ({_ends(board, row.difference, ' to ')}{flag})")
+    return ", ".join(told)
 
 
 def _not_shown(board: Board, rows: Sequence[Row], options: Options) -> str:

@@ -95,7 +95,7 @@ def test_the_frontier_by_hand() -> None:
 
 def test_methods_that_differ_in_samples_make_a_line(result: Leaderboard) -> None:
     (line,) = sample_lines(result.boards[0])
-    assert (line.name, list(line.rows)) == ("lrs", [2, 4])
+    assert (line.name, list(line.rows)) == ("lrsN", [2, 4])
 
 
 def test_numbers_in_words() -> None:
