@@ -99,11 +99,10 @@ def _sae(plan: Plan) -> list[list[str]]:
     chosen = ["--features", out]
     return [
         [
-            *("l2-harness", "sae", "train", states, "--out", str(plan.saes)),
-            "--steps",
-            str(plan.steps),
+            *(*_SAE, "train", states, "--out", str(plan.saes), "--report", out),
+            *("--batch", "512", "--steps", str(plan.steps)),
         ],
-        [*_SAE, "features", states, *saes, "--out", out],
+        [*_SAE, "features", states, *saes, "--traces", f"{plan.work}/greedy/traces", "--out", out],
         [*_SAE, "trend", states, *saes, *chosen, "--out", out],
         [*_SAE, "correlate", states, *saes, *chosen, "--out", out],
         [*_SAE, "bound", states, *saes, "--out", out],
