@@ -31,7 +31,7 @@ def norms_section(study: Study, command: str) -> Section:
     """What norms say of correctness; of a study without verdicts, that nothing was judged."""
     return Section(
         name="norms",
-        title=f"Norms and correctness: {study.options.task}",
+        title=f"Norms and correctness: {study.subject}",
         order=ORDERS["norms"],
         findings=_findings(study),
         caveats=_caveats(study),
