@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.recorded_options import (
+    Filter,
+    IncludePath,
+    Metadata,
+    Metric,
+    RecordedLayers,
+    RunId,
+    Tokenizer,
+)
+
 if TYPE_CHECKING:
     from l2_harness.analysis.norm_report.study import StudyOptions
 
@@ -21,7 +31,7 @@ def command(
     task: Annotated[
         list[str] | None, typer.Option(help="Which tasks; by default all but the --direct ones.")
     ] = None,
-    run_id: Annotated[str | None, typer.Option(help="Which run, where there are several.")] = None,
+    run_id: RunId = None,
     out: Annotated[Path, typer.Option(help="Folder for the sections.")] = Path("l2_analysis"),
     direct: Annotated[
         list[str] | None,
@@ -30,31 +40,19 @@ def command(
     states: Annotated[
         Path | None, typer.Option(help="Captured states: norms without outlier dimensions too.")
     ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="In place of the run's own: a folder or hub name.")
-    ] = None,
+    tokenizer: Tokenizer = None,
     first_rows: Annotated[
         int, typer.Option(min=0, help="First rows that the second variant leaves out.")
     ] = 4,
-    layers: Annotated[
-        str | None, typer.Option(help="Of the recorded layers, those that count: late, 20-26+30.")
-    ] = None,
+    layers: RecordedLayers = None,
     strata: Annotated[
         list[str] | None,
         typer.Option(help="A field of the documents, or several joined by +, to look within."),
     ] = None,
-    include_path: Annotated[
-        list[Path] | None, typer.Option(help="Folders of task YAMLs, as lm-eval's.")
-    ] = None,
-    metadata: Annotated[
-        str, typer.Option(help="For the task, as lm-eval's: JSON or a=1,b=2.")
-    ] = "",
-    filter: Annotated[
-        str | None, typer.Option(help="Of the task's filters; the first by default.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="Of the task's metrics; the first by default.")
-    ] = None,
+    include_path: IncludePath = None,
+    metadata: Metadata = "",
+    filter: Filter = None,
+    metric: Metric = None,
     resamples: Annotated[int, typer.Option(min=20, help="Of the bootstrap.")] = 2000,
     held_out: Annotated[
         float, typer.Option(min=0.1, max=0.9, help="Share of questions that choose the layer.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from l2_harness.cli.recorded_options import Filter, IncludePath, Metric, RunId, Tokenizer
+
 if TYPE_CHECKING:
     from l2_harness.report import ResponseSet
 
@@ -28,19 +30,11 @@ def command(
     ] = None,
     responses: Annotated[int, typer.Option(min=1, help="How many responses are shown.")] = 40,
     task: Annotated[str | None, typer.Option(help="Responses of this task only.")] = None,
-    run_id: Annotated[str | None, typer.Option(help="Which run, where there are several.")] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Folder or hub name, in place of the run's own.")
-    ] = None,
-    include_path: Annotated[
-        list[Path] | None, typer.Option(help="Folders of task YAMLs, as lm_eval's.")
-    ] = None,
-    filter: Annotated[
-        str | None, typer.Option(help="Of the task's filters; the first by default.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="Of the task's metrics; the first by default.")
-    ] = None,
+    run_id: RunId = None,
+    tokenizer: Tokenizer = None,
+    include_path: IncludePath = None,
+    filter: Filter = None,
+    metric: Metric = None,
     seed: Annotated[int, typer.Option(help="Of the choice of responses.")] = 0,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
     out: Annotated[

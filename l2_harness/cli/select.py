@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.recorded_options import (
+    Filter,
+    IncludePath,
+    Metadata,
+    Metric,
+    RecordedLayers,
+    RunId,
+)
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -32,26 +41,16 @@ def command(
         "l2_selection"
     ),
     on: Annotated[str, typer.Option(help="Rows that count: all, thinking or answer.")] = "all",
-    layers: Annotated[
-        str | None, typer.Option(help="Of the recorded layers, those that count: late, 20-26+30.")
-    ] = None,
+    layers: RecordedLayers = None,
     window: Annotated[int, typer.Option(min=1, help="Tokens of a DeepConf group.")] = 2048,
     answers: Annotated[
         str, typer.Option(help="How votes compare: auto, math, letter, word or text.")
     ] = "auto",
-    run_id: Annotated[str | None, typer.Option(help="Which run, where there are several.")] = None,
-    include_path: Annotated[
-        list[Path] | None, typer.Option(help="Folders of task YAMLs, as lm_eval's.")
-    ] = None,
-    metadata: Annotated[
-        str, typer.Option(help="For the task, as lm_eval's: JSON or a=1,b=2.")
-    ] = "",
-    filter: Annotated[
-        str | None, typer.Option(help="Of the task's filters; the first by default.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="Of the task's metrics; the first by default.")
-    ] = None,
+    run_id: RunId = None,
+    include_path: IncludePath = None,
+    metadata: Metadata = "",
+    filter: Filter = None,
+    metric: Metric = None,
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 2000,
     subsets: Annotated[int, typer.Option(min=1, help="Of the votes' curves.")] = 200,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,

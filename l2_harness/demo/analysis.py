@@ -84,7 +84,7 @@ def _recorded(plan: Plan, name: str) -> list[str]:
 def _analyze(plan: Plan, name: str, *more: str) -> list[str]:
     return [
         *("l2-harness", "analyze", *_recorded(plan, name), "--task", "l2_demo"),
-        *("--strata", "family+steps", "--include-path", str(tasks_dir()), *more),
+        *("--strata", "family+steps", *more),
         *("--out", f"{plan.out}/{name}"),
     ]
 

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -24,11 +24,11 @@ def test_every_command_is_one_that_the_command_line_takes(limit: int | None) -> 
     for words in commands(Plan(Path("out"), Path("work"), limit)):
         if words[0] != "l2-harness":
             continue
-        command: click.Command = group
+        command: Any = group
         rest = words[1:]
-        while isinstance(command, click.Group):
+        while hasattr(command, "commands"):
             command, rest = command.commands[rest[0]], rest[1:]
-        command.make_context(words[1], list(rest), resilient_parsing=False)
+        command.make_context(words[1], list(rest))
         parsed += 1
     assert parsed == 10
 

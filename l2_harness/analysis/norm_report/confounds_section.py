@@ -47,7 +47,7 @@ def confounds_section(study: Study, command: str) -> Section:
         tables += [_partials(study), _covariates(study)]
     return Section(
         name="confounds",
-        title=f"What else norms go with: {study.options.task}",
+        title=f"What else norms go with: {study.subject}",
         order=ORDERS["confounds"],
         findings=[*_signal_findings(study), *_control_findings(study)],
         caveats=[

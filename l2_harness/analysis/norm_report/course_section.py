@@ -26,7 +26,7 @@ def course_section(study: Study, command: str) -> Section:
     trend = course.trend(layers, resamples)
     return Section(
         name="course",
-        title=f"Norms over the course of a response: {study.options.task}",
+        title=f"Norms over the course of a response: {study.subject}",
         order=ORDERS["course"],
         findings=_findings(study, trend, first),
         caveats=[

@@ -42,7 +42,7 @@ def kinds_section(study: Study, command: str) -> Section:
     }
     return Section(
         name="token_kinds",
-        title=f"Peaks by kind of token: {study.options.task}",
+        title=f"Peaks by kind of token: {study.subject}",
         order=ORDERS["token_kinds"],
         findings=_findings(whole),
         caveats=[

@@ -31,7 +31,7 @@ def norms_section(study: Study, command: str) -> Section:
     """What norms say of correctness; of a study without verdicts, that nothing was judged."""
     return Section(
         name="norms",
-        title=f"Norms and correctness: {study.options.task}",
+        title=f"Norms and correctness: {study.subject}",
         order=ORDERS["norms"],
         findings=_findings(study),
         caveats=_caveats(study),
@@ -54,14 +54,13 @@ def _findings(study: Study) -> list[str]:
             f"{what}. No sample file was given, so nothing is said of correctness: the section on "
             "confounds has the correlations of norms with length and the model's confidence."
         ]
-    first = (
+    basis = (
         f"{what}; mean {found.metric} {found.values.mean():.3f} ({found.source}). An effect is "
         "claimed where its p, Holm-corrected over layers × statistics, is below 0.05 and its 95 % "
         "interval, over resampled questions, leaves out zero."
     )
-    texts = [first]
-    for scope in study.scopes:
-        texts += _of_scope(study, scope)
+    texts = [text for scope in study.scopes for text in _of_scope(study, scope)]
+    texts.insert(1, basis)  # a summary shows the first
     texts += _variants(study)
     texts += [_choice(study, index) for index in range(len(study.choices))]
     return [*texts, *study.notes]

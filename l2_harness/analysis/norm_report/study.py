@@ -104,6 +104,13 @@ class Study:
         return self.table[keep].reset_index(drop=True)
 
     @property
+    def subject(self) -> str:
+        """The task, and how many responses a question has, where these are several."""
+        a_question = len(self.measured.traces) / max(len(self.resamples.labels), 1)
+        several = f", {a_question:.3g} responses to a question" if a_question > 1 else ""
+        return self.options.task + several
+
+    @property
     def scopes(self) -> list[str]:
         """Pooled, and within what figures are defined."""
         return list(dict.fromkeys(self.table["scope"]))

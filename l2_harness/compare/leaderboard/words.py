@@ -166,10 +166,11 @@ def _headline(board: Board, groups: Mapping[str, Sequence[Row]]) -> str:
     compared = better + worse + open_
     if not compared:
         return f"{start}: nothing is compared with {board.plain}."
+    many = "1 method" if compared == 1 else f"{compared} methods"
     return (
-        f"{start}: of {compared} methods {better or 'none'} {'is' if better < 2 else 'are'} better "
-        f"than {board.plain}, {worse or 'none'} {'is' if worse < 2 else 'are'} worse, and of "
-        f"{open_ or 'none'} no difference is shown (corrected for {compared} comparisons)."
+        f"{start}: of {many} compared with {board.plain}, {better or 'none'} "
+        f"{'is' if better < 2 else 'are'} better, {worse or 'none'} {'is' if worse < 2 else 'are'} "
+        f"worse, and of {open_ or 'none'} no difference is shown (corrected for their number)."
     )
 
 

@@ -1,0 +1,22 @@
+"""Options that the commands on a recorded run share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunId = Annotated[str | None, typer.Option(help="Which run, where there are several.")]
+RecordedLayers = Annotated[
+    str | None, typer.Option(help="Of the recorded layers, those that count: late, 20-26+30.")
+]
+Tokenizer = Annotated[
+    str | None, typer.Option(help="In place of the run's own: a folder or hub name.")
+]
+IncludePath = Annotated[
+    list[Path] | None, typer.Option(help="Folders of task YAMLs, as lm-eval's.")
+]
+Metadata = Annotated[str, typer.Option(help="For the task, as lm-eval's: JSON or a=1,b=2.")]
+Filter = Annotated[str | None, typer.Option(help="Of the task's filters; the first by default.")]
+Metric = Annotated[str | None, typer.Option(help="Of the task's metrics; the first by default.")]
