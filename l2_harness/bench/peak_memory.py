@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from l2_harness.bench.workloads import Workload
+from l2_harness.compare.peak_memory import peak_bytes, start_peak
 
 #: A function and its arguments, which make the workload in the new process.
 MakeWorkload = tuple[Callable[..., Workload], tuple[Any, ...]]
-
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_memory(make: MakeWorkload, ours: bool, args: Mapping[str, Any]) -> int:
@@ -40,7 +38,10 @@ def _measure(make: MakeWorkload, ours: bool, args: dict[str, Any]) -> int:
         requests = work.requests(lm)
         before = _start()
         lm.generate_until(requests, disable_tqdm=True)
-        return _peak() - before
+        peak = peak_bytes()
+        if peak is None:
+            raise RuntimeError("this system does not tell how much memory a process has needed.")
+        return peak - before
 
 
 def _load(work: Workload, ours: bool, args: dict[str, Any], folder: str) -> Any:
@@ -59,20 +60,7 @@ def _start() -> int:
     import psutil
     import torch
 
+    start_peak()
     if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    if _CLEAR.exists():
-        _CLEAR.write_text("5")  # Linux: forget the process's peak so far
+        return sum(torch.cuda.memory_allocated(i) for i in range(torch.cuda.device_count()))
     return int(psutil.Process().memory_info().rss)
-
-
-def _peak() -> int:
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    if _STATUS.exists():
-        (line,) = [x for x in _STATUS.read_text().splitlines() if x.startswith("VmHWM:")]
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.command_line import command_line
 from l2_harness.cli.recorded_options import (
     Filter,
     IncludePath,
@@ -121,5 +120,5 @@ def _run(options: StudyOptions, out: Path) -> None:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    written = write_study(found, out, shlex.join(["l2-harness", *sys.argv[1:]]))
+    written = write_study(found, out, command_line())
     print_study(found, written, out)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from l2_harness.cli.command_line import command_line
 
 if TYPE_CHECKING:
     from l2_harness.analysis.causal.arms import Arm
@@ -131,11 +132,10 @@ def _report(
 
     failed = [o for o in outcomes if o.error]
     table = answer_table(outcomes, arms)
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     section = causal_section(
         analyse(table, seed=seed),
         settings=_settings(suite),
-        command=shlex.join(words),
+        command=command_line(),
         notes=[
             f"Arm {o.method} of task {o.task} failed and is left out: {o.error}" for o in failed
         ],

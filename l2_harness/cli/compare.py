@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
+
+from l2_harness.cli.command_line import command_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -142,7 +142,7 @@ def _leaderboard(
 
     result = leaderboard(outcomes, options, published)
     print_leaderboard(result, console)
-    write_leaderboard(result, out, command=shlex.join(["l2-harness", *sys.argv[1:]]))
+    write_leaderboard(result, out, command=command_line())
     console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from l2_harness.cli import sae_features
 from l2_harness.cli import sae_support as support
+from l2_harness.cli.command_line import command_line
 from l2_harness.cli.sae_support import Device, Out, Saes, Seed, States
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def train(
         measure(one, store, held) for one in load_saes([str(f) for f in folders], store, device)
     ]
     settings = {"states": states.name, **options.as_dict()}
-    support.show(quality_section(found, settings, support.command()), report or out)
+    support.show(quality_section(found, settings, command_line()), report or out)
 
 
 @app.command()
@@ -137,7 +138,7 @@ def bound(states: States, sae: Saes, out: Out, device: Device = "cpu") -> None:
         for one in saes:
             results.append(check_sae(one, store))
             tick(1)
-    support.show(bound_section(results, support.settings(store, saes), support.command()), out)
+    support.show(bound_section(results, support.settings(store, saes), command_line()), out)
     try:
         require(results)
     except BoundViolationError as error:

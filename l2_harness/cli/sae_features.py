@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from l2_harness.cli import sae_support as support
+from l2_harness.cli.command_line import command_line
 from l2_harness.cli.sae_support import (
     Device,
     Features,
@@ -90,7 +91,7 @@ def features(
         "thinking": pairs.thinking,
         "direct": pairs.direct,
     }
-    support.show(features_section(found, scores, table, settings, support.command()), out)
+    support.show(features_section(found, scores, table, settings, command_line()), out)
 
 
 def trend(
@@ -116,7 +117,7 @@ def trend(
     table = trend_table(means, resamples=resamples, seed=seed)
     found = rises(means, resamples=resamples, seed=seed)
     support.show(
-        trend_section(table, found, {**support.settings(store, saes), **drawn}, support.command()),
+        trend_section(table, found, {**support.settings(store, saes), **drawn}, command_line()),
         out,
     )
 
@@ -148,7 +149,7 @@ def correlate(
     drawn = {**words, "rows": rows, "resamples": resamples, "seed": seed}
     support.show(
         correlate_section(
-            within, across, {**support.settings(store, saes), **drawn}, support.command()
+            within, across, {**support.settings(store, saes), **drawn}, command_line()
         ),
         out,
     )

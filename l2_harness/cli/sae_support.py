@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,11 +50,6 @@ def settings(store: StateStore, saes: list[LoadedSae]) -> dict[str, Any]:
         "rows": store.n_rows,
         "saes": [f"{one.source} ({one.architecture}, layer {one.layer})" for one in saes],
     }
-
-
-def command() -> str:
-    """The command line, as a section names it."""
-    return shlex.join(["l2-harness", *sys.argv[1:]])
 
 
 def show(section: Section, out: Path) -> None:

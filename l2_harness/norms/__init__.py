@@ -6,8 +6,9 @@ nothing: neither pyarrow nor pandas nor torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from l2_harness.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from l2_harness.norms.trace_hash import hash_prompt, hash_request
@@ -63,14 +64,4 @@ __all__ = [
     "read_traces",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), _HOME)
