@@ -6,6 +6,14 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
+#: ``pretrained=demo`` is the model that the package carries.
+DEMO_MODEL = "demo"
+
+
+def demo_model_path() -> Path:
+    """The folder of the packaged model, as ``from_pretrained`` takes it."""
+    return _PACKAGE / "demo" / "model"
+
 
 def tasks_dir() -> Path:
     """The folder of this project's task YAMLs, for lm-eval's ``--include_path``.

@@ -135,8 +135,8 @@ def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Gener
 def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], float, int, int, int]:
     """Seconds by step and of CPU, peak memory in bytes, norms read, and figures estimated."""
     start = time.perf_counter()
-    from l2_harness.analysis.norm_report.study import StudyOptions, study
-    from l2_harness.analysis.norm_report.write import write_study
+    from l2_harness.analysis.norms.study import StudyOptions, study
+    from l2_harness.analysis.norms.write import write_study
 
     seconds = {"importing libraries": time.perf_counter() - start}
     options = StudyOptions(Path(folder, "traces"), TASK, resamples=work.resamples)
@@ -152,7 +152,7 @@ def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], float, i
 
 def _verdicts(traces: Any) -> Any:
     """Right or wrong by chance, questions of unequal difficulty."""
-    from l2_harness.analysis.correctness import Verdicts
+    from l2_harness.analysis.norms.correctness import Verdicts
 
     rng = np.random.default_rng(0)
     difficulty = rng.random(int(traces["doc_id"].max()) + 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,11 +22,11 @@ from l2_harness.bench.workloads import Workload
 from l2_harness.engines.hf import decode_loop
 from l2_harness.engines.hf.batch_state import BatchState
 from l2_harness.engines.hf.residual_norms import ResidualNorms
-from l2_harness.engines.hf.response_end import EndRule
-from l2_harness.engines.hf.response_log import ResponseLog
-from l2_harness.models import hf_generation
-from l2_harness.models.hf import L2HF
-from l2_harness.models.run_recorder import RunRecorder
+from l2_harness.engines.response_end import EndRule
+from l2_harness.engines.response_log import ResponseLog
+from l2_harness.models.hf import generation as hf_generation
+from l2_harness.models.hf.l2hf import L2HF
+from l2_harness.models.recorder import RunRecorder
 
 STOCK = "hf"
 TOKENS = "l2hf record=tokens, all layers"

@@ -15,7 +15,7 @@ from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.layer_rerun import LayerCall
 from l2_harness.interventions import InterventionRun
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 
 PLAIN = "plain"
 THRESHOLDS = "thresholds alone"

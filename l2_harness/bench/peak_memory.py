@@ -49,7 +49,7 @@ def _load(work: Workload, ours: bool, args: dict[str, Any], folder: str) -> Any:
         from lm_eval.models.huggingface import HFLM
 
         return HFLM(str(work.model), **args)
-    from l2_harness.models.hf import L2HF
+    from l2_harness.models.hf.l2hf import L2HF
 
     record = {"record": "tokens", "layers": "all", "trace_dir": str(Path(folder, "traces"))}
     return L2HF(str(work.model), **record, **args)

@@ -124,8 +124,8 @@ def _record(question: int, sample: int, work: SelectionWork, rng: np.random.Gene
 
 def _measure(folder: str) -> tuple[dict[str, float], int, int]:
     """Seconds by step, the process's peak memory in bytes, and how many selectors chose."""
-    from l2_harness.analysis.responses import read_groups
-    from l2_harness.analysis.selection.recorded_scores import score_groups
+    from l2_harness.analysis.norms.responses import read_groups
+    from l2_harness.analysis.selectors.recorded_scores import score_groups
     from l2_harness.selection.votes import answer_labels
 
     seconds: dict[str, float] = {}

@@ -12,8 +12,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from l2_harness.demo import model_path
-from l2_harness.paths import tasks_dir
+from l2_harness.paths import demo_model_path, tasks_dir
 
 #: Qwen3's shape at several sizes; the weights are random. The smallest has 30 million parameters.
 SHAPES: dict[str, dict[str, Any]] = {
@@ -70,7 +69,7 @@ def greedy_demo(limit: int | None, batch_size: int) -> Workload:
         settings = {"until": [], "do_sample": False, "max_gen_toks": 320}
         return _instances([lm.apply_chat_template(turn) for turn in turns[:limit]], settings, 1)
 
-    return Workload("greedy", model_path(), requests, batch_size)
+    return Workload("greedy", demo_model_path(), requests, batch_size)
 
 
 def samples(folder: Path, n_prompts: int, batch_size: int) -> Workload:

@@ -19,7 +19,7 @@ from l2_harness.cli.recorded_options import (
 )
 
 if TYPE_CHECKING:
-    from l2_harness.analysis.norm_report.study import StudyOptions
+    from l2_harness.analysis.norms.study import StudyOptions
 
 
 def command(
@@ -59,7 +59,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Norms against correctness, length and confidence; layer profiles; where norms peak."""
-    from l2_harness.analysis.norm_report.study import StudyOptions
+    from l2_harness.analysis.norms.study import StudyOptions
     from l2_harness.cli.select import parse_layers, parse_metadata
 
     tasks = _tasks(trace_dir, run_id, task or [], direct or [])
@@ -93,7 +93,7 @@ def _tasks(
     trace_dir: Path, run_id: str | None, tasks: list[str], direct: list[str]
 ) -> list[tuple[str, str | None]]:
     """The tasks, each with the direct one beside it."""
-    from l2_harness.analysis.responses import generated_tasks
+    from l2_harness.analysis.norms.responses import generated_tasks
     from l2_harness.config.errors import ConfigError
 
     if not tasks:
@@ -109,9 +109,9 @@ def _tasks(
 
 
 def _run(options: StudyOptions, out: Path) -> None:
-    from l2_harness.analysis.norm_report.study import study
-    from l2_harness.analysis.norm_report.terminal import print_study
-    from l2_harness.analysis.norm_report.write import write_study
+    from l2_harness.analysis.norms.study import study
+    from l2_harness.analysis.norms.terminal import print_study
+    from l2_harness.analysis.norms.write import write_study
     from l2_harness.config.errors import ConfigError
 
     try:

@@ -12,9 +12,9 @@ import typer
 from l2_harness.cli.command_line import command_line
 
 if TYPE_CHECKING:
-    from l2_harness.analysis.causal.arms import Arm
-    from l2_harness.compare.outcomes import Outcome
+    from l2_harness.compare.causal.arms import Arm
     from l2_harness.compare.suite import Suite, TaskRow
+    from l2_harness.lm_eval_files.outcomes import Outcome
 
 AS_FOR_LM_EVAL = "As for lm_eval."
 FACTORS = "0.75,0.5,0.25,0.1,0"
@@ -74,8 +74,8 @@ def command(
     Arms that are finished in --runs are taken from there, and one that was cut off goes on. Ends
     with status 1 if an arm failed.
     """
-    from l2_harness.analysis.causal.arms import standard_arms
-    from l2_harness.analysis.causal.suite import causal_suite
+    from l2_harness.compare.causal.arms import standard_arms
+    from l2_harness.compare.causal.suite import causal_suite
 
     arms = standard_arms(_factors(factors))
     common: dict[str, Any] = {
@@ -125,10 +125,10 @@ def _report(
     """Write the section and the table of answers, and print what was found."""
     from rich.console import Console
 
-    from l2_harness.analysis.causal.answers import answer_table
-    from l2_harness.analysis.causal.section import analyse, causal_section
-    from l2_harness.analysis.causal.terminal import print_section
-    from l2_harness.analysis.sections import write_section
+    from l2_harness.compare.causal.answers import answer_table
+    from l2_harness.compare.causal.section import analyse, causal_section
+    from l2_harness.compare.causal.terminal import print_section
+    from l2_harness.findings.section import write_section
 
     failed = [o for o in outcomes if o.error]
     table = answer_table(outcomes, arms)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from l2_harness.compare.leaderboard import Options
-    from l2_harness.compare.outcomes import Outcome
     from l2_harness.compare.plan import Plan, PlannedCell
     from l2_harness.compare.suite import Overrides, Published, Suite
+    from l2_harness.lm_eval_files.outcomes import Outcome
 
 
 def command(
@@ -91,8 +91,8 @@ def command(
         _list(console)
         return
     if from_:
-        from l2_harness.compare.result_files import from_folders
         from l2_harness.config.options import choice
+        from l2_harness.lm_eval_files import from_folders
 
         folders = [*from_, *(words or [])]
         outcomes = from_folders(

@@ -42,8 +42,8 @@ def command(
     ] = None,
 ) -> None:
     """All sections below DIR as one HTML file that opens without a network."""
-    from l2_harness.analysis.sections import SectionError, find_sections
     from l2_harness.config.errors import ConfigError
+    from l2_harness.findings.section import SectionError, find_sections
     from l2_harness.report import ResponseSource, SampleSource, load_responses, write_report
 
     if traces is None and samples is not None:

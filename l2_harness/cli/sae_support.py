@@ -11,8 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from l2_harness.analysis.sae.loading import LoadedSae
-    from l2_harness.analysis.sections import Section
     from l2_harness.analysis.states.store import StateStore
+    from l2_harness.findings.section import Section
 
 States = Annotated[Path, typer.Argument(help="Folder that l2-harness capture wrote.")]
 Saes = Annotated[
@@ -57,7 +57,7 @@ def show(section: Section, out: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from l2_harness.analysis.sections import write_section
+    from l2_harness.findings.section import write_section
 
     folder = write_section(section, out)
     console = Console()

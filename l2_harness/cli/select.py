@@ -20,8 +20,8 @@ from l2_harness.cli.recorded_options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from l2_harness.analysis.selection.comparison import Comparison
-    from l2_harness.analysis.selection.samples import SampleTable
+    from l2_harness.analysis.selectors.comparison import Comparison
+    from l2_harness.analysis.selectors.samples import SampleTable
     from l2_harness.config.selectors import Selector
 
 
@@ -56,14 +56,14 @@ def command(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Compare all selectors on recorded samples: accuracy, differences, curves, signs."""
-    from l2_harness.analysis.selection.comparison import compare
+    from l2_harness.analysis.selectors.comparison import compare
     from l2_harness.config.errors import ConfigError
     from l2_harness.config.selectors import SELECTORS
 
     drawn = {"resamples": resamples, "subsets": subsets, "seed": seed}
     console = _console()
     if jsonl is not None:
-        from l2_harness.analysis.selection.from_jsonl import load_jsonl, own_selectors
+        from l2_harness.analysis.selectors.from_jsonl import load_jsonl, own_selectors
 
         table = load_jsonl(jsonl, answers)
         selectors = own_selectors(table)
@@ -91,7 +91,7 @@ def command(
 def _load(
     trace_dir: Path, samples: Path, task: str, options: dict[str, Any]
 ) -> tuple[Any, dict[str, float]]:
-    from l2_harness.analysis.selection.from_traces import TraceSource, load_samples
+    from l2_harness.analysis.selectors.from_traces import TraceSource, load_samples
     from l2_harness.config.errors import ConfigError
 
     try:
@@ -104,8 +104,8 @@ def _load(
 def _show(
     comparison: Comparison, title: str, out: Path, settings: dict[str, Any], console: Console
 ) -> None:
-    from l2_harness.analysis.selection.plot import plot_curves
-    from l2_harness.analysis.selection.report import print_comparison, write_comparison
+    from l2_harness.analysis.selectors.plot import plot_curves
+    from l2_harness.analysis.selectors.report import print_comparison, write_comparison
 
     print_comparison(comparison, title, console)
     files = write_comparison(comparison, out, settings)
@@ -116,15 +116,15 @@ def _show(
 
 
 def _write_choices(table: SampleTable, selectors: list[Selector], out: Path) -> None:
-    from l2_harness.analysis.selection.choices import choices
+    from l2_harness.analysis.selectors.choices import choices
 
     choices(table, selectors).to_csv(out / "choices.csv", index=False)
 
 
 def _tasks(trace_dir: Path, samples: Path, run_id: str | None, task: str | None) -> list[str]:
     """The tasks that have generated responses here and a sample file there."""
+    from l2_harness.lm_eval_files.samples import read_samples
     from l2_harness.norms import read_traces
-    from l2_harness.norms.sample_files import read_samples
 
     if task is not None:
         return [task]

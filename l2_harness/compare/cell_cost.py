@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.evaluation import Evaluated
-from l2_harness.compare.outcomes import Cost
 from l2_harness.compare.suite import Cell
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.interventions import read_interventions
 from l2_harness.config.options import read_options
+from l2_harness.lm_eval_files.outcomes import Cost
 
 _PASSES = "passes_run"
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from l2_harness.compare.definition import definition_digest
-from l2_harness.compare.outcomes import Cost
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.outcomes import Cost
 from l2_harness.norms.trace_files import write_atomically
 
 Status = Literal["running", "done", "failed"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord
-from l2_harness.compare.outcomes import Outcome
 from l2_harness.compare.suite import Cell
+from l2_harness.lm_eval_files.outcomes import Outcome
 
 
 def cell_outcome(cell: Cell, folder: Path, record: CellRecord) -> Outcome:
@@ -24,7 +24,7 @@ def cell_outcome(cell: Cell, folder: Path, record: CellRecord) -> Outcome:
     Raises:
         ConfigError: lm-eval's files are gone or damaged; the metric is not in them.
     """
-    from l2_harness.compare.result_files import from_folders
+    from l2_harness.lm_eval_files import from_folders
 
     own: dict[str, Any] = {
         "model": cell.model.name,

@@ -70,9 +70,10 @@ def _weights(pretrained: Any) -> str | None:
     """A fingerprint of a local folder's weight files; a hub's model is told by its revision."""
     if not isinstance(pretrained, str):
         return None
-    from l2_harness.engines.hf.loading import DEMO, model_fingerprint, resolve_pretrained
+    from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
+    from l2_harness.paths import DEMO_MODEL
 
-    if pretrained == DEMO or Path(pretrained).expanduser().is_dir():
+    if pretrained == DEMO_MODEL or Path(pretrained).expanduser().is_dir():
         return model_fingerprint(resolve_pretrained(pretrained), None)
     return None
 

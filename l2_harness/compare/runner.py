@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord, now, prepare_folder, read_record, write_record
-from l2_harness.compare.outcomes import Cost, Outcome
 from l2_harness.compare.plan import POOLED, Plan, PlannedCell, make_plan
 from l2_harness.compare.processes import only_one_run, this_rank, wait_for_all, world_size
 from l2_harness.compare.progress import Progress, Silent
 from l2_harness.compare.stopwatch import Stopwatch
 from l2_harness.compare.suite import Suite
 from l2_harness.compare.task_catalogue import TaskCatalogue
+from l2_harness.lm_eval_files.outcomes import Cost, Outcome
 
 
 def run_suite(
@@ -79,8 +79,8 @@ def replace_record(planned: PlannedCell, record: CellRecord | None) -> PlannedCe
 
 def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress: Progress) -> None:
     from l2_harness.compare.evaluation import environment_once
-    from l2_harness.demo.harness_run import quiet
-    from l2_harness.models.weight_pool import pooled_weights
+    from l2_harness.lm_eval_files.quiet_run import quiet
+    from l2_harness.models.hf.weight_pool import pooled_weights
 
     progress.begin(plan)
     with quiet(), environment_once(), pooled_weights() as pool:

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from l2_harness.compare.marked_yaml import Entry
-from l2_harness.compare.outcomes import Role
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.outcomes import Role
 
 BatchSize = int | str
 

@@ -134,7 +134,7 @@ def _check_arguments(cell: Cell) -> None:
     if not issubclass(cls, HFLM):
         _check_signature(cell, cls, what)
         return
-    from l2_harness.models.hf_base import HFBase
+    from l2_harness.models.hf.base import HFBase
 
     if issubclass(cls, HFBase):
         _check_split(cell, what)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from l2_harness.compare.marked_yaml import Entry, marked, read_marked, unknown
-from l2_harness.compare.outcomes import Role
 from l2_harness.compare.suite import Method, ModelRow, Published, Suite, TaskRow
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.outcomes import Role
 
 #: Options of a task that a suite may give for all of its tasks.
 _TASK_OPTIONS = (

@@ -22,10 +22,10 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from l2_harness.demo import model_path
 from l2_harness.demo.problems import FAMILIES, STEPS, Problem, extract_answer
 from l2_harness.demo.splits import SPLITS, make_splits
 from l2_harness.demo.tokenizer import THINK_END
+from l2_harness.paths import demo_model_path
 
 MAX_NEW_TOKENS = 320
 """As `max_gen_toks` of the lm-eval tasks; the longest solution of a split has about 160 tokens."""
@@ -290,7 +290,7 @@ def write(out: Path, groups: dict[str, dict[str, Any]], settings: dict[str, Any]
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the demo model on one of its splits.")
-    parser.add_argument("--model", type=Path, default=model_path(), help="folder of the model")
+    parser.add_argument("--model", type=Path, default=demo_model_path(), help="folder of the model")
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--out", type=Path, required=True, help="file name without its ending")
     parser.add_argument("--limit", type=int, help="only the first so many problems")

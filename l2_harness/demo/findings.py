@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.bootstrap import Estimate
-from l2_harness.analysis.correlation import correlation_interval
-from l2_harness.analysis.profiles import layer_profile, mean_over_layers, pair_by_document
+from l2_harness.analysis.norms.profiles import layer_profile, mean_over_layers, pair_by_document
 from l2_harness.config.layers import LayerSelection
+from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.correlation import correlation_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class Findings:
         layers: the recorded layers.
         late: name of a set of late layers → its layers.
         profile: a row a layer, thinking beside direct; see
-            :func:`~l2_harness.analysis.profiles.layer_profile`.
+            :func:`~l2_harness.analysis.norms.profiles.layer_profile`.
         pairs: how many prompts have both a thinking and a direct response.
         correlations: (set of layers, control) → late norm with correctness.
         by_layer: a row a layer, ``raw`` and ``controlled`` with ``_low`` and ``_high``.
@@ -62,7 +62,7 @@ def tidy_responses(
     """A row a response: arm, question, kind of problem, verdict, length, mean norms.
 
     Args:
-        joined: of :func:`~l2_harness.norms.join_samples`, one filter.
+        joined: of :func:`~l2_harness.lm_eval_files.join_samples`, one filter.
         documents: doc_id → document, with ``family`` and ``steps``.
         arms: task → name of the arm.
     """

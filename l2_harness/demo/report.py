@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from l2_harness.demo.findings import CONTROLS, Findings, runs_of
-from l2_harness.demo.harness_run import ARMS, Evaluation
+from l2_harness.lm_eval_files.quiet_run import ARMS, Evaluation
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness import __version__
 from l2_harness.config.errors import ConfigError
-from l2_harness.demo import MODEL_NAME, model_path
 from l2_harness.demo.findings import CONTROLS, Findings, find, tidy_responses
-from l2_harness.demo.harness_run import ARMS, Evaluation, equal_responses, evaluate, quiet
 from l2_harness.demo.report import (
     print_accuracy,
     print_correlations,
@@ -21,6 +19,8 @@ from l2_harness.demo.report import (
     print_verdict,
 )
 from l2_harness.demo.verdict import size_of, verdict
+from l2_harness.lm_eval_files.quiet_run import ARMS, Evaluation, equal_responses, evaluate, quiet
+from l2_harness.paths import DEMO_MODEL, demo_model_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ class DemoOptions:
     out: Path
     limit: int
     seed: int = 0
-    pretrained: str = MODEL_NAME
+    pretrained: str = DEMO_MODEL
     resamples: int = 2000
 
 
@@ -127,7 +127,8 @@ def _responses(recorded: Evaluation, trace_dir: Path) -> tuple[pd.DataFrame, lis
     """A row a response of this run, and the recorded layers."""
     import pandas as pd
 
-    from l2_harness.norms import join_samples, read_traces
+    from l2_harness.lm_eval_files import join_samples
+    from l2_harness.norms import read_traces
 
     frames = []
     layers: list[int] = []
@@ -163,7 +164,7 @@ def _write_tables(responses: pd.DataFrame, findings: Findings, out: Path) -> lis
 
 
 def _plot(findings: Findings, title: str, out: Path) -> list[Path]:
-    from l2_harness.analysis.plots import plot_correlations, plot_profile
+    from l2_harness.findings.plots import plot_correlations, plot_profile
 
     late = next(iter(findings.late.values()))
     return [
@@ -236,14 +237,14 @@ def _finite(value: Any) -> Any:
 
 
 def _resolve(pretrained: str) -> str:
-    if pretrained != MODEL_NAME:
+    if pretrained != DEMO_MODEL:
         return pretrained
-    if not (model_path() / "config.json").is_file():
+    if not (demo_model_path() / "config.json").is_file():
         raise ConfigError(
-            f"This installation holds no model at {model_path()}. Install l2-harness again, or "
-            "pass --pretrained with a model folder."
+            f"This installation holds no model at {demo_model_path()}. Install l2-harness again, "
+            "or pass --pretrained with a model folder."
         )
-    return str(model_path())
+    return str(demo_model_path())
 
 
 def _make_folder(out: Path) -> None:
@@ -258,7 +259,7 @@ def _device(pretrained: str) -> str:
 
     if torch.cuda.is_available():
         return "cuda"
-    if pretrained == MODEL_NAME:
+    if pretrained == DEMO_MODEL:
         # Its matrices are too small to gain from threads, and threads that wait for one another
         # slow it down a hundredfold where another job keeps the cores busy.
         torch.set_num_threads(1)

@@ -22,12 +22,12 @@ import numpy as np
 from lm_eval.api.instance import Instance
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from l2_harness.analysis.significance import mcnemar_exact
 from l2_harness.demo.evaluate import MAX_NEW_TOKENS, wilson
 from l2_harness.demo.problems import extract_answer
 from l2_harness.demo.tokenizer import chat_prompt
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.paths import tasks_dir
+from l2_harness.statistics.significance import mcnemar_exact
 
 Args = Mapping[str, Any]
 

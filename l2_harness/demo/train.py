@@ -24,11 +24,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from l2_harness.demo import model_path
 from l2_harness.demo.corpus import Example, examples
 from l2_harness.demo.muon import Muon
 from l2_harness.demo.processes import rank, sum_over_processes, world_size
 from l2_harness.demo.tokenizer import CONTEXT, build_tokenizer
+from l2_harness.paths import demo_model_path
 
 IGNORED = -100
 
@@ -273,7 +273,7 @@ def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the demo model; run again to go on.")
     parser.add_argument("--work", type=Path, required=True, help="folder for the checkpoint")
-    parser.add_argument("--out", type=Path, default=model_path(), help="folder for the model")
+    parser.add_argument("--out", type=Path, default=demo_model_path(), help="folder for the model")
     parser.add_argument("--steps", type=int, default=TrainingConfig.steps)
     parser.add_argument("--seed", type=int, default=TrainingConfig.seed)
     parser.add_argument("--processes", type=int, default=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from l2_harness.analysis.bootstrap import Estimate
 from l2_harness.demo.findings import (
     BOTH,
     CONTROLS,
@@ -14,6 +13,7 @@ from l2_harness.demo.findings import (
     Findings,
     runs_of,
 )
+from l2_harness.statistics.bootstrap import Estimate
 
 
 def verdict(findings: Findings, parameters: int | None) -> list[str]:

@@ -12,7 +12,6 @@ from l2_harness.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from l2_harness.norms.trace_hash import hash_prompt, hash_request
-    from l2_harness.norms.trace_join import join_samples
     from l2_harness.norms.trace_reader import read_trace_table, read_traces
     from l2_harness.norms.trace_resume import CompletedResponse, completed_requests
     from l2_harness.norms.trace_schema import (
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 _HOME = {
     "hash_prompt": "trace_hash",
     "hash_request": "trace_hash",
-    "join_samples": "trace_join",
     "read_trace_table": "trace_reader",
     "read_traces": "trace_reader",
     "CompletedResponse": "trace_resume",
@@ -58,7 +56,6 @@ __all__ = [
     "explode_tokens",
     "hash_prompt",
     "hash_request",
-    "join_samples",
     "read_run_settings",
     "read_trace_table",
     "read_traces",

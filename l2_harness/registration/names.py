@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 #: Name for ``lm_eval --model`` -> where its class is. pyproject.toml repeats it as entry points.
-MODELS = {"l2hf": "l2_harness.models.hf:L2HF"}
+MODELS = {"l2hf": "l2_harness.models.hf.l2hf:L2HF"}
 
 #: Name for ``function`` in a task's filter_list -> where its class is.
 FILTERS = {

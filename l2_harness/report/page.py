@@ -21,7 +21,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from l2_harness import __version__
-from l2_harness.analysis.sections import Section, find_sections
+from l2_harness.findings.section import Section, find_sections
 from l2_harness.report.palette import palette_css
 from l2_harness.report.pictures import pictures
 from l2_harness.report.responses.views import ResponseSet

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2_harness.analysis.sections import Section, SectionError
+from l2_harness.findings.section import Section, SectionError
 
 #: Drawings of many thousand points are shown as PNG: as SVG they would slow the page down.
 MOST_SVG_BYTES = 400_000

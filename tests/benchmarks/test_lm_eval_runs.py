@@ -16,8 +16,7 @@ import pytest
 
 from l2_harness.benchmarks.listing import benchmark_names
 from l2_harness.benchmarks.task import BenchmarkTask
-from l2_harness.demo import model_path
-from l2_harness.paths import tasks_dir
+from l2_harness.paths import demo_model_path, tasks_dir
 
 
 def local_tasks(data: Path) -> list[str]:
@@ -73,7 +72,7 @@ def test_embedded_model(data: Path, tmp_path: Path) -> None:
         tmp_path,
         data,
         tasks,
-        *["--model", "hf", "--model_args", f"pretrained={model_path()}", "--device", "cpu"],
+        *["--model", "hf", "--model_args", f"pretrained={demo_model_path()}", "--device", "cpu"],
         *["--limit", "8", "--batch_size", "8", "--apply_chat_template"],
         *["--gen_kwargs", "max_gen_toks=48"],
     )

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from l2_harness.analysis.causal.runs import runs_of
-from l2_harness.analysis.sections import find_sections
 from l2_harness.cli import main
+from l2_harness.compare.causal.runs import runs_of
+from l2_harness.findings.section import find_sections
 from l2_harness.norms import read_traces
 
 LIMIT = 3

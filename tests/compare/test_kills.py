@@ -28,10 +28,10 @@ from pathlib import Path
 os.environ["TQDM_DISABLE"] = "1"
 import torch
 import lm_eval.models.huggingface, lm_eval.tasks, lm_eval.loggers, datasets, pyarrow.parquet, scipy
-import l2_harness.models.hf, l2_harness.compare.evaluation, l2_harness.compare.cell_cost
+import l2_harness.models.hf.l2hf, l2_harness.compare.evaluation, l2_harness.compare.cell_cost
 from l2_harness.compare import runner, suite_checks, sharing, progress
 from l2_harness.compare.suite_reader import parse_suite
-from l2_harness.demo import model_path
+from l2_harness.paths import demo_model_path
 from torch.utils import collect_env
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -62,8 +62,8 @@ methods:
 
 # what a run imports late, imported before the forks; no tensor is computed here
 suite_checks.check_suite(SUITE)
-AutoModelForCausalLM.from_pretrained(model_path())
-AutoTokenizer.from_pretrained(model_path())
+AutoModelForCausalLM.from_pretrained(demo_model_path())
+AutoTokenizer.from_pretrained(demo_model_path())
 
 
 class Told(progress.Silent):

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from l2_harness.compare.cell_files import CellRecord, read_record
-from l2_harness.compare.outcomes import Outcome
 from l2_harness.compare.plan import Plan, PlannedCell
 from l2_harness.compare.runner import run_suite
 from l2_harness.compare.suite import Suite
 from l2_harness.compare.suite_reader import parse_suite
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.outcomes import Outcome
 from l2_harness.norms import read_traces
 from l2_harness.paths import tasks_dir
 
@@ -162,7 +162,7 @@ class TestOneRun:
             assert record.shared_samples == f"samples/demo/l2_demo/{drawn[0]}/seed0"
 
     def test_traces_of_a_choice_are_those_of_a_run_alone(self, run: Run, tmp_path: Path) -> None:
-        from l2_harness.models.hf import L2HF
+        from l2_harness.models.hf.l2hf import L2HF
 
         text_args = {"num_samples": 3, "selection": "mean_logprob", "record": "summary", "seed": 0}
         lm = L2HF("demo", dtype="float32", device="cpu", trace_dir=str(tmp_path), **text_args)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import typer
 
-from l2_harness.analysis.sections import find_sections
 from l2_harness.cli.app import app
 from l2_harness.demo.analysis import Plan, commands
+from l2_harness.findings.section import find_sections
 
 
 @pytest.mark.parametrize("limit", [None, 5])

@@ -9,16 +9,16 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from l2_harness.demo import model_path
 from l2_harness.demo.evaluate import Responder
 from l2_harness.demo.splits import make_splits
 from l2_harness.demo.tokenizer import build_tokenizer, chat_prompt
+from l2_harness.paths import demo_model_path
 
 MAX_BYTES = 12 * 2**20
 
 
 def test_is_a_small_qwen3() -> None:
-    config = AutoConfig.from_pretrained(model_path())
+    config = AutoConfig.from_pretrained(demo_model_path())
     assert config.model_type == "qwen3"
     assert config.num_hidden_layers >= 12
     assert config.head_dim >= 32
@@ -26,32 +26,32 @@ def test_is_a_small_qwen3() -> None:
 
 
 def test_is_at_most_12_mib_of_float16_safetensors() -> None:
-    (weights,) = model_path().glob("*.safetensors")
-    assert sum(path.stat().st_size for path in model_path().iterdir()) <= MAX_BYTES
+    (weights,) = demo_model_path().glob("*.safetensors")
+    assert sum(path.stat().st_size for path in demo_model_path().iterdir()) <= MAX_BYTES
     with safe_open(weights, "pt") as tensors:
         kinds = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
     assert kinds == {"F16"}
 
 
 def test_loads_in_float32_without_being_told() -> None:
-    model = AutoModelForCausalLM.from_pretrained(model_path())
+    model = AutoModelForCausalLM.from_pretrained(demo_model_path())
     assert model.dtype == torch.float32
     assert all(bool(p.isfinite().all()) for p in model.parameters())
 
 
 def test_generates_with_a_cache() -> None:
-    model = AutoModelForCausalLM.from_pretrained(model_path())
+    model = AutoModelForCausalLM.from_pretrained(demo_model_path())
     assert model.config.use_cache
     assert model.generation_config.use_cache is not False
     assert model.generation_config.do_sample is not True
 
 
 def test_tokenizer_is_the_one_of_the_code() -> None:
-    tokenizer: Any = AutoTokenizer.from_pretrained(model_path())
+    tokenizer: Any = AutoTokenizer.from_pretrained(demo_model_path())
     built = build_tokenizer()
     assert tokenizer.get_vocab() == built.get_vocab()
     assert tokenizer.chat_template == built.chat_template
-    model = AutoConfig.from_pretrained(model_path())
+    model = AutoConfig.from_pretrained(demo_model_path())
     assert (model.eos_token_id, model.pad_token_id) == (
         tokenizer.eos_token_id,
         tokenizer.pad_token_id,
@@ -61,7 +61,7 @@ def test_tokenizer_is_the_one_of_the_code() -> None:
 
 @pytest.fixture(scope="module")
 def responder() -> Responder:
-    return Responder(model_path(), max_new_tokens=160)
+    return Responder(demo_model_path(), max_new_tokens=160)
 
 
 def test_answers_most_one_step_problems_and_ends_its_turn(responder: Responder) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 
 FAMILIES = (

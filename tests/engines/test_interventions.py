@@ -24,7 +24,7 @@ from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.output_head import OutputHead
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
-from l2_harness.engines.hf.response_end import EndRule
+from l2_harness.engines.response_end import EndRule
 from l2_harness.interventions import InterventionRun, Response, stream_key
 from l2_harness.random_streams import uniform_draws
 
@@ -445,7 +445,7 @@ def test_scored_texts(
     instances: Callable[..., list[Any]],
 ) -> None:
     """intervene_on=all: the slow decoder is fed the continuation, and scores it."""
-    from l2_harness.models.hf import L2HF
+    from l2_harness.models.hf.l2hf import L2HF
     from l2_harness.norms import hash_prompt
 
     model = models(family)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2_harness.engines.hf.response_end import EndRule, response_end, thinking_end
+from l2_harness.engines.response_end import EndRule, response_end, thinking_end
 
 LETTERS = "abcdefgh"
 

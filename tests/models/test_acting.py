@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from lm_eval.models.huggingface import HFLM
 
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 from l2_harness.norms.calibration import read_calibration, write_calibration
 from l2_harness.paths import tasks_dir
@@ -95,11 +95,11 @@ def test_settings_are_told_in_full_at_the_start(caplog: pytest.LogCaptureFixture
 
 
 def test_all_off_equals_stock(questions: list[str], instances: Callable[..., list[Any]]) -> None:
-    from l2_harness.demo import model_path
+    from l2_harness.paths import demo_model_path
 
     off: dict[str, Any] = dict.fromkeys(("recursion", "steering", "suppression"), "off")
     requests = instances("generate_until", [(q, SETTINGS) for q in questions])
-    stock = HFLM(str(model_path()), device="cpu", batch_size=4)
+    stock = HFLM(str(demo_model_path()), device="cpu", batch_size=4)
     assert demo(**off).generate_until(requests) == stock.generate_until(requests)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lm_eval.models.huggingface import HFLM
 
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 
 RECORDS: list[dict[str, Any]] = [{"record": "off"}, {}, {"record": "tokens", "layers": "all"}]
@@ -126,9 +126,8 @@ def test_greedy_responses_to_the_demo_task(
     think_end_token: int | str | None,
 ) -> None:
     """Real responses, which end at different times; the stop strings may lie in the thinking."""
-    from l2_harness.demo import model_path
     from l2_harness.demo.tokenizer import chat_prompt
-    from l2_harness.paths import tasks_dir
+    from l2_harness.paths import demo_model_path, tasks_dir
 
     lines = (tasks_dir() / "l2_demo" / "test.jsonl").read_text("utf-8").splitlines()
     questions = [json.loads(line)["question"] for line in lines[::77]]
@@ -138,7 +137,7 @@ def test_greedy_responses_to_the_demo_task(
     # a batch of several goes on past a stop string in the thinking until all rows have one, and
     # what comes then is no part of the response that a batch of one gives
     stock_size = 1 if until and think_end_token is not None else batch_size
-    stock = HFLM(str(model_path()), batch_size=stock_size, **common)
+    stock = HFLM(str(demo_model_path()), batch_size=stock_size, **common)
     ours = L2HF("demo", batch_size=batch_size, **common)
     assert ours.generate_until(requests) == stock.generate_until(requests)
 

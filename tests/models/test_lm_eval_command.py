@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2_harness.norms import join_samples, read_traces
+from l2_harness.lm_eval_files import join_samples
+from l2_harness.norms import read_traces
 from l2_harness.paths import tasks_dir
 
 LIMIT = 12

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_run_settings, read_traces
 from l2_harness.paths import tasks_dir
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from l2_harness.config import ConfigError
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 
 SETTINGS = {"until": ["####"], "max_gen_toks": 24, "do_sample": True, "temperature": 1.5}

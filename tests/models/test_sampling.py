@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 
 #: Top-k and top-p rule tokens out, so that a tie at their border would show.
@@ -91,7 +91,7 @@ class TestNothingButTheSeed:
     ) -> None:
         code = (
             "import sys, json; from lm_eval.api.instance import Instance\n"
-            "from l2_harness.models.hf import L2HF\n"
+            "from l2_harness.models.hf.l2hf import L2HF\n"
             "prompts, settings, folder = json.loads(sys.stdin.read())\n"
             "lm = L2HF('demo', device='cpu', dtype='float64', batch_size=3, seed=11,\n"
             "          num_samples=5, record='tokens', trace_dir=folder)\n"

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 import torch
 
-from l2_harness.analysis.responses import read_groups
-from l2_harness.analysis.selection.recorded_scores import score_groups
+from l2_harness.analysis.norms.responses import read_groups
+from l2_harness.analysis.selectors.recorded_scores import score_groups
 from l2_harness.config import ConfigError
 from l2_harness.config.selectors import SELECTORS
-from l2_harness.models.hf import L2HF
+from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 from l2_harness.norms.trace_choices import read_choices
 from l2_harness.selection.chain_of_embedding import COE_SCORES, chain_of_embedding

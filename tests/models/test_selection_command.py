@@ -133,10 +133,14 @@ def test_repeats_are_the_samples_of_the_other_way(
 
 
 def test_another_model_class_carries_no_signals(repeated: tuple[Path, Any], tmp_path: Path) -> None:
-    from l2_harness.demo import model_path
+    from l2_harness.paths import demo_model_path
 
     done = lm_eval(
-        tmp_path, "l2_demo_best_of", repeated[0] / "tasks", "hf", f"{model_path()},max_length=400"
+        tmp_path,
+        "l2_demo_best_of",
+        repeated[0] / "tasks",
+        "hf",
+        f"{demo_model_path()},max_length=400",
     )
     assert not isinstance(done, dict)
     assert done.returncode

@@ -10,11 +10,11 @@ import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from l2_harness.demo import model_path
 from l2_harness.demo.tokenizer import chat_prompt
-from l2_harness.engines.hf.response_end import EndRule
-from l2_harness.models.hf import L2HF
-from l2_harness.models.weight_pool import WeightPool, pooled_weights
+from l2_harness.engines.response_end import EndRule
+from l2_harness.models.hf.l2hf import L2HF
+from l2_harness.models.hf.weight_pool import WeightPool, pooled_weights
+from l2_harness.paths import demo_model_path
 
 
 def l2hf(**args: Any) -> L2HF:
@@ -30,7 +30,7 @@ def pool() -> Iterator[WeightPool]:
 def test_the_same_weights_are_one_model(pool: WeightPool) -> None:
     first = l2hf()
     assert l2hf(recursion="norm", batch_size=3).model is first.model
-    assert HFLM(str(model_path()), device="cpu", dtype="float32").model is first.model
+    assert HFLM(str(demo_model_path()), device="cpu", dtype="float32").model is first.model
     assert pool.loads == 1
 
 

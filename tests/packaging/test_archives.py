@@ -72,7 +72,7 @@ def test_wheel_declares_the_command_and_the_model(wheel: zipfile.ZipFile) -> Non
     entry_points = ConfigParser()
     entry_points.read_string(wheel.read(declared).decode())
     assert entry_points["console_scripts"]["l2-harness"] == "l2_harness.cli:main"
-    assert entry_points["lm_eval.models"]["l2hf"] == "l2_harness.models.hf:L2HF"
+    assert entry_points["lm_eval.models"]["l2hf"] == "l2_harness.models.hf.l2hf:L2HF"
 
 
 def test_sdist_holds_what_the_wheel_and_the_tests_are_made_of(sdist_names: set[str]) -> None:

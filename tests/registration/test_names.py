@@ -31,7 +31,7 @@ def test_name_is_added_behind_every_built_in_name(environment: Any) -> None:
 
 def test_class_is_not_imported_before_it_is_asked_for(environment: Any) -> None:
     listed = list_models(environment)
-    assert listed["l2hf"] == "l2_harness.models.hf:L2HF"
+    assert listed["l2hf"] == "l2_harness.models.hf.l2hf:L2HF"
     assert listed["heavy"] == []
 
 

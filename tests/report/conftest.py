@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2_harness.analysis.figures import new_figure
-from l2_harness.analysis.sections import Figure, Section, Table, write_section
+from l2_harness.findings.figures import new_figure
+from l2_harness.findings.section import Figure, Section, Table, write_section
 from l2_harness.report import ResponseSet, ResponseView
 
 LAYERS = (4, 5, 9)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from l2_harness.analysis.sections import Section, SectionError, read_section, write_section
+from l2_harness.findings.section import Section, SectionError, read_section, write_section
 from l2_harness.report import (
     ResponseSet,
     ResponseView,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.sections import Table
+from l2_harness.findings.section import Table
 from l2_harness.report.tables import FOLDED_ROWS, TableView, table_view
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.bound_check import BINS, QUANTILES, BoundResult
 from l2_harness.analysis.sae.words import layers_text, span
-from l2_harness.analysis.sections import Figure, Section, Table
+from l2_harness.findings.section import Figure, Section, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def _findings(results: Sequence[BoundResult]) -> list[str]:
 def _figure(results: Sequence[BoundResult]) -> Figure:
     import numpy as np
 
-    from l2_harness.analysis.figures import BLUE, GREY, ORANGE, SKY, new_figure
+    from l2_harness.findings.figures import BLUE, GREY, ORANGE, SKY, new_figure
 
     drawing, (axes,) = new_figure("How much of the bound activations use", width=7, height=3.8)
     layers = [one.layer for one in results]

@@ -14,9 +14,9 @@ from l2_harness.analysis.sae.injection import InjectionResult, RunModel, injecti
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.matching import matched_features
 from l2_harness.analysis.sae.pairs import Pairs
-from l2_harness.analysis.significance import holm
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
+from l2_harness.statistics.significance import holm
 
 if TYPE_CHECKING:
     import pandas as pd

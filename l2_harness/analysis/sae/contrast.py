@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from l2_harness.analysis.bootstrap import Floats, bootstrap
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs, question_means
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
+from l2_harness.statistics.bootstrap import Floats, bootstrap
 
 
 @dataclass(frozen=True, eq=False)

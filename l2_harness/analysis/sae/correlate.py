@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.analysis.bootstrap import Floats, bootstrap
-from l2_harness.analysis.correlation import mid_ranks
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.trend import LayerMeans, row_spearman
 from l2_harness.analysis.states.store import StateStore
+from l2_harness.statistics.bootstrap import Floats, bootstrap
+from l2_harness.statistics.correlation import mid_ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +189,7 @@ def within_layers(
     """:func:`within_layer` of every SAE; ``difference_holm`` corrects over layers × statistics."""
     import pandas as pd
 
-    from l2_harness.analysis.significance import holm
+    from l2_harness.statistics.significance import holm
 
     found: list[dict[str, object]] = []
     for loaded in saes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.correlate import PAPER, STATISTICS
 from l2_harness.analysis.sae.words import of_row, span, with_words
-from l2_harness.analysis.sections import Figure, Section, Table
+from l2_harness.findings.section import Figure, Section, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ def _verdict(row: Any) -> str:
 
 
 def _figure(within: pd.DataFrame) -> Figure:
-    from l2_harness.analysis.figures import BLUE, GREY, new_figure
+    from l2_harness.findings.figures import BLUE, GREY, new_figure
 
     drawing, panels = new_figure(
         "Within layers, rows of thinking responses", 4, width=3.1, height=3.4

@@ -10,7 +10,7 @@ import numpy as np
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.injection import WORD_DETECTOR
 from l2_harness.analysis.sae.words import layers_text, span
-from l2_harness.analysis.sections import Figure, Section, Table
+from l2_harness.findings.section import Figure, Section, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,7 @@ def _by_depth(early: pd.Series[int], late: pd.Series[int], count: int) -> str:
 
 
 def _contrast_figure(scores: pd.DataFrame) -> Figure:
-    from l2_harness.analysis.figures import BLUE, GREY, new_figure
+    from l2_harness.findings.figures import BLUE, GREY, new_figure
 
     drawing, (axes,) = new_figure("Thinking against direct, held questions", width=7, height=3.8)
     rng = np.random.default_rng(0)
@@ -157,7 +157,7 @@ def _contrast_figure(scores: pd.DataFrame) -> Figure:
 
 
 def _injection_figure(injected: pd.DataFrame) -> Figure:
-    from l2_harness.analysis.figures import GREY, ORANGE, new_figure
+    from l2_harness.findings.figures import GREY, ORANGE, new_figure
 
     drawing, (axes,) = new_figure(
         "Share of the contrast that words bring back", width=7, height=3.8

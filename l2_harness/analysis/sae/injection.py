@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from l2_harness.analysis.bootstrap import Estimate, Floats, estimate
 from l2_harness.analysis.sae.feature_tokens import FeatureTokens, feature_tokens
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.analysis.states.forcing import KnownTokens
 from l2_harness.analysis.states.store import StateStore
+from l2_harness.statistics.bootstrap import Estimate, Floats, estimate
 
 #: Known tokens and a layer → the states of each one's rows at that layer, (T, d) each.
 RunModel = Callable[[Sequence[KnownTokens], int], list[Tensor]]

@@ -8,7 +8,7 @@ from typing import Any
 
 from l2_harness.analysis.sae.quality import Quality
 from l2_harness.analysis.sae.words import layers_text, span
-from l2_harness.analysis.sections import Figure, Section, Table
+from l2_harness.findings.section import Figure, Section, Table
 
 
 def quality_section(
@@ -57,7 +57,7 @@ def quality_section(
 
 
 def _figure(frame: Any) -> Figure:
-    from l2_harness.analysis.figures import BLUE, GREEN, ORANGE, new_figure
+    from l2_harness.findings.figures import BLUE, GREEN, ORANGE, new_figure
 
     drawing, (left, right) = new_figure("SAE quality on held-out rows", 2, width=4.5, height=3.6)
     left.plot(frame["layer"], frame["explained_variance"], color=BLUE, marker="o")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.trend import Rise
 from l2_harness.analysis.sae.words import interval, layers_text, with_words
-from l2_harness.analysis.sections import Figure, Section, Table
+from l2_harness.findings.section import Figure, Section, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ def _findings(table: pd.DataFrame, rises: Sequence[Rise]) -> list[str]:
 
 
 def _figure(table: pd.DataFrame) -> Figure:
-    from l2_harness.analysis.figures import BLUE, GREEN, GREY, ORANGE, new_figure
+    from l2_harness.findings.figures import BLUE, GREEN, GREY, ORANGE, new_figure
 
     drawing, (left, middle, right) = new_figure(
         "Held questions, by layer", 3, width=3.8, height=3.6

@@ -123,7 +123,7 @@ def refused(run_id: str) -> ConfigError:
 
 
 def _with_prompts(traces: pd.DataFrame, samples: str | os.PathLike[str]) -> list[Wanted]:
-    from l2_harness.norms.sample_files import read_samples
+    from l2_harness.lm_eval_files.samples import read_samples
 
     tasks = sorted(set(traces["task"]))
     prompts: dict[tuple[str, str], tuple[str, str]] = {}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2_harness.analysis.bootstrap import Floats
-from l2_harness.compare.outcomes import Outcome, Role
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.outcomes import Outcome, Role
+from l2_harness.statistics.bootstrap import Floats
 
 
 @dataclass(frozen=True, eq=False)

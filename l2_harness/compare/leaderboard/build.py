@@ -10,16 +10,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from l2_harness.analysis.bootstrap import Floats
 from l2_harness.compare.leaderboard.alignment import Aligned, align
 from l2_harness.compare.leaderboard.families import families
 from l2_harness.compare.leaderboard.options import Options
-from l2_harness.compare.leaderboard.paired import Paired
-from l2_harness.compare.leaderboard.ranks import rank_groups
 from l2_harness.compare.leaderboard.rows import board_rows
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
-from l2_harness.compare.outcomes import Outcome, Role
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.outcomes import Outcome, Role
+from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.paired import Paired
+from l2_harness.statistics.ranks import rank_groups
 
 AVERAGE = "average"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from l2_harness.compare.outcomes import Cost
+from l2_harness.lm_eval_files.outcomes import Cost
 
 
 @dataclass(frozen=True)

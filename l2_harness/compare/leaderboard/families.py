@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from l2_harness.compare.leaderboard.paired import Difference, Paired
-from l2_harness.compare.outcomes import Role
+from l2_harness.lm_eval_files.outcomes import Role
+from l2_harness.statistics.paired import Difference, Paired
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from l2_harness.analysis.figures import (
+from l2_harness.compare.leaderboard.table import Board, Row
+from l2_harness.findings.figures import (
     BLACK,
     BLUE,
     COLORS,
@@ -19,7 +20,6 @@ from l2_harness.analysis.figures import (
     YELLOW,
     new_figure,
 )
-from l2_harness.compare.leaderboard.table import Board, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.compare.leaderboard.power import detectable, needed
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
 from l2_harness.compare.leaderboard.words import p_text, rank_text, spread_of, verdict_text
+from l2_harness.statistics.power import detectable, needed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from l2_harness.analysis.sections import Section, plain, write_section
 from l2_harness.compare.leaderboard.frames import flat_rows
 from l2_harness.compare.leaderboard.sections import CAVEATS, leaderboard_sections
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
@@ -20,6 +19,7 @@ from l2_harness.compare.leaderboard.words import (
     score_text,
     verdict_text,
 )
+from l2_harness.findings.section import Section, plain, write_section
 
 NAMES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from l2_harness.analysis.bootstrap import Estimate, Floats
 from l2_harness.compare.leaderboard.alignment import Aligned
 from l2_harness.compare.leaderboard.costs import row_cost, summed
 from l2_harness.compare.leaderboard.families import Families
-from l2_harness.compare.leaderboard.paired import Paired
 from l2_harness.compare.leaderboard.table import Row, SeedSpread, Verdict
-from l2_harness.compare.outcomes import Aggregate, Cost, Outcome, Role
+from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome, Role
+from l2_harness.statistics.bootstrap import Estimate, Floats
+from l2_harness.statistics.paired import Paired
 
 
 def board_rows(

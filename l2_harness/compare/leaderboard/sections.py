@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.analysis.sections import Figure, Section, Table
 from l2_harness.compare.leaderboard import figures
 from l2_harness.compare.leaderboard.frames import (
     COST_MEANINGS,
@@ -17,6 +16,7 @@ from l2_harness.compare.leaderboard.frames import (
 )
 from l2_harness.compare.leaderboard.table import Board, Leaderboard
 from l2_harness.compare.leaderboard.words import board_findings
+from l2_harness.findings.section import Figure, Section, Table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from l2_harness.analysis.bootstrap import Estimate
 from l2_harness.compare.leaderboard.costs import RowCost
 from l2_harness.compare.leaderboard.options import Options
-from l2_harness.compare.leaderboard.paired import Difference
-from l2_harness.compare.outcomes import Role
+from l2_harness.lm_eval_files.outcomes import Role
+from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.paired import Difference
 
 Verdict = Literal["plain", "null", "better", "worse", "not shown", "not compared", "failed"]
 """``not shown``: the corrected interval of the difference includes 0, which is no proof of

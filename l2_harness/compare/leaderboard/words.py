@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from l2_harness.analysis.bootstrap import Estimate
 from l2_harness.compare.leaderboard.options import Options
-from l2_harness.compare.leaderboard.paired import Difference
-from l2_harness.compare.leaderboard.power import MOST, Spread, needed
 from l2_harness.compare.leaderboard.table import Board, Row
+from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.paired import Difference
+from l2_harness.statistics.power import MOST, Spread, needed
 
 
 def score_text(board: Board, score: Estimate | None) -> str:

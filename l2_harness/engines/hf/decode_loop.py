@@ -20,9 +20,9 @@ from l2_harness.engines.hf.batch_state import BatchState, repeat_rows, select_pr
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.residual_norms import ResidualNorms
-from l2_harness.engines.hf.response_end import EndRule, FinishReason
-from l2_harness.engines.hf.response_log import ResponseLog
 from l2_harness.engines.hf.token_choice import drawn, likeliest
+from l2_harness.engines.response_end import EndRule, FinishReason
+from l2_harness.engines.response_log import ResponseLog
 from l2_harness.interventions import Response, ResponseReport
 from l2_harness.norms.rows import ResponseRows
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config import ConfigError
-
-#: ``pretrained=demo`` names the model that the package carries.
-DEMO = "demo"
+from l2_harness.paths import DEMO_MODEL, demo_model_path
 
 _SAMPLED_BYTES = 1 << 16
 
@@ -25,10 +23,8 @@ def resolve_pretrained(pretrained: Any) -> Any:
     """
     if not isinstance(pretrained, str):
         return pretrained
-    if pretrained == DEMO and not Path(DEMO).is_dir():
-        from l2_harness.demo import model_path
-
-        return str(model_path())
+    if pretrained == DEMO_MODEL and not Path(DEMO_MODEL).is_dir():
+        return str(demo_model_path())
     if _looks_local(pretrained):
         _check_local(Path(pretrained).expanduser())
         return str(Path(pretrained).expanduser())
@@ -80,7 +76,7 @@ def _check_local(path: Path) -> None:
         what = "is a file, not a folder" if path.is_file() else "does not exist"
         raise ConfigError(
             f"pretrained={str(path)!r} {what}. Pass a folder that save_pretrained wrote, "
-            f"the name of a model on the hub (such as Qwen/Qwen3-0.6B), or {DEMO}."
+            f"the name of a model on the hub (such as Qwen/Qwen3-0.6B), or {DEMO_MODEL}."
         )
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(f"pretrained={str(path)!r} cannot be read: check its permissions.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.token_pieces import load_tokenizer, token_pieces
+from l2_harness.analysis.norms.token_pieces import load_tokenizer, token_pieces
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_run_settings, read_traces
 from l2_harness.report.responses.choosing import choose, describe

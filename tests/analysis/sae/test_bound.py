@@ -232,8 +232,8 @@ def test_the_command_ends_with_1(
 ) -> None:
     from typer.testing import CliRunner
 
-    from l2_harness.analysis.sections import read_section
     from l2_harness.cli.app import app
+    from l2_harness.findings.section import read_section
 
     folder = trained("standard").source
     args = ["sae", "bound", str(noise_store.folder), "--sae", folder, "--out", str(tmp_path)]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from l2_harness.analysis.sections import find_sections
+from l2_harness.findings.section import find_sections
 
 SETTINGS = {"until": [], "do_sample": False, "max_gen_toks": 24}
 
@@ -25,7 +25,7 @@ def run(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A folder with model, traces and lm-eval's sample files of two tasks."""
-    from l2_harness.models.hf import L2HF
+    from l2_harness.models.hf.l2hf import L2HF
 
     folder = tmp_path_factory.mktemp("run")
     tiny_model("llama").save_pretrained(folder / "model")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from l2_harness.analysis.correlation import partial_spearman
 from l2_harness.analysis.sae.correlate import (
     STATISTICS,
     across_layers,
@@ -24,6 +23,7 @@ from l2_harness.analysis.sae.pairs import pair_tasks
 from l2_harness.analysis.sae.trend import layer_means, rises, row_spearman, trend_table
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
+from l2_harness.statistics.correlation import partial_spearman
 
 D = 32
 SELECTED, RANDOM = (1, 5), np.array([[2, 9], [20, 21], [7, 30]])

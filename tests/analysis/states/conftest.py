@@ -56,7 +56,7 @@ def record(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Run]:
     """``record(family, **model_args)``: a model saved, and its responses to two tasks."""
-    from l2_harness.models.hf import L2HF
+    from l2_harness.models.hf.l2hf import L2HF
 
     def make(family: str, changes: dict[str, Any] | None = None, **args: Any) -> Run:
         folder = tmp_path_factory.mktemp(family)

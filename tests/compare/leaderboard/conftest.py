@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2_harness.compare.outcomes import Outcome
+from l2_harness.lm_eval_files.outcomes import Outcome
 
 Outcomes = Callable[..., list[Outcome]]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, multinomial, norm, t
 
-from l2_harness.compare.leaderboard.intervals import (
+from l2_harness.statistics.intervals import (
     mean_of_tasks,
     percentile_interval,
     resampled_means,

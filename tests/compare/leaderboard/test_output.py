@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from l2_harness.analysis.sections import find_sections
 from l2_harness.compare.leaderboard import (
     Leaderboard,
     Options,
@@ -20,7 +19,8 @@ from l2_harness.compare.leaderboard import (
 )
 from l2_harness.compare.leaderboard.figures import frontier, sample_lines
 from l2_harness.compare.leaderboard.words import number, p_text, round_up, signed
-from l2_harness.compare.outcomes import Cost, Outcome
+from l2_harness.findings.section import find_sections
+from l2_harness.lm_eval_files.outcomes import Cost, Outcome
 
 NASTY = "a|b [red]x[/red] <script> $\\alpha$ =1+1"
 

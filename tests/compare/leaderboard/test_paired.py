@@ -6,9 +6,9 @@ from scipy.stats import binomtest, permutation_test
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from l2_harness.analysis.significance import holm
 from l2_harness.compare.leaderboard.options import Options
-from l2_harness.compare.leaderboard.paired import Paired, holm_levels
+from l2_harness.statistics.paired import Paired, holm_levels
+from l2_harness.statistics.significance import holm
 
 OPTIONS = Options(resamples=2000, flips=5000)
 

@@ -7,11 +7,10 @@ import pytest
 from scipy.stats import binom
 from statsmodels.stats.power import TTestPower
 
-from l2_harness.analysis.significance import mcnemar_p
-from l2_harness.compare.leaderboard.intervals import resampled_means
 from l2_harness.compare.leaderboard.options import Options
-from l2_harness.compare.leaderboard.paired import Paired
-from l2_harness.compare.leaderboard.power import (
+from l2_harness.statistics.intervals import resampled_means
+from l2_harness.statistics.paired import Paired
+from l2_harness.statistics.power import (
     Spread,
     connor_questions,
     detectable,
@@ -20,6 +19,7 @@ from l2_harness.compare.leaderboard.power import (
     needed,
     normal_questions,
 )
+from l2_harness.statistics.significance import mcnemar_p
 
 
 def simulated_mcnemar(n: int, share: float, difference: float, alpha: float, runs: int) -> float:

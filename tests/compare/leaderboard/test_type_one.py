@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from l2_harness.compare.leaderboard import Board, Options, leaderboard
-from l2_harness.compare.outcomes import Outcome
+from l2_harness.lm_eval_files.outcomes import Outcome
 
 QUESTIONS = 100
 METHODS = {"a": 0.0, "b": 0.0, "c": 0.0, "null": 0.0}

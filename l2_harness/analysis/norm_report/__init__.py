@@ -1,4 +1,0 @@
-"""What recorded norms say of a task, as sections: figures, tables and plain words.
-
-:func:`~l2_harness.analysis.norm_report.study.study` measures, the other modules write.
-"""

@@ -1,0 +1,169 @@
+"""Which recorded responses are right: as lm-eval logged it, or judged again by the same task.
+
+lm-eval logs one verdict a document. Where several responses to it were recorded, the log judges
+the one that lm-eval got, so all of them are put through the task's own filters and
+``process_results`` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from l2_harness.analysis.selectors.rescoring import Answered, Judged, judge, load_task
+from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files import join_samples
+from l2_harness.lm_eval_files.samples import Sample, read_samples
+from l2_harness.norms import read_run_settings
+from l2_harness.selection.sampled_text import SampledText
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How responses are judged.
+
+    Attributes:
+        task: which.
+        include_path: folders of task YAMLs.
+        metadata: for the task, as lm-eval's ``--metadata``.
+        filter, metric: the task's, by default its first ones.
+    """
+
+    task: str
+    include_path: Sequence[Path] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    filter: str | None = None
+    metric: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What each response is worth.
+
+    Attributes:
+        values: (n,) float64; 1 and 0 for most metrics.
+        metric: which.
+        source: where they come from, in words.
+    """
+
+    values: np.ndarray
+    metric: str
+    source: str
+
+    @property
+    def binary(self) -> bool:
+        """Whether a response is right or wrong and nothing between."""
+        return bool(np.isin(self.values, (0.0, 1.0)).all())
+
+
+def with_documents(
+    traces: pd.DataFrame, samples: Path, task: str, filter: str | None = None
+) -> pd.DataFrame:
+    """The traces that the sample file has a document of, with it and its prompt.
+
+    Args:
+        traces: of one task, with the columns that
+            :func:`~l2_harness.lm_eval_files.join_samples` needs.
+        samples: lm-eval's sample file of the same run, or its folder.
+        task: which.
+        filter: whose verdicts come along; the first in the file by default.
+
+    Returns:
+        Also the columns ``doc`` and ``prompt``, and those of ``join_samples``.
+
+    Raises:
+        FileNotFoundError: no sample file of the task.
+        ValueError: no document of the traces is in it, or they do not belong together.
+    """
+    logged = read_samples(samples, [task])[task]
+    names = [sample.filter for sample in logged]
+    joined = join_samples(traces, samples, filter=filter if filter in names else names[0])
+    joined = joined[joined["logged_doc_id"].notna()].reset_index(drop=True)
+    if joined.empty:
+        raise ValueError(f"{samples} has no document of the traces of {task!r}.")
+    documents: dict[int, Sample] = {sample.doc_id: sample for sample in logged}
+    found = [documents[int(doc_id)] for doc_id in joined["logged_doc_id"]]
+    joined["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
+    joined["prompt"] = [
+        sample.prompts[idx] or "" for sample, idx in zip(found, joined["idx"], strict=True)
+    ]
+    return joined
+
+
+def verdicts(traces: pd.DataFrame, trace_dir: Path, judging: Judging) -> Verdicts:
+    """Each response's verdict: the logged one where it judges this response, else a new one.
+
+    Args:
+        traces: of :func:`with_documents`.
+        trace_dir: where they came from.
+        judging: how.
+
+    Raises:
+        ConfigError: the task cannot be loaded, or an option does not fit it.
+    """
+    logged = _logged(traces, judging)
+    if logged is not None:
+        return logged
+    settings = read_run_settings(trace_dir, str(traces["run_id"].iat[0]))
+    found = judged(traces, [{}] * len(traces), judging, settings)
+    values = np.array([one.value for one in found])
+    return Verdicts(values, found[0].metric, "every response judged again by its task")
+
+
+def judged(
+    traces: pd.DataFrame,
+    scores: Sequence[Mapping[str, float]],
+    judging: Judging,
+    settings: Mapping[str, Any],
+) -> list[Judged]:
+    """Each response on its own, by its task: its answer and one metric.
+
+    Args:
+        traces: of :func:`with_documents`, with ``response``, ``finish_reason``, ``tokens``.
+        scores: of each response, for filters that choose.
+        judging: how.
+        settings: of the run.
+
+    Raises:
+        ConfigError: the task cannot be loaded, generates nothing, or an option does not fit it.
+    """
+    metadata = dict(judging.metadata)
+    if settings.get("think_end_token"):
+        metadata.setdefault("think_end_token", settings["think_end_token"])
+    task = load_task(judging.task, judging.include_path, metadata)
+    if getattr(task, "OUTPUT_TYPE", None) != "generate_until":
+        raise ConfigError(f"task {judging.task!r} generates nothing that could be chosen among.")
+    answered = [
+        Answered(
+            SampledText(
+                str(row.response),
+                finish_reason=row.finish_reason,
+                n_tokens=len(row.tokens),
+                scores=dict(scores[i]),
+            ),
+            row.doc,
+            row.prompt,
+        )
+        for i, row in enumerate(traces.itertuples(index=False))
+    ]
+    return judge(task, answered, judging.filter, judging.metric)
+
+
+def _logged(traces: pd.DataFrame, judging: Judging) -> Verdicts | None:
+    """The verdicts of the log, where it has one for every response and the metric asked for."""
+    if not (traces["metrics_judge"] == "response").all():
+        return None
+    if judging.filter is not None and (traces["filter"] != judging.filter).any():
+        return None
+    names = [name for name in traces.columns if str(name).startswith("metric_")]
+    wanted = f"metric_{judging.metric}" if judging.metric else next(iter(names), "")
+    values = pd.to_numeric(traces.get(wanted), errors="coerce") if wanted in names else None
+    if values is None or values.isna().any():
+        return None
+    metric = wanted.removeprefix("metric_")
+    return Verdicts(values.to_numpy(np.float64), metric, "lm-eval's log")

@@ -1,0 +1,182 @@
+"""One pass over a task's recorded rows: everything that the analysis of norms is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from l2_harness.analysis.norms.course import Course
+from l2_harness.analysis.norms.covariates import covariates, signal_means
+from l2_harness.analysis.norms.norm_statistics import STATISTICS, NormStatistics, layer_statistics
+from l2_harness.analysis.norms.outlier_norms import OutlierFreeNorms
+from l2_harness.analysis.norms.responses import layer_columns
+from l2_harness.analysis.norms.token_kinds import PeakCounts, TokenKinds
+from l2_harness.analysis.norms.trace_rows import RowBlock, row_blocks
+from l2_harness.config.layers import LayerSelection
+from l2_harness.statistics.bootstrap import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: How many first rows are left out in the second variant.
+FIRST_ROWS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A task's responses, measured.
+
+    Attributes:
+        traces: n rows, of :func:`~l2_harness.analysis.norms.responses.read_groups`, those with
+            rows.
+        layers: (L,) the layers that count.
+        covariates: n rows.
+        statistics: a variant each: all rows, without the first, and without the outlier dimensions
+            where these were captured.
+        answer_mean: (n, L) the mean norm of the rows after the thinking; nan without any.
+        course: sums by the place in the response.
+        peaks: variant → counts by kind of token; empty without a tokenizer.
+        question: (n,) from 0.
+        rows: how many rows there are.
+        first_rows: how many the second variant leaves out.
+    """
+
+    traces: pd.DataFrame
+    layers: tuple[int, ...]
+    covariates: pd.DataFrame
+    statistics: tuple[NormStatistics, ...]
+    answer_mean: Floats
+    course: Course
+    peaks: dict[str, PeakCounts]
+    question: np.ndarray
+    rows: int
+    first_rows: int
+
+
+def measure(
+    traces: pd.DataFrame,
+    trace_dir: Path,
+    *,
+    layers: LayerSelection | None = None,
+    first_rows: int = FIRST_ROWS,
+    tokenizer: Any = None,
+    outlier_free: OutlierFreeNorms | None = None,
+) -> Measured:
+    """Read the rows of some responses and measure them.
+
+    Args:
+        traces: of :func:`~l2_harness.analysis.norms.responses.read_groups`.
+        trace_dir: where they came from.
+        layers: of the recorded layers, those that count; None for all.
+        first_rows: how many the second variant leaves out.
+        tokenizer: for the kinds of token; None for none of them.
+        outlier_free: norms for the third variant.
+
+    Raises:
+        ValueError: no response has norms by row, or the responses have different layers.
+    """
+    chosen, columns = _layers(traces, layers)
+    question = np.unique(traces["doc_id"].to_numpy(), return_inverse=True)[1]
+    pass_ = _Pass(traces, chosen, question, first_rows, tokenizer)
+    for block in row_blocks(traces, trace_dir, columns):
+        pass_.add(block)
+    if not pass_.rows:
+        raise ValueError(
+            "no response has norms by row: the run kept their means only. Run it again with "
+            "record=tokens."
+        )
+    if outlier_free is not None:
+        values = pass_.blank()
+        blocks = row_blocks(traces, trace_dir, columns)
+        for block in outlier_free.blocks(blocks, traces, chosen):
+            values[block.members] = layer_statistics(block)
+        pass_.values["without_outliers"] = values
+    return pass_.result()
+
+
+class _Pass:
+    def __init__(
+        self,
+        traces: pd.DataFrame,
+        layers: tuple[int, ...],
+        question: np.ndarray,
+        first_rows: int,
+        tokenizer: Any,
+    ) -> None:
+        self.traces, self.layers, self.question = traces, layers, question
+        self.first_rows, self.rows = first_rows, 0
+        n, n_layers, questions = len(traces), len(layers), int(question.max()) + 1
+        self.values = {name: self.blank() for name in ("all_rows", "without_first")}
+        self.signals = np.full((n, 3), np.nan)
+        self.answer_mean = np.full((n, n_layers), np.nan)
+        self.course = Course(questions, n_layers)
+        self.seen = np.zeros(n, dtype=bool)
+        ends = traces["thinking_end"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        self.thinking_end = ends
+        kinds = None if tokenizer is None else TokenKinds(tokenizer)
+        self.peaks = (
+            {}
+            if kinds is None
+            else {name: PeakCounts(questions, n_layers, kinds) for name in self.values}
+        )
+
+    def blank(self) -> Floats:
+        return np.full((len(self.traces), len(self.layers), len(STATISTICS)), np.nan)
+
+    def add(self, block: RowBlock) -> None:
+        members = block.members
+        question = self.question[members]
+        self.seen[members] = True
+        self.rows += len(block.norms)
+        self.signals[members] = signal_means(block)
+        self.course.add(block, question)
+        for name, of in (("all_rows", block), ("without_first", self._later(block))):
+            tau = of.thresholds()
+            self.values[name][members] = layer_statistics(of, tau)
+            if name in self.peaks:
+                self.peaks[name].add(of, tau, question)
+        end = np.repeat(self.thinking_end[members], block.lengths)
+        answer = block.kept(block.row > end)  # of nothing where the thinking has no end
+        if len(answer.norms):
+            filled = np.flatnonzero(answer.lengths)
+            sums = np.add.reduceat(answer.norms.astype(np.float64), answer.starts[filled])
+            self.answer_mean[members[filled]] = sums / answer.lengths[filled, None]
+
+    def _later(self, block: RowBlock) -> RowBlock:
+        return block.without_first(self.first_rows)
+
+    def result(self) -> Measured:
+        kept = self.seen
+        traces = self.traces[kept].reset_index(drop=True)
+        return Measured(
+            traces=traces,
+            layers=self.layers,
+            covariates=covariates(traces, self.signals[kept]),
+            statistics=tuple(
+                NormStatistics(name, self.layers, values[kept])
+                for name, values in self.values.items()
+            ),
+            answer_mean=self.answer_mean[kept],
+            course=self.course,
+            peaks=self.peaks,
+            question=self.question[kept],
+            rows=self.rows,
+            first_rows=self.first_rows,
+        )
+
+
+def _layers(
+    traces: pd.DataFrame, layers: LayerSelection | None
+) -> tuple[tuple[int, ...], list[int] | None]:
+    recorded = tuple(int(layer) for layer in traces["layers"].iat[0])
+    for other in traces["layers"]:
+        if tuple(other) != recorded:
+            raise ValueError(
+                f"responses were recorded at layers {recorded} and at {tuple(other)}: pass "
+                "--run-id or --task with those that belong together."
+            )
+    columns = layer_columns(recorded, layers)
+    return (recorded if columns is None else tuple(recorded[i] for i in columns)), columns

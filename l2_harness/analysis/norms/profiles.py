@@ -1,0 +1,99 @@
+"""Mean norm per layer of two ways to answer the same prompts.
+
+Raw norms grow with depth and are not to be compared between layers or models. What is
+comparable is the ratio of two arms at one layer, on the same prompts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from l2_harness.statistics.bootstrap import Floats, bootstrap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pair_by_document(
+    thinking: pd.DataFrame, direct: pd.DataFrame
+) -> tuple[Floats, Floats, np.ndarray]:
+    """The mean norms of both arms, for the documents that both have.
+
+    Args:
+        thinking: a row a response, with ``doc_id`` and ``norm_mean`` (L,).
+        direct: likewise. Several responses to a document are averaged.
+
+    Returns:
+        Thinking (n, L), direct (n, L), and the doc_ids (n,), ascending.
+    """
+    arms = [_by_document(frame) for frame in (thinking, direct)]
+    shared = sorted(arms[0].keys() & arms[1].keys())
+    first, second = (np.array([arm[doc_id] for doc_id in shared]) for arm in arms)
+    return first, second, np.array(shared)
+
+
+def layer_profile(
+    thinking: ArrayLike,
+    direct: ArrayLike,
+    clusters: ArrayLike,
+    layers: ArrayLike,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Means, difference and ratio per layer, with paired bootstrap intervals.
+
+    Args:
+        thinking: (n, L) mean norm of each thinking response at each layer.
+        direct: (n, L) the same of the direct response to the same prompt.
+        clusters: (n,) the question of each pair; a resample draws pairs together.
+        layers: (L,) layer indices.
+        resamples: of the bootstrap.
+        level: the share that an interval covers.
+        seed: of the resampling.
+
+    Returns:
+        A row a layer: ``layer``, and ``thinking``, ``direct``, ``difference`` (thinking minus
+        direct, in the layer's own unit), ``ratio`` (of the two means), each with ``_low`` and
+        ``_high``.
+    """
+    import pandas as pd
+
+    thinking, direct = np.asarray(thinking, dtype=float), np.asarray(direct, dtype=float)
+    if thinking.shape != direct.shape or thinking.ndim != 2:
+        raise ValueError(
+            f"thinking {thinking.shape} and direct {direct.shape} must both be (pairs, layers)."
+        )
+
+    def statistic(weights: Floats) -> Floats:
+        total = weights.sum(axis=1, keepdims=True)
+        first, second = weights @ thinking / total, weights @ direct / total
+        return np.stack([first, second, first - second, first / second], axis=-1)
+
+    value, low, high = bootstrap(statistic, clusters, resamples=resamples, level=level, seed=seed)
+    columns: dict[str, ArrayLike] = {"layer": np.asarray(layers)}
+    for index, name in enumerate(("thinking", "direct", "difference", "ratio")):
+        columns[name] = value[:, index]
+        columns[f"{name}_low"] = low[:, index]
+        columns[f"{name}_high"] = high[:, index]
+    return pd.DataFrame(columns)
+
+
+def mean_over_layers(norms: ArrayLike) -> Floats:
+    """(n,) mean over layers of norms (n, L), each layer divided by its mean over responses.
+
+    Without the division the layer of the largest norms would be the mean.
+    """
+    norms = np.asarray(norms, dtype=float)
+    return (norms / norms.mean(axis=0)).mean(axis=1)
+
+
+def _by_document(frame: pd.DataFrame) -> dict[int, Floats]:
+    return {
+        int(str(doc_id)): np.mean(np.stack(list(group)), axis=0, dtype=np.float64)
+        for doc_id, group in frame.groupby("doc_id")["norm_mean"]
+    }

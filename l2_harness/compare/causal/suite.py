@@ -1,0 +1,75 @@
+"""The arms as a suite that :func:`l2_harness.compare.runner.run_suite` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from l2_harness.compare.causal.arms import PLAIN, Arm
+from l2_harness.compare.suite import BatchSize, Method, ModelRow, Suite, TaskRow
+from l2_harness.config.errors import ConfigError
+from l2_harness.config.options import option_names
+from l2_harness.config.suppression import SuppressionConfig
+from l2_harness.lm_eval_files.outcomes import Role
+
+
+def causal_suite(
+    arms: Sequence[Arm],
+    model_args: Mapping[str, Any],
+    tasks: Sequence[TaskRow],
+    *,
+    seed: int = 0,
+    batch_size: BatchSize = 1,
+    device: str | None = None,
+) -> Suite:
+    """A method an arm, over the same model and tasks.
+
+    Args:
+        arms: what to run, the plain arm among them.
+        model_args: of l2hf, for all arms; ``pretrained`` among them. Scored continuations are
+            edited too unless ``intervene_on`` says otherwise.
+        tasks: what is asked, and how.
+        seed: of all runs.
+        batch_size: of all runs.
+        device: None for a GPU where there is one.
+
+    Raises:
+        ConfigError: model_args that are an arm's to set, or that leave nothing to count.
+    """
+    own = sorted(set(option_names(SuppressionConfig)) & set(model_args))
+    if own:
+        raise ConfigError(
+            f"{', '.join(own)} differs from arm to arm: leave it out of --model-args. --factors "
+            "sets the doses."
+        )
+    if str(model_args.get("record", "summary")).lower() in ("off", "false"):
+        raise ConfigError(
+            "record=off leaves no count of edits: leave record out of --model-args, or pass "
+            "record=summary."
+        )
+    args = {"record": "summary", "intervene_on": "all", **model_args}
+    return Suite(
+        name="causal",
+        description="peaks of the norm edited away, beside the same edits of other states",
+        models=(ModelRow(name=_model_name(args), args=args),),
+        tasks=tuple(tasks),
+        methods=tuple(
+            Method(name=arm.name, role=_role(arm), args=arm.args, description=arm.name)
+            for arm in arms
+        ),
+        seeds=(seed,),
+        batch_size=batch_size,
+        device=device,
+    )
+
+
+def _role(arm: Arm) -> Role:
+    if arm.name == PLAIN:
+        return "plain"
+    return "null" if arm.is_sham else "method" if arm.where == "peaks" else "control"
+
+
+def _model_name(args: Mapping[str, Any]) -> str:
+    """The last part of a path or hub name, fit for a folder."""
+    last = str(args.get("pretrained", "")).rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c if c.isalnum() or c in "._-+" else "-" for c in last) or "model"

@@ -1,0 +1,88 @@
+"""The recorded rows of responses that are decoded side by side and leave the batch one by one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2_harness.engines.state_sums import StateSums
+from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.statistics import distribution_statistics
+from l2_harness.selection.chain_of_embedding import chain_of_embedding
+
+#: In the order in which a step stacks them.
+_STATISTICS = ("logprob", "entropy", "self_certainty", "confidence")
+
+
+@dataclass
+class _Stretch:
+    """Steps between two changes of the batch."""
+
+    responses: tuple[int, ...]
+    norms: list[Tensor] = field(default_factory=list)
+    statistics: list[Tensor] = field(default_factory=list)
+
+
+class ResponseLog:
+    """Collects a row a response and step on the device; nothing reaches the host before the end."""
+
+    def __init__(self) -> None:
+        self._stretches: list[_Stretch] = []
+        self._state_sums = StateSums()
+
+    def add(
+        self,
+        responses: Sequence[int],
+        norms: Tensor,
+        logits: Tensor,
+        tokens: Tensor,
+        states: Tensor | None = None,
+    ) -> None:
+        """Record one step.
+
+        Args:
+            responses: which response each row belongs to.
+            norms: (layers, rows) float32.
+            logits: (rows, vocabulary), as the model gave them.
+            tokens: (rows,) int64, the tokens that were chosen.
+            states: (layers, rows, d), of which the responses' Chain-of-Embedding is made.
+        """
+        if not self._stretches or self._stretches[-1].responses != tuple(responses):
+            self._stretches.append(_Stretch(tuple(responses)))
+        statistics = distribution_statistics(logits)
+        logprob = statistics.of_tokens(tokens)
+        self._stretches[-1].norms.append(norms)
+        self._stretches[-1].statistics.append(
+            torch.stack(
+                [
+                    *(logprob, statistics.entropy, statistics.self_certainty),
+                    statistics.confidence(),
+                ]
+            )
+        )
+        if states is not None:
+            self._state_sums.add(responses, states)
+
+    def take(self) -> dict[int, ResponseRows]:
+        """The rows of every response so far, on the host; the log is empty afterwards."""
+        norms, statistics = defaultdict(list), defaultdict(list)
+        for stretch in self._stretches:
+            norm_block = torch.stack(stretch.norms).cpu().numpy()
+            statistic_block = torch.stack(stretch.statistics).cpu().numpy()
+            for column, response in enumerate(stretch.responses):
+                norms[response].append(norm_block[:, :, column])
+                statistics[response].append(statistic_block[:, :, column])
+        self._stretches = []
+        sums = self._state_sums.take()
+        rows = {}
+        for response in norms:
+            columns = dict(zip(_STATISTICS, np.concatenate(statistics[response]).T, strict=True))
+            # a sum turns and stretches as the mean does
+            scores = chain_of_embedding(sums[response]) if response in sums else {}
+            rows[response] = ResponseRows(np.concatenate(norms[response]), **columns, scores=scores)
+        return rows

@@ -1,0 +1,68 @@
+"""What a run took, as far as its result file tells: l2hf writes its tokens and passes into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from l2_harness.lm_eval_files.outcomes import Cost
+from l2_harness.lm_eval_files.runs import Run
+
+
+def recorded_cost(run: Run, tasks: Sequence[str]) -> Cost:
+    """Of some of a run's tasks.
+
+    Seconds and memory are not in the file: its evaluation time includes loading the model, and
+    all tasks. Layer passes are counted for all tasks of a run, and shared out by their tokens.
+    """
+    ours = run.config.get("l2")
+    if not isinstance(ours, Mapping):
+        return Cost(samples=_repeats(run, tasks))
+    tokens = _tokens(ours, tasks)
+    samples = ours.get("num_samples")
+    return Cost(
+        tokens=tokens,
+        samples=_repeats(run, tasks) * samples if isinstance(samples, int) else None,
+        extra_layer_passes=_extra_passes(ours, tokens),
+        layers=_integer(ours.get("decoder_layers")),
+    )
+
+
+def _tokens(ours: Mapping[str, Any], tasks: Sequence[str]) -> int | None:
+    by_task = ours.get("tasks")
+    rows = [_integer(_part(by_task, task).get("rows")) for task in tasks]
+    known = [number for number in rows if number is not None]
+    return sum(known) if len(known) == len(rows) else None
+
+
+def _extra_passes(ours: Mapping[str, Any], tokens: int | None) -> int | None:
+    acting = ours.get("interventions")
+    if not isinstance(acting, Mapping):
+        return 0
+    passes = _integer(_part(acting, "all_layers").get("passes_run"))
+    rows, settings = _integer(ours.get("rows")), _part(acting, "settings")
+    if passes is None or tokens is None or not rows:
+        return None
+    if settings.get("recursion") == "entropy":
+        # A pass of this gate runs several layers, whose number the file may not have.
+        layers = _integer(settings.get("recursion_top_layers"))
+        if layers is None:
+            return None
+        passes *= layers
+    return round(passes * tokens / rows)
+
+
+def _repeats(run: Run, tasks: Sequence[str]) -> int:
+    """lm-eval's own responses to a question."""
+    configs = run.table("configs")
+    found = [_integer(_part(configs, task).get("repeats")) for task in tasks]
+    return max((number for number in found if number is not None), default=1)
+
+
+def _part(table: Any, name: str) -> Mapping[str, Any]:
+    found = table.get(name) if isinstance(table, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _integer(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

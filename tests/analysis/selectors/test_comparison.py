@@ -1,0 +1,231 @@
+"""The comparison: its statistics by hand, its report, and samples from JSONL."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import mannwhitneyu
+
+from l2_harness.analysis.selectors.comparison import (
+    RIVALS,
+    auroc_within,
+    compare,
+)
+from l2_harness.analysis.selectors.from_jsonl import load_jsonl, own_selectors
+from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
+from l2_harness.config import ConfigError
+from l2_harness.config.selectors import SELECTORS
+from l2_harness.norms import TraceWarning
+from l2_harness.statistics.significance import holm, sign_flip_p
+
+Make = Callable[..., SampleTable]
+
+
+class TestStatistics:
+    def test_auroc_is_mann_whitneys(self) -> None:
+        rng = np.random.default_rng(0)
+        values = rng.integers(0, 6, (5, 9)).astype(float)
+        correct = rng.integers(0, 2, (5, 9)).astype(float)
+        found = auroc_within(values, correct)
+        for i in range(5):
+            right, wrong = values[i, correct[i] == 1], values[i, correct[i] == 0]
+            expected = mannwhitneyu(right, wrong).statistic / (len(right) * len(wrong))
+            assert found[i] == pytest.approx(expected)
+
+    def test_auroc_without_pairs(self) -> None:
+        values = np.array([[1.0, 2.0], [np.nan, 1.0], [3.0, 1.0]])
+        correct = np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+        np.testing.assert_array_equal(auroc_within(values, correct), [np.nan, np.nan, 1.0])
+
+    def test_sign_flips_against_all_of_them(self) -> None:
+        differences = np.array([3.0, 1.0, 2.0, 0.0, -1.0, 2.0, 1.0])
+        signs = np.array(np.meshgrid(*[[-1, 1]] * 7)).reshape(7, -1)
+        exact = (np.abs(differences @ signs) >= differences.sum()).mean()
+        found = sign_flip_p(np.stack([differences, -differences, 0 * differences], 1), flips=20000)
+        assert found[0] == found[1] == pytest.approx(exact, abs=0.01)
+        assert found[2] == 1.0
+
+    def test_holm_by_hand(self) -> None:
+        assert holm(np.array([0.01, 0.04, 0.03])).tolist() == pytest.approx([0.03, 0.06, 0.06])
+        assert holm(np.array([])).tolist() == []
+
+
+class TestCompare:
+    def test_every_selector_has_a_row(self, make_table: Make) -> None:
+        found = compare(make_table(questions=40), resamples=50)
+        assert [row.selector.name for row in found.rows] == [*SELECTORS, "oracle"]
+        assert not found.missing
+        for row in found.rows:
+            assert list(row.curve) == [1, 2, 4, 6]
+            assert row.accuracy == row.curve[6]
+            assert row.accuracy.low <= row.accuracy.value <= row.accuracy.high
+            expected = set() if row.selector.name == "oracle" else {*RIVALS} - {row.selector.name}
+            assert set(row.differences) == expected
+            for rival, difference in row.differences.items():
+                other = next(r for r in found.rows if r.selector.name == rival)
+                gap = row.accuracy.value - other.accuracy.value
+                assert difference.figure.value == pytest.approx(gap)
+                assert difference.p <= difference.p_holm <= 1
+
+    def test_perplexity_and_mean_log_probability(self, make_table: Make) -> None:
+        """The same order: no difference, certainly none."""
+        table = make_table()
+        logprob = np.log(1 + table.candidates.scores["mean_logprob"])
+        scores = {
+            **table.candidates.scores,
+            "mean_logprob": logprob,
+            "perplexity": 1 / np.exp(logprob),
+        }
+        table.candidates.__dict__["scores"] = scores
+        row = next(r for r in compare(table, resamples=20).rows if r.selector.name == "perplexity")
+        assert row.differences["mean_logprob"].figure.value == 0
+        assert row.differences["mean_logprob"].p == 1
+
+    def test_what_is_missing_is_named(self) -> None:
+        groups: dict[Any, list[JudgedResponse]] = {
+            q: [JudgedResponse(float(i == q % 3), 10 + i) for i in range(3)] for q in range(6)
+        }
+        found = compare(sample_table(groups, with_labels=False), resamples=20)
+        names = [row.selector.name for row in found.rows]
+        assert names == ["random", "shortest", "longest", "oracle"]
+        assert "record=tokens" in found.missing["l2_sum"]
+        assert "coe=true" in found.missing["coe_r"]
+        assert "answers" in found.missing["majority"]
+        lengths = {r.selector.name: r.length_within for r in found.rows}
+        assert (lengths["shortest"], lengths["longest"]) == (1, 1)
+
+    def test_a_length_that_decides(self) -> None:
+        groups: dict[Any, list[JudgedResponse]] = {
+            q: [JudgedResponse(float(i == 3), 10 + i) for i in range(4)] for q in range(20)
+        }
+        rows = compare(sample_table(groups, with_labels=False), resamples=50).rows
+        by_name = {row.selector.name: row for row in rows}
+        assert by_name["longest"].accuracy.value == 1
+        assert by_name["shortest"].accuracy.value == 0
+        assert by_name["longest"].auroc.value == 1
+        assert by_name["shortest"].auroc.value == 0
+        assert by_name["longest"].curve[2].value == pytest.approx(0.5)
+        assert by_name["longest"].differences["random"].figure.value == pytest.approx(0.75)
+        assert by_name["longest"].differences["random"].p_holm < 0.01
+
+    def test_another_number_of_responses_is_left_out(self) -> None:
+        groups: dict[Any, list[JudgedResponse]] = {
+            q: [JudgedResponse(1.0, 5.0)] * (2 if q == 4 else 3) for q in range(5)
+        }
+        with pytest.warns(TraceWarning, match="1 of 5 questions have another number"):
+            table = sample_table(groups, with_labels=False)
+        assert (len(table.questions), table.n) == (4, 3)
+        with pytest.raises(ValueError, match="no question"):
+            sample_table({}, with_labels=False)
+
+
+def lines(*records: dict[str, Any]) -> str:
+    return "\n".join(json.dumps(record) for record in records) + "\n"
+
+
+class TestJsonl:
+    def test_votes_and_scores(self, tmp_path: Path) -> None:
+        path = tmp_path / "samples.jsonl"
+        path.write_text(
+            lines(
+                {"problem": 1, "correct": True, "response": r"so \boxed{\frac12}", "n_tokens": 9},
+                {"problem": 1, "correct": False, "response": r"\boxed{3}", "n_tokens": 4},
+                {"problem": 1, "correct": True, "answer": "0.5", "n_tokens": 7},
+                {"problem": 2, "correct": 0, "answer": "8", "n_tokens": 1},
+                {"problem": 2, "correct": 1, "answer": "9", "n_tokens": 2},
+                {
+                    **{"problem": 2, "correct": 0, "response": "9", "n_tokens": 3},
+                    "finish_reason": "length",
+                },
+            )
+        )
+        table = load_jsonl(path)
+        assert table.candidates.labels is not None
+        assert table.candidates.labels.tolist() == [[0, 1, 0], [0, 1, -1]]
+        assert table.candidates.truncated.tolist() == [[False] * 3, [False, False, True]]
+        rows = {r.selector.name: r for r in compare(table, resamples=20).rows}
+        assert rows["majority"].accuracy.value == 0.5
+        assert rows["longest"].accuracy.value == 1.0
+        assert rows["oracle"].accuracy.value == 1.0
+
+    def test_scores_of_any_name(self, tmp_path: Path) -> None:
+        path = tmp_path / "samples.jsonl"
+        records = [
+            {
+                "problem": f"q{q}",
+                "correct": i == 2,
+                "answer": str(i),
+                "scores": {"reward": i, "perplexity": 9 - i},
+            }
+            for q in range(4)
+            for i in range(3)
+        ]
+        path.write_text(lines(*records))
+        table = load_jsonl(path)
+        rows = {r.selector.name: r for r in compare(table, own_selectors(table), resamples=20).rows}
+        assert rows["max:reward"].accuracy.value == rows["vote:reward"].accuracy.value == 1
+        assert rows["perplexity"].accuracy.value == 1
+        assert rows["majority"].accuracy.value == 0
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("{", "line 2: no JSON"),
+            ("[]", "line 2: an object with problem and correct"),
+            ('{"problem": 1}', "line 2: an object with problem and correct"),
+            ('{"problem": 1, "correct": "yes"}', "line 2: correct='yes'; true, false"),
+            ('{"problem": 1, "correct": 1, "scores": [2]}', "line 2: scores=[2]; an object"),
+        ],
+    )
+    def test_a_line_that_is_none(self, line: str, message: str, tmp_path: Path) -> None:
+        path = tmp_path / "samples.jsonl"
+        path.write_text('{"problem": 1, "correct": 1}\n' + line + "\n")
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            load_jsonl(path)
+
+    def test_the_command(self, tmp_path: Path) -> None:
+        path = tmp_path / "samples.jsonl"
+        rng = np.random.default_rng(0)
+        path.write_text(
+            lines(
+                *(
+                    {"problem": q, "correct": bool(a == 0), "answer": str(a), "n_tokens": 5}
+                    for q in range(8)
+                    for a in rng.integers(0, 3, 4).tolist()
+                )
+            )
+        )
+        out = tmp_path / "out"
+        words = ["select", "--jsonl", str(path), "--out", str(out), "--resamples", "20"]
+        done = subprocess.run(
+            [sys.executable, "-m", "l2_harness.cli", *words], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "8 questions × 4 samples" in done.stdout
+        assert "not compared: l2_sum" in done.stdout
+        table = pd.read_csv(out / "selectors.csv").set_index("selector")
+        assert list(table.index) == ["random", "shortest", "longest", "majority", "oracle"]
+        curves = pd.read_csv(out / "curves.csv")
+        assert set(curves.n) == {1, 2, 4}
+        summary = json.loads((out / "selection.json").read_text())
+        assert summary["questions"] == 8
+        assert (out / "selection.png").stat().st_size > 10_000
+        choices = pd.read_csv(out / "choices.csv")
+        assert list(choices.columns) == ["question", "shortest", "longest", "majority"]
+        assert choices.shortest.eq(0).all()
+
+    def test_nothing_to_read(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "l2_harness.cli", "select"], capture_output=True, text=True
+        )
+        assert done.returncode == 2
+        assert "pass TRACE_DIR with --samples RESULTS, or --jsonl FILE" in done.stderr
