@@ -10,8 +10,8 @@ import numpy as np
 
 from l2_harness.analysis.norms.profiles import layer_profile, mean_over_layers, pair_by_document
 from l2_harness.config.layers import LayerSelection
-from l2_harness.statistics.bootstrap import Estimate
 from l2_harness.statistics.correlation import correlation_interval
+from l2_harness.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from l2_harness.demo.findings import (
     Findings,
     runs_of,
 )
-from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.estimate import Estimate
 
 
 def verdict(findings: Findings, parameters: int | None) -> list[str]:

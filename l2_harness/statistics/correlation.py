@@ -21,7 +21,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from l2_harness.statistics.bootstrap import Estimate, Floats, estimate
+from l2_harness.statistics.bootstrap import Floats, estimate
+from l2_harness.statistics.estimate import Estimate
 
 #: Below this share of a variable's variance, what is left of it is rounding error.
 _NOTHING_LEFT = 1e-10

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2_harness.compare.leaderboard.options import Options
-from l2_harness.statistics.bootstrap import Estimate, Floats
+from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.intervals import (
     mean_of_tasks,
     percentile_interval,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from l2_harness.analysis.norms.association import Outcome, Scope, associations
-from l2_harness.statistics.bootstrap import Estimate, Floats
+from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.ranking import Ranking
 from l2_harness.statistics.ratios import partial_correlation
 from l2_harness.statistics.resamples import Resamples

@@ -20,7 +20,8 @@ from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.analysis.states.forcing import KnownTokens
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.statistics.bootstrap import Estimate, Floats, estimate
+from l2_harness.statistics.bootstrap import Floats, estimate
+from l2_harness.statistics.estimate import Estimate
 
 #: Known tokens and a layer → the states of each one's rows at that layer, (T, d) each.
 RunModel = Callable[[Sequence[KnownTokens], int], list[Tensor]]

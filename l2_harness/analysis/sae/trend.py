@@ -13,7 +13,8 @@ from l2_harness.analysis.sae.contrast import held_means
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.statistics.bootstrap import Estimate, Floats, bootstrap, estimate
+from l2_harness.statistics.bootstrap import Floats, bootstrap, estimate
+from l2_harness.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd

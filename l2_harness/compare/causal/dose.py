@@ -11,7 +11,8 @@ from l2_harness.compare.causal.arms import CONTROLS, Where
 from l2_harness.compare.causal.effects import LEVEL
 from l2_harness.compare.causal.intervals import POINTS, RESAMPLES, means_of
 from l2_harness.compare.causal.runs import Runs
-from l2_harness.statistics.bootstrap import Estimate, Floats
+from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.significance import holm, sign_flip_p
 
 

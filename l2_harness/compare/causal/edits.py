@@ -9,7 +9,8 @@ import numpy as np
 
 from l2_harness.compare.causal.intervals import POINTS, RESAMPLES, estimates, means_of
 from l2_harness.compare.causal.runs import ArmRun, Runs
-from l2_harness.statistics.bootstrap import Estimate, Floats
+from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Estimate
 
 #: Ratios of edits between which a control counts as matched.
 MATCHED = (0.9, 1.1)

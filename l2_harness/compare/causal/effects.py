@@ -11,7 +11,8 @@ import numpy as np
 from l2_harness.compare.causal.arms import KEPT, PARTS
 from l2_harness.compare.causal.intervals import POINTS, RESAMPLES, means_of
 from l2_harness.compare.causal.runs import ArmRun, Runs
-from l2_harness.statistics.bootstrap import Estimate, Floats
+from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.significance import holm, mcnemar_exact, sign_flip_p
 
 LEVEL = 0.05

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from l2_harness.statistics.bootstrap import Estimate, Floats, Statistic, bootstrap
+from l2_harness.statistics.bootstrap import Floats, Statistic, bootstrap
+from l2_harness.statistics.estimate import Estimate
 
 RESAMPLES = 2000
 POINTS = 100.0

@@ -9,7 +9,7 @@ from l2_harness.compare.causal.arms import Where
 from l2_harness.compare.causal.dose import DoseCurve
 from l2_harness.compare.causal.effects import Effect
 from l2_harness.findings.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure
-from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

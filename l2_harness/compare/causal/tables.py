@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from l2_harness.compare.causal.effects import Effect
 from l2_harness.compare.causal.words import Analysis
 from l2_harness.findings.section import Table
-from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd

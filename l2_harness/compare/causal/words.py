@@ -11,7 +11,7 @@ from l2_harness.compare.causal.dose import DoseCurve
 from l2_harness.compare.causal.edits import EditCount, PerEdit
 from l2_harness.compare.causal.effects import Effect
 from l2_harness.compare.causal.runs import ArmRun, Runs
-from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.estimate import Estimate
 
 
 @dataclass(frozen=True, eq=False)

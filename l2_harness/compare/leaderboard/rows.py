@@ -12,7 +12,8 @@ from l2_harness.compare.leaderboard.costs import row_cost, summed
 from l2_harness.compare.leaderboard.families import Families
 from l2_harness.compare.leaderboard.table import Row, SeedSpread, Verdict
 from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome, Role
-from l2_harness.statistics.bootstrap import Estimate, Floats
+from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.paired import Paired
 
 

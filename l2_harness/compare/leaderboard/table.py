@@ -9,7 +9,7 @@ from typing import Literal
 from l2_harness.compare.leaderboard.costs import RowCost
 from l2_harness.compare.leaderboard.options import Options
 from l2_harness.lm_eval_files.outcomes import Role
-from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.paired import Difference
 
 Verdict = Literal["plain", "null", "better", "worse", "not shown", "not compared", "failed"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from l2_harness.compare.leaderboard.options import Options
 from l2_harness.compare.leaderboard.table import Board, Row
-from l2_harness.statistics.bootstrap import Estimate
+from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.paired import Difference
 from l2_harness.statistics.power import MOST, Spread, needed
 
