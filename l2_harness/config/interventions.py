@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from l2_harness.config.errors import ConfigError
+from l2_harness.config.matching import MatchingConfig
 from l2_harness.config.options import choice, option, option_names, read_options
 from l2_harness.config.recursion import RecursionConfig
 from l2_harness.config.steering import SteeringConfig
@@ -48,6 +50,7 @@ INTERVENTION_GROUPS: tuple[type, ...] = (
     RecursionConfig,
     SteeringConfig,
     SuppressionConfig,
+    MatchingConfig,
 )
 
 
@@ -60,16 +63,28 @@ class InterventionConfig:
     recursion: RecursionConfig = field(default_factory=RecursionConfig)
     steering: SteeringConfig = field(default_factory=SteeringConfig)
     suppression: SuppressionConfig = field(default_factory=SuppressionConfig)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
+
+    def __post_init__(self) -> None:
+        if self.matching.matched_to is not None and "random" not in self.words:
+            raise ConfigError(
+                f"matched_to={self.matching.matched_to!r} is for random controls, and none is on. "
+                "Pass recursion=random, steering=random or suppression=random, or leave it out."
+            )
 
     @property
-    def enabled(self) -> bool:
-        """Whether any technique is on."""
-        words = (
+    def words(self) -> tuple[str, str, str]:
+        """Which kind of each technique is on."""
+        return (
             self.recursion.recursion,
             self.steering.steering,
             self.suppression.suppression,
         )
-        return any(word != "off" for word in words)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any technique is on."""
+        return any(word != "off" for word in self.words)
 
     @property
     def warmups(self) -> dict[str, int]:
@@ -82,9 +97,22 @@ class InterventionConfig:
             "suppression": common,
         }
 
+    @property
+    def first_rows(self) -> dict[str, int]:
+        """Technique → the first row of a generated response that it may edit."""
+        if self.threshold.threshold_prompt or self.threshold.threshold_scope == "pooled":
+            return dict.fromkeys(self.warmups, 1)
+        return {name: max(1, rows) for name, rows in self.warmups.items()}
+
     def as_dict(self) -> dict[str, Any]:
         """Every argument with the value that is in force, as plain values."""
-        groups = (self.threshold, self.recursion, self.steering, self.suppression)
+        groups = (
+            self.threshold,
+            self.recursion,
+            self.steering,
+            self.suppression,
+            self.matching,
+        )
         values = {name: getattr(g, name) for g in groups for name in asdict(g)}
         warmups = {f"{name}_warmup": rows for name, rows in self.warmups.items()}
         own = {name: warmups[name] for name in _OWN_WARMUPS}
@@ -123,6 +151,7 @@ def read_interventions(args: Mapping[str, Any]) -> InterventionConfig:
         read_options(RecursionConfig, full),
         read_options(SteeringConfig, full),
         read_options(SuppressionConfig, full),
+        read_options(MatchingConfig, full),
     )
 
 

@@ -1,4 +1,4 @@
-"""Random rows at the rate of another trigger, decided as the rows come."""
+"""Edits that a random control owes: earned by a trigger or by a plan, made at rows to come."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor
 
 from l2_harness.interventions.row_set import SlotMap
 
-#: With one credit a row is taken with this probability: about 4 rows lie between a trigger
-#: and the random row that answers it, so that the two do not share their place in a response.
-SPENDING = 0.25
+#: With one credit a row is taken with this probability: on average the random row comes two rows
+#: after its trigger. The longer it waits, the more is left over when a response ends.
+SPENDING = 0.5
 
 
 class Credits:
@@ -37,6 +37,24 @@ class Credits:
         taken = (draws < before * SPENDING) & allowed
         slot_map.write(self.left, before + earned.float() - taken.float())
         return taken
+
+    def pay(self, slot_map: SlotMap, due: Tensor, allowed: Tensor) -> Tensor:
+        """Which rows are taken, (n,) bool: those that are due, or the next that are allowed.
+
+        Args:
+            slot_map: whose rows these are.
+            due: (n,) bool, rows at which an edit is planned.
+            allowed: (n,) bool, rows that may be taken.
+        """
+        owed = slot_map.read(self.left) + due.float()
+        taken = (owed > 0) & allowed
+        slot_map.write(self.left, owed - taken.float())
+        return taken
+
+    def give_back(self, slots: np.ndarray, undone: Tensor) -> None:
+        """Rows that were taken and then left as they were: slots (n,), undone (n,) bool."""
+        index = torch.from_numpy(slots).to(self.left.device)
+        self.left.index_add_(0, index, undone.float())
 
     def reset(self, slots: np.ndarray) -> None:
         """Responses that begin anew."""

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from l2_harness.config.interventions import InterventionConfig
+from l2_harness.interventions.edit_plans import EditPlans
 from l2_harness.interventions.layer_exchange import LayerExchange
 from l2_harness.interventions.recursion import LayerRecursion, RunAgain
 from l2_harness.interventions.responses import Pass
@@ -31,6 +32,7 @@ class LayerInterventions:
         like: (…, d) states of this layer: their width, type and device.
         log: what happened goes there.
         exchange: what the layers hand each other, for ``suppression=shuffled``.
+        plans: where random controls edit, if they match a recorded run.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class LayerInterventions:
         like: Tensor,
         log: StepLog,
         exchange: LayerExchange | None = None,
+        plans: EditPlans | None = None,
     ) -> None:
         self._layer = layer
         self._threshold = threshold
@@ -51,14 +54,14 @@ class LayerInterventions:
         self._suppression: LayerSuppression | None = None
         self._steering: LayerSteering | None = None
         if config.recursion.recursion in _RECURSION_HERE:
-            self._recursion = LayerRecursion(config.recursion, layer, n_slots, device, log)
+            self._recursion = LayerRecursion(config.recursion, layer, n_slots, device, log, plans)
         if config.suppression.suppression != "off":
             self._suppression = LayerSuppression(
-                config.suppression, layer, n_slots, width, like.dtype, device, log, exchange
+                config.suppression, layer, n_slots, width, like.dtype, device, log, exchange, plans
             )
         if config.steering.steering != "off":
             self._steering = LayerSteering(
-                config.steering, layer, n_slots, width, like.dtype, device, log
+                config.steering, layer, n_slots, width, like.dtype, device, log, plans
             )
 
     def step(self, current: Pass, hidden: Tensor, run_again: RunAgain | None) -> Tensor:

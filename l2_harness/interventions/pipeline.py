@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from l2_harness.config.interventions import InterventionConfig
+from l2_harness.interventions.edit_plans import EditPlans
 from l2_harness.interventions.entropy_recursion import EntropyRecursion, LogProbs
 from l2_harness.interventions.layer import LayerInterventions
 from l2_harness.interventions.layer_exchange import LayerExchange
@@ -109,6 +110,9 @@ class Pipeline:
         self._exchange: LayerExchange | None = None
         if run.config.suppression.suppression == "shuffled":
             self._exchange = LayerExchange(run.layers, n_slots)
+        self._plans: EditPlans | None = None
+        if run.config.matching.matched_to is not None:
+            self._plans = EditPlans(n_slots, run.config.first_rows)
         self._layers: dict[int, LayerInterventions] = {}
         self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
         self._uncounted: tuple[np.ndarray, frozenset[int], int] | None = None
@@ -127,6 +131,8 @@ class Pipeline:
         self._ledger.start(slot, response)
         if self._exchange is not None:
             self._exchange.start(slot, response.scored)
+        if self._plans is not None:
+            self._plans.start(slot, response.key, response.recorded)
         for seen in self._rows_seen.values():
             seen[slot] = 0
 
@@ -186,6 +192,7 @@ class Pipeline:
                 hidden,
                 self._log,
                 self._exchange,
+                self._plans,
             )
         with torch.no_grad():
             return self._layers[layer].step(current, hidden, run_again)

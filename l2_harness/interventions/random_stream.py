@@ -24,6 +24,9 @@ PURPOSES = (
     "steering_vector",
     "suppression_moment",
     "suppression_layer",
+    "recursion_place",
+    "suppression_place",
+    "steering_place",
 )
 
 _GOLDEN = 0x9E3779B97F4A7C15

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from l2_harness.config.recursion import RecursionConfig
 from l2_harness.interventions.credits import Credits
+from l2_harness.interventions.edit_plans import EditPlans
 from l2_harness.interventions.mixing import weighted_sum, where_rows
 from l2_harness.interventions.row_set import RowSet
 from l2_harness.interventions.step_log import StepLog
@@ -51,10 +52,12 @@ class LayerRecursion:
         n_slots: int,
         device: torch.device,
         log: StepLog,
+        plans: EditPlans | None = None,
     ) -> None:
         self._config = config
         self._layer = layer
         self._log = log
+        self._plans = plans
         self.credits = Credits(n_slots, device) if config.recursion == "random" else None
 
     def gate(self, wave: RowSet, judged: Judgement) -> Tensor:
@@ -67,6 +70,9 @@ class LayerRecursion:
         if self.credits is None:
             return peaks
         assert wave.slot_map is not None
+        if self._plans is not None:
+            due = self._plans.due_on("recursion", self._layer, wave, peaks.device)
+            return self.credits.pay(wave.slot_map, due, may)
         draws = wave.uniforms_on("recursion_moment", self._layer, peaks.device)
         return self.credits.spend(wave.slot_map, draws, peaks, may)
 
@@ -86,7 +92,11 @@ class LayerRecursion:
         start = hidden.index_select(0, index)
         norms = judged.norms[index]
         found = self._passes(start, norms, judged.tau[index], index, run_again)
-        self._note(rows.take(which, None), norms, found)
+        own = rows.take(which, None)
+        self._note(own, norms, found)
+        if self._plans is not None and self.credits is not None:
+            # what is matched is states changed: a row without an accepted pass is still owed
+            self.credits.give_back(own.slots, found.accepted == 0)
         if self._config.recursion_alpha == 0:
             return hidden
         return hidden.index_copy(0, index, found.states)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from l2_harness.interventions.edit_plans import RecordedEdits
 from l2_harness.interventions.row_set import Editable, RowSet, SlotMap, Waves
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -24,11 +25,14 @@ class Response:
         prompt_tokens: positions of its prompt; its row 0 is the last of them.
         scored: a continuation that is scored, not generated (a loglikelihood request): the
             context's rows make the threshold, and row 0 may be edited too.
+        recorded: what a recorded run changed in the same response, for random controls that
+            match it.
     """
 
     key: int
     prompt_tokens: int
     scored: bool = False
+    recorded: RecordedEdits | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor
 from l2_harness.config.steering import SteeringConfig
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
+from l2_harness.interventions.edit_plans import EditPlans
 from l2_harness.interventions.mixing import weighted_sum, where_rows
 from l2_harness.interventions.random_stream import (
     draw_bits,
@@ -63,11 +64,14 @@ class LayerSteering:
         dtype: torch.dtype,
         device: torch.device,
         log: StepLog,
+        plans: EditPlans | None = None,
     ) -> None:
         self._config = config
         self._layer = layer
         self._log = log
-        self._chances = config.steering_probability, spending_probability(config)
+        self._plans = plans
+        spending = spending_probability(config) if plans is None else 1.0
+        self._chances = config.steering_probability, spending
         self._patience = torch.tensor(config.steering_patience, device=device)
         self._streak = torch.zeros(n_slots, dtype=torch.int64, device=device)
         self._ready_at = torch.zeros(n_slots, dtype=torch.int64, device=device)
@@ -109,6 +113,11 @@ class LayerSteering:
         return judged.tau if low.factor in (1, None) else judged.tau * low.factor
 
     def _inject(self, wave: RowSet, hidden: Tensor, norms: Tensor) -> Tensor:
+        if self._plans is not None:
+            due = self._plans.due_on("steering", self._layer, wave, hidden.device)
+            assert wave.slot_map is not None
+            owed = wave.slot_map.read(self.credits) + due
+            wave.slot_map.write(self.credits, owed)
         moments = self._moments(wave, hidden.device)
         if moments is None:
             return hidden
@@ -183,7 +192,8 @@ class LayerSteering:
         if self._config.steering == "norm":
             return triggered
         taken = moments.drawn & close
-        self.credits[slots] += triggered.long() - taken.long()
+        earned = triggered if self._plans is None else torch.zeros_like(triggered)
+        self.credits[slots] += earned.long() - taken.long()
         return taken
 
     def _source(self, rows: RowSet, stored: Tensor, norms: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from l2_harness.config.suppression import SuppressionConfig
 from l2_harness.interventions.credits import Credits
+from l2_harness.interventions.edit_plans import EditPlans
 from l2_harness.interventions.layer_exchange import LayerExchange, LayerInbox
 from l2_harness.interventions.mixing import scaled, where_rows, wide
 from l2_harness.interventions.row_set import RowSet
@@ -39,10 +40,12 @@ class LayerSuppression:
         device: torch.device,
         log: StepLog,
         exchange: LayerExchange | None = None,
+        plans: EditPlans | None = None,
     ) -> None:
         self._config = config
         self._layer = layer
         self._log = log
+        self._plans = plans
         self._credits = Credits(n_slots, device) if config.suppression == "random" else None
         self._inbox: LayerInbox | None = None
         if config.suppression == "shuffled":
@@ -96,6 +99,9 @@ class LayerSuppression:
         if self._credits is None:
             return peaks
         assert wave.slot_map is not None
+        if self._plans is not None:
+            due = self._plans.due_on("suppression", self._layer, wave, peaks.device)
+            return self._credits.pay(wave.slot_map, due, may & ~judged.peaks)
         draws = wave.uniforms_on("suppression_moment", self._layer, peaks.device)
         return self._credits.spend(wave.slot_map, draws, peaks, may & ~judged.peaks)
 

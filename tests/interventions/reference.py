@@ -206,7 +206,7 @@ class ReferenceResponse:
     def spend(self, technique: str, layer: int, row: int, earned: bool, allowed: bool) -> bool:
         have = self.credit[technique, layer]
         draw = uniform(self.key, f"{technique}_moment", layer, row)
-        taken = allowed and draw < have / 4
+        taken = allowed and draw < have / 2
         self.credit[technique, layer] += earned - taken
         self.counters[layer][f"{technique}_credits_left"] = self.credit[technique, layer]
         return taken
@@ -342,7 +342,7 @@ class ReferenceResponse:
         if s["steering"] == "random":
             gap = max(s["steering_patience"], s["steering_cooldown"])
             draw = uniform(self.key, "steering_random_moment", layer, row)
-            chance = min(1.0, max(1 / 4, 2 / gap))
+            chance = min(1.0, max(1 / 2, 2 / gap))
             act = editable and self.credit["s", layer] > 0 and draw < chance and close
             self.credit["s", layer] += triggered - act
             self.counters[layer]["steering_credits_left"] = self.credit["s", layer]

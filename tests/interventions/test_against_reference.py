@@ -91,7 +91,12 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "all": {"recursion": "norm", "suppression": "random", "steering": "norm"},
     "all, on peaks": {"recursion": "norm", "suppression": "peaks", "steering": "norm"},
-    "all controls": {"recursion": "random", "suppression": "random", "steering": "random"},
+    "all controls": {
+        "recursion": "random",
+        "suppression": "random",
+        "steering": "random",
+        "threshold_k": 0.2,
+    },
     "all, on shuffled layers": {"recursion": "norm", "suppression": "shuffled", "steering": "norm"},
     "all, many passes": {
         "recursion": "always",
