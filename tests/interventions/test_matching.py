@@ -79,7 +79,11 @@ def test_suppression_against_a_slow_count(sizes: list[float], seed: int) -> None
     """Due at its place or, where that row is a peak, at the next that is none."""
     own, control, report = both("suppression", sizes, seed)
     draws = [
-        uniforms(draw_bits(np.array([seed], dtype=np.uint64), "suppression_place", LAYER, np.array([row])))[0]
+        uniforms(
+            draw_bits(
+                np.array([seed], dtype=np.uint64), "suppression_place", LAYER, np.array([row])
+            )
+        )[0]
         for row in own
     ]
     due = set(placed(np.array(own, dtype=np.int64), len(sizes), WARMUP, np.array(draws)).tolist())
