@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from l2_harness.config import ConfigError, read_interventions
-from l2_harness.config.interventions import INTERVENTION_GROUPS, PRESETS, intervention_names
+from l2_harness.config.interventions import PRESETS, intervention_groups, intervention_names
 
 PAPER = {
     "preset": "paper",
@@ -56,7 +56,7 @@ def test_defaults_are_the_papers() -> None:
 
 def test_every_argument_is_resolved() -> None:
     assert sorted(intervention_names()) == sorted(PAPER)
-    assert len({name for g in INTERVENTION_GROUPS for name in vars(g)["__match_args__"]}) == 33
+    assert len({name for g in intervention_groups() for name in vars(g)["__match_args__"]}) == 33
 
 
 def test_reference_preset() -> None:
@@ -188,8 +188,8 @@ def test_layer_values_fit_the_model() -> None:
     ("n_layers", "given", "expected"), [(12, None, 3), (3, None, 1), (4, 9, 4)]
 )
 def test_top_layers(n_layers: int, given: int | None, expected: int) -> None:
-    args = {"recursion_top_layers": given} if given else {}
-    assert read_interventions(args).recursion.top_layers(n_layers) == expected
+    args = {"recursion": "entropy"} | ({"recursion_top_layers": given} if given else {})
+    assert read_interventions(args).recursion.layers_a_pass(n_layers) == expected
 
 
 def test_shuffled_layers_need_two() -> None:

@@ -87,7 +87,7 @@ class HFBase(HFLM):
         n_layers = number_of_layers(self.config)
         asks = self._recording.enabled or self._acting.enabled
         if asks and n_layers is not None and not self._recording.layers_path:
-            self._acting.suppression.check_layers(self._recording.layers.resolve(n_layers))
+            self._acting.check_layers(self._recording.layers.resolve(n_layers))
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)
