@@ -119,11 +119,6 @@ def intervention_groups() -> tuple[type, ...]:
     return (PresetConfig, ThresholdConfig, *(technique.config for technique in TECHNIQUES))
 
 
-def intervention_names() -> list[str]:
-    """The names of all arguments of the interventions."""
-    return [name for group in intervention_groups() for name in option_names(group)]
-
-
 def with_preset(args: Mapping[str, Any]) -> dict[str, Any]:
     """``args`` and, where they are silent, the values of their preset.
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from l2_harness.config import read_interventions
-from l2_harness.config.technique import numbered
-from l2_harness.config.techniques import TECHNIQUES, purpose_number
+from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions import InterventionRun, Pipeline, Response
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
