@@ -13,7 +13,6 @@ from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
 from l2_harness.config.options import (
     Parser,
-    boolean,
     choice,
     option,
     option_names,
@@ -59,6 +58,12 @@ def _limit(name: str, entry: Entry) -> int | float | None:
 def _template(name: str, entry: Entry) -> bool | str:
     own = isinstance(entry.value, bool)
     return entry.value if own else str(_text("true, or the name of a template")(name, entry))
+
+
+def _flag(name: str, entry: Entry) -> bool:
+    if not isinstance(entry.value, bool):
+        raise entry.error(f"{name} is true or false; this is {entry.raw!r}.")
+    return entry.value
 
 
 def _text(meaning: str) -> Parser:
@@ -112,7 +117,7 @@ class ModelRow:
     batch_size: BatchSize | None = option(
         None,
         nullable(_batch_size),
-        "of all its cells, where a method sets no other; else the suite's",
+        "of its cells, where a method sets none; else the suite's",
     )
     place: Entry | None = field(default=None, compare=False, repr=False)
     places: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
@@ -130,7 +135,7 @@ class TaskOptions:
     system_instruction: str | None = option(
         None, nullable(_text("an instruction")), "as for lm-eval"
     )
-    fewshot_as_multiturn: bool = option(True, read_scalar(boolean), "as for lm-eval")
+    fewshot_as_multiturn: bool = option(True, _flag, "as for lm-eval")
     gen_kwargs: Mapping[str, Any] = option({}, read_mapping, "over the task's own")
     metadata: Mapping[str, Any] = option({}, read_mapping, "for the task, as --metadata")
     metric: str | None = option(

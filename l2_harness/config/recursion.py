@@ -106,7 +106,8 @@ RECURSION = Technique(
             },
             value="accepted",
             detail=("passes", "norm", "threshold"),
-            meaning="the layer ran again on its own output; value: passes accepted",
+            meaning="the layer ran again on its own output",
+            value_is="passes accepted",
         ),
         LogKind(
             "entropy",
@@ -119,8 +120,8 @@ RECURSION = Technique(
             },
             value="accepted",
             detail=("passes", "entropy"),
-            meaning="the top layers ran again, the next token being uncertain; value: passes "
-            "accepted",
+            meaning="the top layers ran again, the next token being uncertain",
+            value_is="passes accepted",
         ),
     ),
     purposes={"recursion_moment": 1},

@@ -74,7 +74,8 @@ class LogKind:
         counts: counter → the column that is added up for it; None: the rows are counted.
         value: the column that is an event's ``value``; None: no events, it only counts.
         detail: the columns of an event's ``detail``.
-        meaning: what happened, and what the value is: one line for a legend.
+        meaning: what happened, in a line for a legend.
+        value_is: what an event's value is, in a word or two.
     """
 
     name: str
@@ -83,6 +84,7 @@ class LogKind:
     value: str | None = None
     detail: tuple[str, ...] = ()
     meaning: str = ""
+    value_is: str = "value"
 
 
 @dataclass(frozen=True, kw_only=True)

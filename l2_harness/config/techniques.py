@@ -23,9 +23,9 @@ def log_kinds() -> dict[str, LogKind]:
     return {kind.name: kind for technique in TECHNIQUES for kind in technique.log}
 
 
-def event_meanings() -> dict[str, str]:
-    """Kind of event → what happened and what its value is, in a line each."""
-    return {name: kind.meaning for name, kind in log_kinds().items() if kind.value is not None}
+def event_kinds() -> dict[str, LogKind]:
+    """The kinds that become events of traces, in the order of events at one row."""
+    return {name: kind for name, kind in log_kinds().items() if kind.value is not None}
 
 
 def purpose_number(purpose: str) -> int:

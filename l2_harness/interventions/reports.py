@@ -22,7 +22,7 @@ class ResponseReport:
     Attributes:
         counters: layer → counter (:func:`~l2_harness.config.techniques.counters`) → number.
         events: by row, layer and the order of the edits. Their kinds and values are what
-            :func:`~l2_harness.config.techniques.event_meanings` says; ``detail`` is JSON.
+            :func:`~l2_harness.config.techniques.event_kinds` says; ``detail`` is JSON.
     """
 
     counters: dict[int, dict[str, int]]

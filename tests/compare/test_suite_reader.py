@@ -90,7 +90,7 @@ def replaced(old: str, new: str) -> str:
         (GOOD + "  b: {role: {a: 1}}", "line 6: role is a single value; this is 'a mapping'."),
         (GOOD + "name: [a]", "line 6: name is a single value; this is 'a list'."),
         (GOOD + "limit: 1e400", "line 6: limit is a number of documents"),
-        (GOOD + "fewshot_as_multiturn: 3", "line 6: fewshot_as_multiturn='3' is unknown"),
+        (GOOD + "fewshot_as_multiturn: 3", "line 6: fewshot_as_multiturn is true or false"),
     ],
 )
 def test_a_mistake_is_refused_with_its_line(text: str, message: str) -> None:
