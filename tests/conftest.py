@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from l2_harness.norms import TraceRecord, hash_prompt, hash_request
+from l2_harness.norms.signals import SIGNALS
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Before torch is imported: models are tiny, and the threads of two workers would collide.
@@ -154,7 +155,9 @@ def _make_record(doc_id: int = 0, rows: int = 5, **changes: Any) -> TraceRecord:
         "entropy": rng.exponential(size=rows),
         "self_certainty": rng.exponential(size=rows),
     }
-    return TraceRecord(**{**defaults, **changes})
+    values = {**defaults, **changes}
+    signals = {name: values.pop(name) for name in SIGNALS.names if name in values}
+    return TraceRecord(signals=signals, **values)
 
 
 @pytest.fixture(scope="session", autouse=True)

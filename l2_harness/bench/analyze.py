@@ -109,7 +109,7 @@ def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Gener
 
     prompt = hash_prompt(str(question))
     rows = int(rng.integers(max(work.rows // 4, 1), work.rows * 7 // 4 + 1))
-    statistics = rng.exponential(size=(4, rows)).astype(np.float32)
+    values = rng.exponential(size=(4, rows)).astype(np.float32)
     return TraceRecord(
         run_id=RUN_ID,
         task=TASK,
@@ -125,10 +125,12 @@ def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Gener
         finish_reason="length" if rng.random() < 0.05 else "eos",
         layers=range(work.layers),
         norms=100 * rng.standard_gamma(20, (rows, work.layers), dtype=np.float32),
-        logprob=-statistics[0],
-        entropy=statistics[1],
-        self_certainty=statistics[2],
-        confidence=statistics[3],
+        signals={
+            "logprob": -values[0],
+            "entropy": values[1],
+            "self_certainty": values[2],
+            "confidence": values[3],
+        },
     )
 
 

@@ -11,9 +11,7 @@ from typing import Any
 from l2_harness import __version__
 from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
-
-#: Arguments that say how the work is done, not what comes out.
-_EXECUTION_ONLY = frozenset({"trace_dir", "resume", "samples_from", "record"})
+from l2_harness.config.model_args import affecting
 
 
 def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
@@ -26,7 +24,7 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
     task = cell.task
     definition: dict[str, Any] = {
         "model_class": cell.model_class,
-        "args": {k: v for k, v in cell.args.items() if k not in _EXECUTION_ONLY},
+        "args": affecting(cell.args, "responses", "choice", "setup"),
         "weights": _weights(cell.args.get("pretrained")),
         "task": task.task,
         "task_config": _digest(catalogue.describe(task.task)),

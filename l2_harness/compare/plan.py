@@ -10,11 +10,11 @@ from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord, read_record
 from l2_harness.compare.definition import cell_definition, changed_keys, definition_digest
-from l2_harness.compare.sharing import AFTER_SAMPLING, shared_samples
+from l2_harness.compare.sharing import shared_samples
 from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.interventions import intervention_names
+from l2_harness.config.model_args import own_arguments
 
 #: Classes of which a new lm-eval model for every cell costs nothing but its weights, and those
 #: are pooled.
@@ -139,7 +139,6 @@ def _load_key(cell: Cell) -> str:
     """Equal for cells that can share what is loaded."""
     args = cell.args
     if cell.model_class in POOLED:
-        ours = {*intervention_names(), *AFTER_SAMPLING, "seed", "layers", "temperature"}
-        args = {k: v for k, v in args.items() if k not in ours}
+        args = {k: v for k, v in args.items() if k not in own_arguments()}
     kind = "pooled" if cell.model_class in POOLED else cell.model_class
     return json.dumps([kind, args], sort_keys=True, default=str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,8 @@ from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.model_args import split_model_args
-from l2_harness.config.options import option_names, read_options
+from l2_harness.config.model_args import own_arguments, split_model_args
+from l2_harness.config.options import read_options
 
 #: What the runner itself says to l2hf.
 _RUNNERS_OWN = ("trace_dir", "samples_from", "resume")
@@ -136,10 +136,9 @@ def _check_arguments(cell: Cell) -> None:
         return
     from l2_harness.models.hf.base import HFBase
 
-    if issubclass(cls, HFBase):
-        _check_split(cell, what)
-    else:
+    if not issubclass(cls, HFBase):
         _check_ours_absent(cell, what)
+    _check_split(cell, what)
 
 
 def _is_hf(cell: Cell) -> bool:
@@ -149,7 +148,7 @@ def _is_hf(cell: Cell) -> bool:
 
 
 def _check_split(cell: Cell, what: str) -> None:
-    """As l2hf reads its arguments itself."""
+    """As l2hf reads its arguments itself, and knows those of lm-eval's own class."""
     from lm_eval.models.huggingface import HFLM
 
     from l2_harness.engines.hf.loading import config_field_names
@@ -158,41 +157,22 @@ def _check_split(cell: Cell, what: str) -> None:
     if args.get("record") == "tokens":
         args["trace_dir"] = "traces"
     try:
-        source = _source(cell, what)
+        source = _source(cell)
         split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
     except ConfigError as error:
-        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
+        raise _blamed(cell, what, error) from error
 
 
 def _check_ours_absent(cell: Cell, what: str) -> None:
     """lm-eval's own class hands what it doesn't know on to from_pretrained, which may ignore it."""
-    from lm_eval.models.huggingface import HFLM
-
-    from l2_harness.engines.hf.loading import config_field_names
-
+    ours = own_arguments()
     for name in cell.args:
-        if name in our_arguments():
+        if name in ours:
             raise _error(
                 cell.place_of(name),
                 f"{what}: {name} is an argument of l2hf, and this runs with {cell.model_class}. "
                 "Set `class: l2hf`, or leave it out (a null takes an inherited argument away).",
             )
-    args = {k: v for k, v in cell.args.items() if k != "pretrained"}
-    try:
-        source = _source(cell, what)
-        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
-    except ConfigError as error:
-        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
-
-
-def our_arguments() -> frozenset[str]:
-    """The names of l2hf's own arguments, but for those that lm-eval's classes may have too."""
-    from l2_harness.config.interventions import intervention_names
-    from l2_harness.config.recording import RecordingConfig
-    from l2_harness.config.selection import SelectionConfig
-
-    groups = (RecordingConfig, DecodingConfig, SelectionConfig)
-    return frozenset([*intervention_names(), *(n for group in groups for n in option_names(group))])
 
 
 def _check_signature(cell: Cell, cls: type, what: str) -> None:
@@ -209,14 +189,18 @@ def _check_signature(cell: Cell, cls: type, what: str) -> None:
             )
 
 
-def _source(cell: Cell, what: str) -> Any:
+def _source(cell: Cell) -> Any:
     from l2_harness.engines.hf.loading import resolve_pretrained
 
     if not isinstance(cell.args.get("pretrained"), str):
         raise ConfigError(
             "args has no pretrained. Pass a model folder, the name of a model on the hub, or demo."
         )
-    return resolve_pretrained(cell.args["pretrained"])
+    try:
+        return resolve_pretrained(cell.args["pretrained"])
+    except ConfigError as error:
+        error.argument = "pretrained"
+        raise
 
 
 def _check_configuration(cell: Cell) -> None:
@@ -229,7 +213,7 @@ def _check_configuration(cell: Cell) -> None:
         return
     try:
         config = AutoConfig.from_pretrained(
-            _source(cell, what),
+            _source(cell),
             revision=str(args.get("revision") or "main"),
             subfolder=str(args.get("subfolder") or ""),
             trust_remote_code=bool(args.get("trust_remote_code", False)),
@@ -257,23 +241,14 @@ def _check_layers(cell: Cell, config: object) -> None:
     given = {name: value for name, value in cell.args.items() if name == "layers"}
     try:
         layers = read_options(RecordingConfig, given).layers.resolve(n_layers)
-        read_interventions(cell.args).suppression.check_layers(layers)
+        read_interventions(cell.args).check_layers(layers)
     except ConfigError as error:
-        what = f"method {cell.method.name!r}"
-        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
+        raise _blamed(cell, f"method {cell.method.name!r}", error) from error
 
 
-def _blamed(cell: Cell, message: str) -> Entry | None:
-    """Where the argument was written that an error names first."""
-    places: Mapping[str, Entry] = {**cell.model.places, **cell.method.places}
-    found = {name: _position(message, name) for name in places}
-    named = {name: at for name, at in found.items() if at >= 0}
-    return places[min(named, key=lambda n: named[n])] if named else cell.method.place
-
-
-def _position(message: str, name: str) -> int:
-    marks: Iterable[int] = (message.find(form) for form in (f"{name}=", f"'{name}'", f"{name} "))
-    return min((at for at in marks if at >= 0), default=-1)
+def _blamed(cell: Cell, what: str, error: ConfigError) -> ConfigError:
+    """The error with the place where its argument was written."""
+    return _error(cell.place_of(error.argument), f"{what}: {error}")
 
 
 # -- how responses are drawn --------------------------------------------------------------

@@ -22,7 +22,10 @@ class DecodingConfig:
         "`loop`: our decode loop where the model allows it; `stock`: transformers' generate",
     )
     num_samples: int = option(
-        1, whole(1), "responses sampled for each request; all go to the traces"
+        1,
+        whole(1),
+        "responses sampled for each request; all go to the traces",
+        affects="choice",
     )
     seed: int | None = option(
         None,

@@ -53,7 +53,8 @@ class LayerSelection:
         if outside:
             raise ConfigError(
                 f"layers={self} asks for layer {outside[0]}, but the model has {n_layers} "
-                f"decoder layers. Allowed: 0-{n_layers - 1}, late, all."
+                f"decoder layers. Allowed: 0-{n_layers - 1}, late, all.",
+                "layers",
             )
         return self.indices
 
@@ -65,7 +66,8 @@ def _late(n_layers: int) -> tuple[int, ...]:
     if n_layers < 2:
         raise ConfigError(
             f"layers=late leaves out the last layer, and the model has {n_layers}. "
-            "Pass layers=all or layers=0."
+            "Pass layers=all or layers=0.",
+            "layers",
         )
     # Below 8 layers the last quarter is the last layer alone: its neighbour stands in.
     first = min(n_layers - max(1, n_layers // 4), n_layers - 2)
@@ -96,7 +98,8 @@ def _range(item: object, whole: object) -> range:
     if last < first:
         raise ConfigError(
             f"layers={whole!r} has the range {first}-{last}, which runs backwards; "
-            f"write {last}-{first}."
+            f"write {last}-{first}.",
+            "layers",
         )
     return range(first, last + 1)
 

@@ -12,11 +12,11 @@ from typing import Any, Literal, Union
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError, unknown_argument, unknown_value
 from l2_harness.config.interventions import (
-    INTERVENTION_GROUPS,
     InterventionConfig,
+    intervention_groups,
     read_interventions,
 )
-from l2_harness.config.options import option_names, read_options
+from l2_harness.config.options import Effect, options, read_options
 from l2_harness.config.recording import RecordingConfig
 from l2_harness.config.selection import SelectionConfig
 
@@ -33,6 +33,14 @@ FROM_PRETRAINED = frozenset(
     """.split()
 )
 
+#: What arguments of lm-eval's model classes affect, where it is not the responses.
+LM_EVALS_OWN: Mapping[str, Effect] = {
+    **dict.fromkeys(("batch_size", "max_batch_size", "device"), "execution"),
+    **dict.fromkeys(("eos_string", "tokenizer_backend", "trust_remote_code"), "setup"),
+    **dict.fromkeys(("gpu_memory_utilization", "num_concurrent", "parallelize"), "setup"),
+    "tensor_parallel_size": "setup",
+}
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -48,17 +56,21 @@ class ModelConfig:
             raise ConfigError(
                 f"selection={self.selection.selection} chooses among samples, and num_samples is "
                 f"{self.decoding.num_samples}. Pass num_samples=2 or more; to choose among a "
-                "task's repeats, use the filters l2_select, l2_majority and the like."
+                "task's repeats, use the filters l2_select, l2_majority and the like.",
+                "selection",
             )
         if not self.recording.enabled and (self.selection.enabled or self.selection.coe):
             raise ConfigError(
                 "record=off records nothing to choose by: pass record=summary (or record=tokens "
-                "with trace_dir=DIR), or leave selection and coe out."
+                "with trace_dir=DIR), or leave selection and coe out.",
+                "record",
             )
         if self.recording.samples_from is not None and self.interventions.enabled:
             raise ConfigError(
-                "samples_from takes samples that were drawn before, and recursion, steering and "
-                "suppression act while samples are drawn: leave samples_from out, or turn them off."
+                "samples_from takes samples that were drawn before, and "
+                f"{' and '.join(self.interventions.acting())} would act while samples are drawn: "
+                "leave samples_from out, or turn the other off.",
+                "samples_from",
             )
 
 
@@ -67,6 +79,18 @@ _GROUPS: dict[str, type] = {
     "decoding": DecodingConfig,
     "selection": SelectionConfig,
 }
+
+
+def own_arguments() -> dict[str, Effect]:
+    """The arguments of ours, each with what it affects."""
+    groups = (*_GROUPS.values(), *intervention_groups())
+    return {name: o.metadata["affects"] for group in groups for name, o in options(group).items()}
+
+
+def affecting(args: Mapping[str, Any], *effects: Effect) -> dict[str, Any]:
+    """Those of some model_args that have one of these effects."""
+    known = {**LM_EVALS_OWN, **own_arguments()}
+    return {name: value for name, value in args.items() if known.get(name, "responses") in effects}
 
 
 def split_model_args(
@@ -85,8 +109,7 @@ def split_model_args(
     Raises:
         ConfigError: an unknown argument, or a value of the wrong type.
     """
-    groups = [*_GROUPS.values(), *INTERVENTION_GROUPS]
-    own = [name for group in groups for name in option_names(group)]
+    own = own_arguments()
     rest = {name: value for name, value in args.items() if name not in own}
     hints = _argument_types(inherited)
     unknown = [name for name in rest if name not in hints and name not in FROM_PRETRAINED]
@@ -156,4 +179,12 @@ def _check_dtype(name: str, value: str) -> None:
         raise unknown_value(name, value, ["auto", "float32", "bfloat16", "float16", "float64"])
 
 
-__all__ = ["FROM_PRETRAINED", "ConfigError", "ModelConfig", "split_model_args"]
+__all__ = [
+    "FROM_PRETRAINED",
+    "LM_EVALS_OWN",
+    "ConfigError",
+    "ModelConfig",
+    "affecting",
+    "own_arguments",
+    "split_model_args",
+]

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from l2_harness.config.interventions import InterventionConfig
-from l2_harness.interventions.entropy_recursion import EntropyRecursion, LogProbs
+from l2_harness.config.technique import built
+from l2_harness.config.techniques import TECHNIQUES
+from l2_harness.interventions.entropy_recursion import LogProbs
 from l2_harness.interventions.layer import LayerInterventions
-from l2_harness.interventions.layer_exchange import LayerExchange
-from l2_harness.interventions.recursion import RunAgain
+from l2_harness.interventions.layer_technique import RunAgain, Shared
 from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts
 from l2_harness.interventions.responses import Pass, PooledRows, Response, ResponseLedger
 from l2_harness.interventions.step_log import LogKey, LogRows, StepLog
-from l2_harness.interventions.suppression import MEDIAN
 from l2_harness.interventions.thresholds import (
     QUARTILES,
     LayerThreshold,
@@ -52,7 +52,7 @@ class InterventionRun:
         layers: Sequence[int],
         values: Mapping[int, float] | None = None,
     ) -> None:
-        config.suppression.check_layers(layers)
+        config.check_layers(layers)
         self.config = config
         self.layers = tuple(layers)
         self.values = dict(values or {})
@@ -106,9 +106,7 @@ class Pipeline:
             run.pooled_rows,
         )
         self._log = StepLog()
-        self._exchange: LayerExchange | None = None
-        if run.config.suppression.suppression == "shuffled":
-            self._exchange = LayerExchange(run.layers, n_slots)
+        self._shared = _shared(run, n_slots)
         self._layers: dict[int, LayerInterventions] = {}
         self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
         self._uncounted: tuple[np.ndarray, frozenset[int], int] | None = None
@@ -125,8 +123,8 @@ class Pipeline:
         self._close_pass()
         self._count_rows()
         self._ledger.start(slot, response)
-        if self._exchange is not None:
-            self._exchange.start(slot, response.scored)
+        for shared in self._shared.values():
+            shared.start(slot, response.scored)
         for seen in self._rows_seen.values():
             seen[slot] = 0
 
@@ -150,8 +148,8 @@ class Pipeline:
         self._pass = self._ledger.admit(
             np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         )
-        if self._exchange is not None:
-            self._exchange.check(self._pass)
+        for shared in self._shared.values():
+            shared.check(self._pass)
         if len(self._pass.restarted):
             self._count_rows()
             for seen in self._rows_seen.values():
@@ -185,7 +183,7 @@ class Pipeline:
                 self._n_slots,
                 hidden,
                 self._log,
-                self._exchange,
+                self._shared,
             )
         with torch.no_grad():
             return self._layers[layer].step(current, hidden, run_again)
@@ -193,34 +191,36 @@ class Pipeline:
     def top(
         self, layer: int, hidden: Tensor, run_top_again: RunAgain, log_probs: LogProbs
     ) -> Tensor:
-        """The last layer has run: its output, with ``recursion=entropy`` applied.
+        """The last layer has run: its output, with what acts at the top applied.
 
         Args:
             layer: the last layer's index, under which this is counted.
             hidden: (n, d) its output for the rows of the pass; not changed.
             run_top_again: like ``run_again`` of :meth:`layer`, through the top L layers
-                (:meth:`~l2_harness.config.recursion.RecursionConfig.top_layers`).
+                (:meth:`~l2_harness.config.technique.TechniqueConfig.layers_a_pass`).
             log_probs: ``log_probs(states, which)``: (m, vocabulary) next-token log-probabilities
                 of states (m, d) at the rows ``which`` (m,).
 
         Returns:
             (n, d) of the same type; ``hidden`` itself where nothing is edited.
         """
-        recursion = self._run.config.recursion
         assert self._pass is not None, "begin_pass comes first"
         rows = self._pass.judged
-        if recursion.recursion != "entropy" or not rows.editable["recursion"].any:
-            return hidden
-        with torch.no_grad():
-            technique = EntropyRecursion(recursion, layer, self._log)
-            part = rows.part_of(hidden)
-            edited = technique.run(
-                rows,
-                part,
-                lambda states, which: run_top_again(states, rows.whole_index(which)),
-                lambda states, which: log_probs(states, rows.whole_index(which)),
-            )
-            return rows.put_back(hidden, part, edited)
+        for name, config in self._run.config.acting().items():
+            builder = TECHNIQUES[name].top
+            if config.acts_at != "top" or builder is None or not rows.editable[name].any:
+                continue
+            with torch.no_grad():
+                technique = built(builder)(config, layer, self._log)
+                part = rows.part_of(hidden)
+                edited = technique.run(
+                    rows,
+                    part,
+                    lambda states, which: run_top_again(states, rows.whole_index(which)),
+                    lambda states, which: log_probs(states, rows.whole_index(which)),
+                )
+                hidden = rows.put_back(hidden, part, edited)
+        return hidden
 
     def reports(self, slots: Sequence[int] | None = None) -> list[ResponseReport]:
         """What happened to the responses in some slots, or in all; waits for the device."""
@@ -288,13 +288,20 @@ class Pipeline:
         return self._pass
 
 
+def _shared(run: InterventionRun, n_slots: int) -> dict[str, Shared]:
+    """Technique → what its layers share in one pipeline."""
+    found: dict[str, Shared] = {}
+    for name, config in run.config.acting().items():
+        builder = TECHNIQUES[name].shared
+        shared = built(builder)(config, run.layers, n_slots) if builder is not None else None
+        if shared is not None:
+            found[name] = shared
+    return found
+
+
 def _quantiles(config: InterventionConfig) -> tuple[float, ...]:
     """The quantiles of the norms so far that something asks for."""
     wanted = set(QUARTILES) if config.threshold.threshold == "iqr" else set()
-    low = config.steering.steering_low.quantile
-    if config.steering.steering != "off" and low is not None:
-        wanted.add(low)
-    suppression = config.suppression
-    if suppression.suppression != "off" and suppression.suppression_mode == "norm":
-        wanted.add(MEDIAN)
+    for technique in config.techniques.values():
+        wanted |= set(technique.quantiles)
     return tuple(sorted(wanted))

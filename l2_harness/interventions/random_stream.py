@@ -16,15 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: What a draw is for. The order is part of the stream: append only.
-PURPOSES = (
-    "recursion_moment",
-    "steering_moment",
-    "steering_random_moment",
-    "steering_vector",
-    "suppression_moment",
-    "suppression_layer",
-)
+from l2_harness.config.techniques import purpose_number
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -48,11 +40,11 @@ def draw_bits(keys: np.ndarray, purpose: str, layer: int, rows: np.ndarray) -> n
 
     Args:
         keys: (n,) uint64, of each row's response.
-        purpose: one of :data:`PURPOSES`.
+        purpose: one that a technique declares.
         layer: decoder layer index.
         rows: (n,) each row's index in its response, from 0.
     """
-    offset = np.uint64(((PURPOSES.index(purpose) + 1) * _GOLDEN) % 2**64)
+    offset = np.uint64((purpose_number(purpose) * _GOLDEN) % 2**64)
     counter = rows.astype(np.uint64) + np.uint64((layer << 32) + 1)
     return _mix(_mix(keys + offset) + counter * np.uint64(_GOLDEN))
 

@@ -9,51 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from l2_harness.interventions.step_log import LogKey, LogRows
+from l2_harness.config.technique import LogKind
+from l2_harness.config.techniques import counters, log_kinds
+from l2_harness.interventions.step_log import ROW, LogKey, LogRows
 from l2_harness.norms.trace_schema import TraceEvent
-
-#: What is counted for a response and a layer, in the order of reports.
-#:
-#: - rows: response rows that the layer's output was handed over for.
-#: - peaks: rows with a finite norm above τ.
-#: - gates_opened: rows at which a layer ran again; passes_run, passes_accepted: the passes.
-#: - bank_size: states in the bank at the end.
-#: - streaks: runs of low norms that reached the patience; injections: states mixed in.
-#: - suppressed: rows that were edited.
-#: - non_finite: states, of layers and of passes, that are not finite.
-#: - *_credits_left: edits that a control is behind its trigger; of ``suppression=shuffled`` at
-#:   the layer that they were handed to.
-COUNTERS = (
-    "rows",
-    "peaks",
-    "gates_opened",
-    "passes_run",
-    "passes_accepted",
-    "bank_size",
-    "streaks",
-    "injections",
-    "suppressed",
-    "non_finite",
-    "recursion_credits_left",
-    "steering_credits_left",
-    "suppression_credits_left",
-)
-
-#: Kinds of log entries that only count, and what they count as.
-_PLAIN_COUNTS = {
-    "streak": "streaks",
-    "injection": "injections",
-    "suppression": "suppressed",
-}
-#: Kinds of log entries that are events, in the order in which they happen at a row: their
-#: columns after the value, for the detail.
-_DETAILS: dict[str, tuple[str, ...]] = {
-    "recursion": ("passes", "norm", "threshold"),
-    "entropy": ("passes", "entropy"),
-    "suppression": ("threshold",),
-    "injection": ("norm", "bank_norm"),
-}
-_ORDER = {kind: place for place, kind in enumerate(_DETAILS)}
 
 
 @dataclass(frozen=True)
@@ -61,10 +20,9 @@ class ResponseReport:
     """What the interventions did to one response.
 
     Attributes:
-        counters: layer → counter (:data:`COUNTERS`) → number.
-        events: by row, layer and the order of the edits. Kinds and values: ``recursion`` and
-            ``entropy``, passes accepted; ``injection``, the cosine; ``suppression``, the norm
-            of the layer's own output. ``detail`` is JSON.
+        counters: layer → counter (:func:`~l2_harness.config.techniques.counters`) → number.
+        events: by row, layer and the order of the edits. Their kinds and values are what
+            :func:`~l2_harness.config.techniques.event_kinds` says; ``detail`` is JSON.
     """
 
     counters: dict[int, dict[str, int]]
@@ -95,12 +53,12 @@ class InterventionTotals:
     def as_dict(self) -> dict[str, Any]:
         """For a result file: responses, sums over layers, and sums by layer."""
         by_layer = {str(layer): dict(counts) for layer, counts in sorted(self.layers.items())}
-        whole = {name: self._sum(name) for name in COUNTERS}
+        whole = {name: self._sum(name) for name in counters()}
         return {"responses": self.responses, "all_layers": whole, "layers": by_layer}
 
     def line(self) -> str:
         """One line that says what was done, over all layers."""
-        parts = [f"{name.replace('_', ' ')} {self._sum(name)}" for name in COUNTERS]
+        parts = [f"{name.replace('_', ' ')} {self._sum(name)}" for name in counters()]
         return f"interventions on {self.responses} responses: " + ", ".join(parts)
 
     def _sum(self, name: str) -> int:
@@ -137,54 +95,57 @@ def told(report: ResponseReport, n_tokens: int) -> list[TraceEvent]:
 
 def no_counts() -> dict[str, int]:
     """Every counter at 0."""
-    return dict.fromkeys(COUNTERS, 0)
+    return dict.fromkeys(counters(), 0)
 
 
 def count_and_tell(
     log: Mapping[LogKey, LogRows], slot: int
 ) -> tuple[dict[int, dict[str, int]], list[TraceEvent]]:
     """What a log without past responses says of a slot: counters by layer, and events."""
-    counters: dict[int, dict[str, int]] = {}
+    by_layer: dict[int, dict[str, int]] = {}
     events: list[TraceEvent] = []
+    kinds = log_kinds()
     for key, rows in log.items():
         own = rows.take(rows.slots == slot)
-        counts = counters.setdefault(key.layer, no_counts())
-        for name, number in _counts(key.kind, own).items():
+        counts = by_layer.setdefault(key.layer, no_counts())
+        found = _row_counts(own) if key.kind == ROW else _counts(kinds[key.kind], own)
+        for name, number in found.items():
             counts[name] += number
-        if key.kind in _DETAILS:
-            events += _events(key, own)
-    return counters, sorted(events, key=lambda e: (e.row, e.layer, _ORDER[e.kind]))
+        if key.kind in kinds:
+            events += _events(kinds[key.kind], key.layer, own)
+    order = {name: place for place, name in enumerate(kinds)}
+    return by_layer, sorted(events, key=lambda e: (e.row, e.layer, order[e.kind]))
 
 
-def _counts(kind: str, own: LogRows) -> dict[str, int]:
-    if kind in _PLAIN_COUNTS:
-        return {_PLAIN_COUNTS[kind]: len(own.rows)}
-    if kind == "row":
-        norms, tau = own.columns
-        finite = np.isfinite(norms)
-        return {"peaks": int((finite & (norms > tau)).sum()), "non_finite": int((~finite).sum())}
-    passes, accepted, non_finite = (int(column.sum()) for column in own.columns[:3])
+def _row_counts(own: LogRows) -> dict[str, int]:
+    norms, tau = own.columns
+    finite = np.isfinite(norms)
+    return {"peaks": int((finite & (norms > tau)).sum()), "non_finite": int((~finite).sum())}
+
+
+def _counts(kind: LogKind, own: LogRows) -> dict[str, int]:
+    columns = dict(zip(kind.columns, own.columns, strict=True))
     return {
-        "gates_opened": len(own.rows),
-        "passes_run": passes,
-        "passes_accepted": accepted,
-        "non_finite": non_finite,
+        counter: len(own.rows) if column is None else int(columns[column].sum())
+        for counter, column in kind.counts.items()
     }
 
 
-def _events(key: LogKey, own: LogRows) -> list[TraceEvent]:
-    columns = own.columns
-    if key.kind in ("recursion", "entropy"):
-        passes, accepted, _, *rest = columns
-        columns = (accepted, passes, *rest)
-    names = _DETAILS[key.kind]
-    details = _details(names, columns[1:]) if len(own.rows) else []
-    table = zip(own.rows.tolist(), columns[0].tolist(), details, strict=True)
-    return [TraceEvent(row, key.layer, key.kind, float(value), d) for row, value, d in table]
+def _events(kind: LogKind, layer: int, own: LogRows) -> list[TraceEvent]:
+    if kind.value is None or not len(own.rows):
+        return []
+    columns = dict(zip(kind.columns, own.columns, strict=True))
+    details = _details(kind.detail, [columns[name] for name in kind.detail], len(own.rows))
+    table = zip(own.rows.tolist(), columns[kind.value].tolist(), details, strict=True)
+    return [TraceEvent(row, layer, kind.name, float(value), d) for row, value, d in table]
 
 
-def _details(names: Sequence[str], columns: Sequence[np.ndarray]) -> list[str]:
+def _details(
+    names: Sequence[str], columns: Sequence[np.ndarray], rows: int
+) -> Sequence[str | None]:
     """A JSON object a row; there may be one a token, so each column is written at once."""
+    if not names:
+        return [None] * rows
     texts = [_numbers(column) for column in columns]
     pairs = ", ".join(f'"{name}": %s' for name in names)
     return ["{" + pairs % row + "}" for row in zip(*texts, strict=True)]

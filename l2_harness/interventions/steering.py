@@ -7,6 +7,7 @@ the host knows in advance which rows the coin falls on, and only those are looke
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from l2_harness.config.steering import SteeringConfig
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
+from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import weighted_sum, where_rows
 from l2_harness.interventions.random_stream import (
     draw_bits,
@@ -24,7 +26,6 @@ from l2_harness.interventions.random_stream import (
     uniforms,
 )
 from l2_harness.interventions.row_set import RowSet, reading_is_free
-from l2_harness.interventions.step_log import StepLog
 from l2_harness.interventions.thresholds import Judgement
 
 
@@ -54,25 +55,27 @@ class LayerSteering:
     enough spends it.
     """
 
-    def __init__(
-        self,
-        config: SteeringConfig,
-        layer: int,
-        n_slots: int,
-        width: int,
-        dtype: torch.dtype,
-        device: torch.device,
-        log: StepLog,
-    ) -> None:
+    def __init__(self, config: SteeringConfig, place: LayerPlace) -> None:
+        n_slots, device = place.n_slots, place.device
         self._config = config
-        self._layer = layer
-        self._log = log
+        self._layer = place.layer
+        self._log = place.log
         self._chances = config.steering_probability, spending_probability(config)
         self._patience = torch.tensor(config.steering_patience, device=device)
         self._streak = torch.zeros(n_slots, dtype=torch.int64, device=device)
         self._ready_at = torch.zeros(n_slots, dtype=torch.int64, device=device)
-        self.bank = StateBank(n_slots, config.steering_bank, width, dtype, device)
+        self.bank = StateBank(n_slots, config.steering_bank, place.width, place.dtype, device)
         self.credits = torch.zeros(n_slots, dtype=torch.int64, device=device)
+
+    def edit(self, at: LayerRows, hidden: Tensor) -> Tensor:
+        """Wave by wave, by the norms that the states have by now."""
+        norms = at.waves.split(at.norms(hidden))
+        both = list(zip(norms, at.parts, strict=True))
+        return at.waves.edit(hidden, both, self.step)
+
+    def at_end(self) -> Mapping[str, Tensor]:
+        """What the banks hold, and how far ``random`` is behind."""
+        return {"bank_size": self.bank.sizes(), "steering_credits_left": self.credits}
 
     def step(self, wave: RowSet, hidden: Tensor, given: tuple[Tensor, Judgement]) -> Tensor:
         """The states after steering.

@@ -21,6 +21,9 @@ from l2_harness.interventions.row_set import RowSet
 _BLOCK = 32
 _BLOCKS = 64
 
+#: The kind of entry of every row, whatever acts on it: its norm and τ.
+ROW = "row"
+
 
 class LogKey(NamedTuple):
     """What an entry is about."""

@@ -15,16 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.config.model_args import affecting
 
 _NAME = re.compile(r".+_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)\.json")
 #: Which model it is; the first that model_args hold.
 _MODEL_KEYS = ("pretrained", "model", "path", "engine")
-#: Arguments that say how the work is done, not what comes out.
-_EXECUTION_ONLY = frozenset(
-    """batch_size device eos_string gpu_memory_utilization max_batch_size num_concurrent
-    parallelize record resume samples_from tensor_parallel_size tokenizer_backend trace_dir
-    trust_remote_code""".split()
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +82,11 @@ class Run:
     @cached_property
     def distinguishing(self) -> dict[str, Any]:
         """What a method may differ in: its class and the arguments that change what comes out."""
+        args = affecting(self.model_args, "responses", "choice")
         settings = {
             name: value
-            for name, value in {**self.model_args, **self.gen_kwargs}.items()
-            if name not in _MODEL_KEYS and name not in _EXECUTION_ONLY and name != "seed"
+            for name, value in {**args, **self.gen_kwargs}.items()
+            if name not in _MODEL_KEYS and name != "seed"
         }
         template, system = (
             self.content.get("chat_template_sha"),

@@ -16,10 +16,10 @@ import numpy as np
 from l2_harness.config import RecordingConfig
 from l2_harness.models.requests import RequestKey
 from l2_harness.norms import ResumeKey, TraceRecord, TraceWriter, completed_requests
+from l2_harness.norms.recorded_responses import recorded_responses
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.summary import NormSummary
 from l2_harness.norms.trace_choices import Choice
-from l2_harness.norms.trace_resume import recorded_rows
 
 if TYPE_CHECKING:
     from l2_harness.norms import CompletedResponse
@@ -86,9 +86,13 @@ class RunRecorder:
 
     def recorded_rows(self, keys: Sequence[RequestKey]) -> dict[ResumeKey, ResponseRows]:
         """The rows of responses of an earlier run, without those that were recorded without."""
-        if self._config.trace_dir is None or not keys:
+        if self._config.trace_dir is None:
             return {}
-        return recorded_rows(self._config.trace_dir, self.run_id, [key.resume for key in keys])
+        wanted = [key.resume for key in keys]
+        found: dict[ResumeKey, ResponseRows] = {}
+        for part in recorded_responses(self._config.trace_dir, self.run_id, wanted, lambda k: k):
+            found |= {key: response.rows for key, response in part.items()}
+        return found
 
     def add(self, key: RequestKey, rows: ResponseRows, **columns: Any) -> None:
         """Record one response.
@@ -102,10 +106,9 @@ class RunRecorder:
         self._count(key, len(rows.norms), norm_mean)
         if self._writer is None:
             return
-        of_rows = dict(vars(rows))
-        scores = {**of_rows.pop("scores"), **columns.pop("scores", {})}
+        scores = {**rows.scores, **columns.pop("scores", {})}
         if self._config.record == "tokens":
-            columns.update(of_rows)
+            columns |= {"norms": rows.norms, "signals": rows.signals}
         record = TraceRecord(
             run_id=self.run_id,
             prompt_hash=key.prompt_hash,

@@ -9,25 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config import ConfigError
-from l2_harness.config.options import option_names
-from l2_harness.config.recording import RecordingConfig
-from l2_harness.config.selection import SelectionConfig
+from l2_harness.config.model_args import affecting
 from l2_harness.norms import read_run_settings
-from l2_harness.norms.trace_samples import RecordedSample, SampleKey, recorded_samples
+from l2_harness.norms.recorded_responses import RecordedResponse
+from l2_harness.norms.trace_samples import SampleKey, recorded_samples
 from l2_harness.selection.group_scores import ROW_SCORES
 
 logger = logging.getLogger(__name__)
 
-#: Settings of a run that have no say in which samples are drawn, or in what is recorded of their
-#: rows. Of a list of layers the resolved numbers count, which the settings hold as well.
-_AFTER_SAMPLING = frozenset(
-    {*option_names(SelectionConfig), *option_names(RecordingConfig), "num_samples", "thresholds"}
-)
+#: Settings that say again what others say: of a list of layers the resolved numbers count, which
+#: the settings hold as well, and thresholds belong to techniques.
+_SAID_ELSEWHERE = ("layers", "thresholds")
 
 
 def sampling_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings that determine its samples and their rows."""
-    return {k: v for k, v in settings.items() if k not in _AFTER_SAMPLING}
+    found = affecting(settings, "responses", "setup")
+    return {k: v for k, v in found.items() if k not in _SAID_ELSEWHERE}
 
 
 class SampleSource:
@@ -60,12 +58,12 @@ class SampleSource:
 
     def take(
         self, wanted: Collection[SampleKey]
-    ) -> Iterator[list[tuple[SampleKey, RecordedSample]]]:
+    ) -> Iterator[list[tuple[SampleKey, RecordedResponse]]]:
         """Those of the wanted samples that are there, some at a time."""
         for part in recorded_samples(self._trace_dir, self.runs, wanted):
             yield [(key, self._prepared(sample)) for key, sample in part]
 
-    def _prepared(self, sample: RecordedSample) -> RecordedSample:
+    def _prepared(self, sample: RecordedResponse) -> RecordedResponse:
         """With the scores that rows alone do not give, which a choice may need."""
         scores = {k: v for k, v in sample.scores.items() if k not in ROW_SCORES}
         rows = replace(sample.rows, scores=scores if self._keep_states else {})

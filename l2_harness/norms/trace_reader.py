@@ -42,9 +42,9 @@ def read_traces(
     """The responses recorded in a directory, a row a response, sorted by :class:`TraceKey`.
 
     Lists are numpy arrays, read-only views of the table's memory: ``tokens`` (T,), ``layers``
-    (L,), ``norms`` (T, L), ``logprob``, ``entropy``, ``self_certainty``, ``confidence`` (T,),
-    ``norm_mean`` (L,); None where nothing was recorded. ``events`` is a list of dicts, ``scores``
-    a dict, ``thinking_end`` a nullable integer.
+    (L,), ``norms`` (T, L), each signal (T,), ``norm_mean`` (L,); None where nothing was recorded.
+    ``events`` is a list of dicts, ``scores`` a dict, ``thinking_end`` a nullable integer. What
+    each column holds is said where :class:`~l2_harness.norms.TraceRecord` declares it.
 
     Args:
         trace_dir: where the runs wrote; several runs and ranks may be in it.

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from l2_harness.config import read_interventions
+from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions import InterventionRun, Pipeline, Response
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.random_stream import (
-    PURPOSES,
     draw_bits,
     normal_vectors,
     permutations,
@@ -207,6 +207,9 @@ def test_random_rows_answer_a_trigger_after_a_random_delay() -> None:
         share, expected = (delays == k).mean(), SPENDING * (1 - SPENDING) ** (k - 1)
         assert abs(share - expected) < 0.09
     assert max(delays) > 10
+
+
+PURPOSES = [purpose for technique in TECHNIQUES for purpose in technique.purposes]
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)

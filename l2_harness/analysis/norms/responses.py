@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from l2_harness.config.layers import LayerSelection
-from l2_harness.norms import read_traces
+from l2_harness.norms import ResumeKey, read_traces
 
 #: With the run they tell a response from all others.
-KEYS = ("task", "request_type", "doc_id", "idx", "window", "repeat", "sample")
+KEYS = tuple(name for name in ResumeKey._fields if name != "request_hash")
 #: What is small of a response; rows are read part by part elsewhere.
 LIGHT = (
     *("prompt_hash", "prompt_tokens", "tokens", "response", "answer", "finish_reason"),
@@ -40,6 +40,11 @@ def read_groups(trace_dir: Path, run_id: str | None, task: str) -> pd.DataFrame:
     parts = ["doc_id", "idx"] if (traces["sample"] == 0).all() else ["doc_id", "idx", "repeat"]
     traces["group"] = list(traces[parts].itertuples(index=False, name=None))
     return traces
+
+
+def response_key(key: ResumeKey) -> tuple[object, ...]:
+    """The values of :data:`KEYS`."""
+    return tuple(getattr(key, name) for name in KEYS)
 
 
 def generated_tasks(trace_dir: Path, run_id: str | None = None) -> list[str]:

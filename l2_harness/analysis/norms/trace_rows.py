@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.norms.responses import KEYS
-from l2_harness.norms.trace_frame import to_frame
-from l2_harness.norms.trace_parts import only_run, read_part, read_parts
+from l2_harness.analysis.norms.responses import KEYS, response_key
+from l2_harness.norms import signals
+from l2_harness.norms.recorded_responses import RecordedResponse, recorded_responses
 from l2_harness.selection.group_threshold import group_thresholds
 
 #: What a row holds beside its norms and its token.
-SIGNALS = ("logprob", "entropy", "self_certainty")
+SIGNALS = tuple(signal.name for signal in signals.SIGNALS if signal.related)
 
 _Rows = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
 
@@ -106,13 +106,11 @@ def row_blocks(
     group_of = traces.groupby("group", sort=False).ngroup().to_numpy()
     missing = np.bincount(group_of)
     held: dict[int, dict[int, _Rows]] = {}
-    for part in read_parts(trace_dir, run_id, ["run_id"]):
-        for key, rows in _read(part.path, run_id, columns):
-            index = position.pop(key, None)  # the first written of equals counts
-            if index is None:
-                continue
+    for part in recorded_responses(trace_dir, run_id, position.keys(), response_key, SIGNALS):
+        for key, response in part.items():
+            index = position[key]
             group = int(group_of[index])
-            held.setdefault(group, {})[index] = rows
+            held.setdefault(group, {})[index] = _rows(response, columns)
             missing[group] -= 1
         complete = [held.pop(group) for group in list(held) if missing[group] == 0]
         if complete:
@@ -121,22 +119,12 @@ def row_blocks(
         yield _block(list(held.values()))
 
 
-def _read(
-    path: Path, run_id: str, columns: Sequence[int] | None
-) -> Iterator[tuple[tuple[object, ...], _Rows]]:
-    """Key and rows of each response of a part that has norms."""
-    wanted = ["run_id", *KEYS, "tokens", "layers", "norms", *SIGNALS]
-    frame = to_frame(only_run(read_part(path, wanted).table, run_id))
-    keys = frame[list(KEYS)].itertuples(index=False, name=None)
-    signals = zip(*(frame[name] for name in SIGNALS), strict=True)
-    for key, tokens, norms, found in zip(
-        keys, frame["tokens"], frame["norms"], signals, strict=True
-    ):
-        if norms is None:
-            continue
-        empty = np.full(len(tokens), np.nan, dtype=np.float32)
-        of_rows = {n: empty if v is None else v for n, v in zip(SIGNALS, found, strict=True)}
-        yield tuple(key), (norms if columns is None else norms[:, columns], tokens, of_rows)
+def _rows(response: RecordedResponse, columns: Sequence[int] | None) -> _Rows:
+    tokens, norms = response.tokens, response.rows.norms
+    empty = np.full(len(tokens), np.nan, dtype=np.float32)
+    found = [response.rows.signals[name] for name in SIGNALS]
+    own = {n: empty if v is None else v for n, v in zip(SIGNALS, found, strict=True)}
+    return norms if columns is None else norms[:, columns], tokens, own
 
 
 def _block(groups: list[dict[int, _Rows]]) -> RowBlock:

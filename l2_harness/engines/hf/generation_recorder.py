@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.statistics import DistributionStatistics, distribution_statistics
 
 
@@ -33,10 +34,7 @@ class GenerationRecorder:
         self._norms = norms
         self._prompt_left = prompt_width
         self._norm_rows: list[Tensor] = []
-        self._entropy: list[Tensor] = []
-        self._self_certainty: list[Tensor] = []
-        self._confidence: list[Tensor] = []
-        self._logprob: list[Tensor] = []
+        self._signals: list[Tensor] = []
         self._latest: DistributionStatistics | None = None
 
     @contextmanager
@@ -59,12 +57,9 @@ class GenerationRecorder:
         """
         self._finish(tokens)
         norms = _on_host(self._norm_rows).transpose(2, 0, 1)
-        statistics = [
-            _on_host(steps).T
-            for steps in (self._logprob, self._entropy, self._self_certainty, self._confidence)
-        ]
+        signals = _on_host(self._signals).transpose(2, 1, 0)  # (batch, signals, rows)
         return [
-            ResponseRows(norms[i, :n], *(values[i, :n] for values in statistics))
+            ResponseRows(norms[i, :n], dict(zip(SIGNALS.names, signals[i, :, :n], strict=True)))
             for i, n in enumerate(lengths)
         ]
 
@@ -75,8 +70,8 @@ class GenerationRecorder:
                 f"{width} tokens were generated in {len(self._norm_rows)} recorded passes: this "
                 "way of decoding does not run one pass a token. Pass record=off."
             )
-        if len(self._logprob) < width:
-            self._logprob.append(self._latest.of_tokens(tokens[:, -1]))
+        if len(self._signals) < width:
+            self._measure(tokens)
 
     def _on_pass(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         norms = self._norms.take()
@@ -85,18 +80,16 @@ class GenerationRecorder:
             if self._prompt_left > 0:
                 return
         else:
-            self._add_logprob(kwargs["input_ids"])
+            # the token fed to this pass is the one that the previous pass produced
+            self._measure(kwargs["input_ids"])
         self._latest = distribution_statistics(output.logits[:, -1])
         self._norm_rows.append(norms)
-        self._entropy.append(self._latest.entropy)
-        self._self_certainty.append(self._latest.self_certainty)
-        self._confidence.append(self._latest.confidence())
 
-    def _add_logprob(self, input_ids: Tensor) -> None:
-        """The token fed to this pass is the one that the previous pass produced."""
+    def _measure(self, tokens: Tensor) -> None:
+        """The latest pass's signals, its tokens being the last of (batch, width)."""
         assert self._latest is not None
-        tokens = input_ids[:, -1].to(self._latest.log_probs.device)
-        self._logprob.append(self._latest.of_tokens(tokens))
+        last = tokens[:, -1].to(self._latest.log_probs.device)
+        self._signals.append(self._latest.signals(last))
 
 
 def _width(args: Any, kwargs: Any) -> int:

@@ -46,11 +46,13 @@ class LayerHooks:
         self._causal_lm = causal_lm
         self._layers = list(layers)
         self._last = len(self._layers) - 1
-        recursion = run.config.recursion
         self._top: range | None = None
         self._head: OutputHead | None = None
-        if recursion.recursion == "entropy":
-            self._top = range(len(layers) - recursion.top_layers(len(layers)), len(layers))
+        acting = run.config.acting().values()
+        self._reruns = any(technique.reruns for technique in acting)
+        at_top = [t.layers_a_pass(len(layers)) for t in acting if t.acts_at == "top"]
+        if at_top:
+            self._top = range(len(layers) - max(at_top), len(layers))
             self._head = OutputHead(causal_lm)
         self._calls: dict[int, LayerCall] = {}
         self._kept: dict[int, Tensor] = {}
@@ -62,7 +64,7 @@ class LayerHooks:
         """The layers that are to be run again."""
         if self._top is not None:
             return list(self._top)
-        return list(self._run.layers) if self._run.config.recursion.recursion != "off" else []
+        return list(self._run.layers) if self._reruns else []
 
     @property
     def values(self) -> dict[int, float]:

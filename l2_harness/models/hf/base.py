@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from l2_harness import __version__
 from l2_harness.config import ConfigError
-from l2_harness.config.model_args import split_model_args
+from l2_harness.config.model_args import affecting, split_model_args
 from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers, number_of_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.loading import (
@@ -33,12 +33,6 @@ from l2_harness.norms.trace_writer import usable_directory
 from l2_harness.selection.chain_of_embedding import MIN_LAYERS
 
 logger = logging.getLogger(__name__)
-
-#: Arguments that say how the work is done, not what comes out: a rerun may change them and
-#: still take over what an earlier run left.
-_EXECUTION_ONLY = frozenset(
-    {"batch_size", "max_batch_size", "device", "resume", "trace_dir", "samples_from"}
-)
 
 
 class HFBase(HFLM):
@@ -87,7 +81,7 @@ class HFBase(HFLM):
         n_layers = number_of_layers(self.config)
         asks = self._recording.enabled or self._acting.enabled
         if asks and n_layers is not None and not self._recording.layers_path:
-            self._acting.suppression.check_layers(self._recording.layers.resolve(n_layers))
+            self._acting.check_layers(self._recording.layers.resolve(n_layers))
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)
@@ -229,7 +223,5 @@ class HFBase(HFLM):
 def _settings(pretrained: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """What determines the responses; a model object is no model that a rerun could name."""
     name = pretrained if isinstance(pretrained, str) else f"object {secrets.token_hex(8)}"
-    return {
-        "pretrained": name,
-        **{k: str(v) for k, v in kwargs.items() if k not in _EXECUTION_ONLY},
-    }
+    own = affecting(kwargs, "responses", "choice", "records", "setup")
+    return {"pretrained": name, **{k: str(v) for k, v in own.items()}}

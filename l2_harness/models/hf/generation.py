@@ -30,8 +30,9 @@ from l2_harness.models.response_jobs import PromptJob, WantedResponse, run_in_ba
 from l2_harness.models.response_text import lm_eval_response
 from l2_harness.models.sample_groups import Sample, SampleGroups
 from l2_harness.norms import CompletedResponse, hash_prompt
+from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.norms.rows import ResponseRows
-from l2_harness.norms.trace_samples import RecordedSample, SampleKey
+from l2_harness.norms.trace_samples import SampleKey
 from l2_harness.random_streams import uniform_draws
 
 logger = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ class GenerationLM(HFBase):
         call: _Call,
         settings: GenerationSettings,
         response: WantedResponse,
-        sample: RecordedSample,
+        sample: RecordedResponse,
     ) -> None:
         """A sample that another run decoded, as if it had been decoded now."""
         tokens = sample.tokens.tolist()
