@@ -17,7 +17,7 @@ from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, Respo
 from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 PROMPTS = [list(range(5, 5 + n)) for n in (17, 3, 11, 24, 1)]
 SAMPLES = 3

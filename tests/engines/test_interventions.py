@@ -26,7 +26,7 @@ from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
 from l2_harness.interventions import InterventionRun, Response, stream_key
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 PROMPTS = [list(range(5, 5 + n)) for n in (17, 3, 11)]
 SAMPLES = 2

@@ -32,7 +32,7 @@ from l2_harness.models.sample_groups import Sample, SampleGroups
 from l2_harness.norms import CompletedResponse, hash_prompt
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.trace_samples import RecordedSample, SampleKey
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 logger = logging.getLogger(__name__)
 
