@@ -61,7 +61,7 @@ def sampled(cell: Cell, catalogue: TaskCatalogue) -> bool | None:
 
 
 def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
-    """As :func:`l2_harness.models.hf.generation_settings.generation_settings` decides it."""
+    """As :func:`l2_harness.models.generation_settings.generation_settings` decides it."""
     kwargs = {**task_kwargs, **cell.gen_kwargs}
     if kwargs.get("do_sample") is not None:
         return bool(kwargs["do_sample"])
