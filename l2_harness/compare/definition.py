@@ -11,6 +11,7 @@ from typing import Any
 from l2_harness import __version__
 from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
+from l2_harness.models.capabilities import capabilities
 
 #: Arguments that say how the work is done, not what comes out.
 _EXECUTION_ONLY = frozenset({"trace_dir", "resume", "samples_from", "record"})
@@ -41,7 +42,7 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
         "seed": cell.seed,
         "lm_eval": version("lm_eval"),
     }
-    if cell.model_class.startswith("l2"):
+    if capabilities(cell.model_class).records:
         definition["l2_harness"] = __version__
     plain: dict[str, Any] = json.loads(json.dumps(definition, default=str))
     return plain

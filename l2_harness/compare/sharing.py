@@ -14,6 +14,7 @@ from l2_harness.config.interventions import read_interventions
 from l2_harness.config.options import option_names, read_options
 from l2_harness.config.recording import RecordingConfig
 from l2_harness.config.selection import SelectionConfig
+from l2_harness.models.capabilities import capabilities
 from l2_harness.norms.trace_hash import hash_prompt
 
 #: Arguments that say what is done with samples, not which samples are drawn. The monitored
@@ -73,7 +74,8 @@ def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
 
 def _can_share(cell: Cell, catalogue: TaskCatalogue) -> bool:
     """Interventions draw samples of their own, and a null run is there to be run."""
-    if cell.model_class != "l2hf" or cell.method.role == "null" or cell.method.batch_size:
+    can_take = capabilities(cell.model_class).takes_samples_from
+    if not can_take or cell.method.role == "null" or cell.method.batch_size:
         return False
     recording = {k: v for k, v in cell.args.items() if k != "trace_dir"}
     if read_interventions(cell.args).enabled or recording.get("record") in ("off", False):

@@ -10,6 +10,7 @@ from typing import Any
 from l2_harness.compare.marked_yaml import Entry
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Role
+from l2_harness.models.capabilities import DEFAULT_CLASS
 
 BatchSize = int | str
 
@@ -27,7 +28,7 @@ class ModelRow:
     """
 
     name: str
-    model_class: str = "l2hf"
+    model_class: str = DEFAULT_CLASS
     args: Mapping[str, Any] = field(default_factory=dict)
     batch_size: BatchSize | None = None
     place: Entry | None = field(default=None, compare=False, repr=False)

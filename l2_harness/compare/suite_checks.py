@@ -13,8 +13,8 @@ from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.model_args import split_model_args
 from l2_harness.config.options import option_names, read_options
+from l2_harness.models.capabilities import DEFAULT_CLASS, capabilities
 
 #: What the runner itself says to l2hf.
 _RUNNERS_OWN = ("trace_dir", "samples_from", "resume")
@@ -150,37 +150,33 @@ def _is_hf(cell: Cell) -> bool:
 
 def _check_split(cell: Cell, what: str) -> None:
     """As l2hf reads its arguments itself."""
-    from lm_eval.models.huggingface import HFLM
-
-    from l2_harness.engines.hf.loading import config_field_names
+    from l2_harness.engines.hf.hf_args import split_hf_args
 
     args = {k: v for k, v in cell.args.items() if k != "pretrained"}
     if args.get("record") == "tokens":
         args["trace_dir"] = "traces"
     try:
-        source = _source(cell, what)
-        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
+        split_hf_args(args, _source(cell, what))
     except ConfigError as error:
         raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
 
 
 def _check_ours_absent(cell: Cell, what: str) -> None:
     """lm-eval's own class hands what it doesn't know on to from_pretrained, which may ignore it."""
-    from lm_eval.models.huggingface import HFLM
-
-    from l2_harness.engines.hf.loading import config_field_names
+    from l2_harness.engines.hf.hf_args import split_hf_args
 
     for name in cell.args:
         if name in our_arguments():
             raise _error(
                 cell.place_of(name),
-                f"{what}: {name} is an argument of l2hf, and this runs with {cell.model_class}. "
-                "Set `class: l2hf`, or leave it out (a null takes an inherited argument away).",
+                f"{what}: {name} is an argument of {DEFAULT_CLASS}, and this runs with "
+                f"{cell.model_class}. "
+                f"Set `class: {DEFAULT_CLASS}`, or leave it out (a null takes an inherited "
+                "argument away).",
             )
     args = {k: v for k, v in cell.args.items() if k != "pretrained"}
     try:
-        source = _source(cell, what)
-        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
+        split_hf_args(args, _source(cell, what))
     except ConfigError as error:
         raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
 
@@ -241,7 +237,7 @@ def _check_configuration(cell: Cell) -> None:
             f"{what}: pretrained={args['pretrained']!r} can't be loaded ({reason}). Check the "
             "name, the network, and whether the hub lets you have it.",
         ) from error
-    if cell.model_class == "l2hf":
+    if capabilities(cell.model_class).records:
         _check_layers(cell, config)
 
 
@@ -281,7 +277,7 @@ def _position(message: str, name: str) -> int:
 
 def _check_sampling(cell: Cell, catalogue: TaskCatalogue) -> None:
     """Several samples of greedy decoding, which l2hf refuses when it meets the first request."""
-    if cell.model_class != "l2hf":
+    if not capabilities(cell.model_class).records:
         return
     n = read_options(DecodingConfig, cell.args).num_samples
     generates = catalogue.generation_kwargs(cell.task.task)

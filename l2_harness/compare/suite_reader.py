@@ -15,6 +15,7 @@ from l2_harness.compare.marked_yaml import Entry, marked, read_marked, unknown
 from l2_harness.compare.suite import Method, ModelRow, Published, Suite, TaskRow
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Role
+from l2_harness.models.capabilities import DEFAULT_CLASS, class_of_engine, engines
 
 #: Options of a task that a suite may give for all of its tasks.
 _TASK_OPTIONS = (
@@ -31,8 +32,6 @@ _METHOD = (
     "description",
 )
 _ROLES: tuple[Role, ...] = get_args(Role)
-#: What ``engine`` says of a model class.
-ENGINES = {"hf": "l2hf", "vllm": "l2vllm"}
 _NAME = re.compile(r"[\w+.-]+")
 
 
@@ -113,7 +112,7 @@ def _models(entry: Entry) -> tuple[ModelRow, ...]:
         rows.append(
             ModelRow(
                 name=_checked_name(name, model, "model"),
-                model_class=keys["class"].text("class") if "class" in keys else "l2hf",
+                model_class=keys["class"].text("class") if "class" in keys else DEFAULT_CLASS,
                 args={key: e.plain() for key, e in args.items()},
                 batch_size=_batch_size(keys["batch_size"]) if "batch_size" in keys else None,
                 place=model,
@@ -284,12 +283,13 @@ def _model_class(what: str, keys: Mapping[str, Entry]) -> str | None:
         raise keys["engine"].error(f"{what} has both `class` and `engine`: leave one out.")
     if "engine" in keys:
         word = keys["engine"].text("engine")
-        if word not in ENGINES:
+        found = class_of_engine(word)
+        if found is None:
             raise keys["engine"].error(
-                f"{what}: {unknown('engine', word, ENGINES)} For any other model class of "
+                f"{what}: {unknown('engine', word, engines())} For any other model class of "
                 "lm-eval write `class:`."
             )
-        return ENGINES[word]
+        return found
     return keys["class"].text("class") if "class" in keys else None
 
 

@@ -298,7 +298,8 @@ def test_one_finished_response_is_read_out_and_its_slot_goes_on(
     args = lively | {"recursion": "norm", "steering": "norm", "suppression": "random"}
     together = lab.run_fast(world, args, lab.together(world, range(5)))
     pipeline = InterventionRun(read_interventions(args), lab.LAYERS).pipeline(n_slots=2)
-    waiting, running = [4, 3, 2, 1, 0], {}
+    waiting = [4, 3, 2, 1, 0]
+    running: dict[int, tuple[int, int]] = {}
     found = {}
     while waiting or running:
         for slot in {0, 1} - running.keys():

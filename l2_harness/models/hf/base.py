@@ -14,14 +14,10 @@ from tqdm import tqdm
 
 from l2_harness import __version__
 from l2_harness.config import ConfigError
-from l2_harness.config.model_args import split_model_args
 from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers, number_of_layers
+from l2_harness.engines.hf.hf_args import split_hf_args
 from l2_harness.engines.hf.layer_hooks import LayerHooks
-from l2_harness.engines.hf.loading import (
-    config_field_names,
-    model_fingerprint,
-    resolve_pretrained,
-)
+from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.model_files import model_files
@@ -56,9 +52,7 @@ class HFBase(HFLM):
 
     def __init__(self, pretrained: Any, **kwargs: Any) -> None:
         source = resolve_pretrained(pretrained)
-        config, inherited = split_model_args(
-            kwargs, HFLM.__init__, lambda: config_field_names(source, kwargs)
-        )
+        config, inherited = split_hf_args(kwargs, source)
         self._recording, self._decoding = config.recording, config.decoding
         self._acting = config.interventions
         self._selection = config.selection
