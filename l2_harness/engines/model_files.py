@@ -94,7 +94,8 @@ def _samples(file: BinaryIO, suffix: str, size: int) -> Iterable[tuple[int, int]
                 for start, end in tensors
             ),
         ]
-    starts = [*range(0, size - _BLOCK, _DISTANCE), size - _BLOCK]
+    last = max(0, size - _BLOCK)
+    starts = [*range(0, last, _DISTANCE), last]
     return [(start, _BLOCK) for start in starts]
 
 
