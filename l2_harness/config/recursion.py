@@ -23,8 +23,9 @@ class RecursionConfig:
     recursion: str = option(
         "off",
         choice("off", "norm", "entropy", "always", "random"),
-        "run a layer again where its norm peaks (`norm`), at every row (`always`), at random "
-        "rows at the rate of `norm`; `entropy`: the top layers, where the next token is uncertain",
+        "run a layer again where its norm peaks (`norm`), at every row after the warm-up "
+        "(`always`), at random rows at the rate of `norm`; `entropy`: the top layers, where the "
+        "next token is uncertain",
     )
     recursion_max_passes: int | None = option(
         None, whole(1), "R, most extra passes a row (default 1; 4 for `recursion=entropy`)"

@@ -114,7 +114,7 @@ class ThresholdConfig:
         "request",
         choice("request", "pooled"),
         "whose norms count: `request`, one response's; `pooled`, all of the run's so far, "
-        "so that responses depend on each other and on the batch size",
+        "so that responses depend on each other, on the batch size and on a resumed run's start",
     )
     threshold_warmup: int = option(
         32,
@@ -138,7 +138,8 @@ class ThresholdConfig:
         "decode",
         choice("decode", "all"),
         "`decode`: responses; `all`: the scored continuations of loglikelihood requests too, "
-        "with the threshold of their context's rows",
+        "with the threshold of their context's rows (in loglikelihood_rolling, of the rows so "
+        "far, as in a response)",
     )
 
     def __post_init__(self) -> None:

@@ -117,8 +117,16 @@ class Evaluation:
         """
         self.tally.recalled += len(keys)
         self.tally.lengths += lengths
-        if self.recorder is None or not self._config.interventions.enabled:
+        acting = self._config.interventions
+        if self.recorder is None or not acting.enabled or not keys:
             return
+        if acting.threshold.threshold_scope == "pooled":
+            logger.warning(
+                "threshold_scope=pooled: the norms of what an earlier run left (%d) are not among "
+                "those that make the thresholds now, so that the rest gets other events than in a "
+                "run without interruption",
+                len(keys),
+            )
         for events in self.recorder.recorded_events(keys, COUNTED):
             if events:  # a score that was recorded without interventions has none
                 self.tally.interventions.add(recorded_counters(events))

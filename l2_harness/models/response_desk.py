@@ -48,7 +48,7 @@ class DeskRules:
         max_length: positions that the model has.
         prompt_tokens: gives a prompt's number of tokens.
         settings: gives a request's generation settings.
-        stored: takes a request and its text, for ``--use_cache``.
+        answered: takes a request, its text, and whether that was drawn, for ``--use_cache``.
     """
 
     num_samples: int
@@ -56,7 +56,7 @@ class DeskRules:
     max_length: int
     prompt_tokens: Callable[[str], int]
     settings: Callable[[Instance], GenerationSettings]
-    stored: Callable[[Instance, str], None]
+    answered: Callable[[Instance, str, bool], None]
 
 
 class ResponseDesk:
@@ -290,8 +290,7 @@ class ResponseDesk:
         """What lm-eval gets for a request."""
         request = self._request(sample)
         self._answers[sample.wanted.request] = self._chooser.text(sample, request)
-        if not sample.recalled:
-            self._rules.stored(request, sample.text)
+        self._rules.answered(request, sample.text, self._settings_of(sample.wanted).do_sample)
 
     def _record(self, sample: Sample) -> None:
         """Hand a sample to the recorder; of one that is written, only what was not known then."""

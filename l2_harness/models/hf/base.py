@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lm_eval.api.model import CacheHook
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
@@ -23,7 +24,8 @@ from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.model_files import model_files
 from l2_harness.interventions import InterventionRun
 from l2_harness.models.evaluation import Evaluation, RunPlan, Tally
-from l2_harness.models.recorder import RunRecorder
+from l2_harness.models.recorder import RunRecorder, run_id
+from l2_harness.models.response_cache import keep_apart
 from l2_harness.models.terminal_log import terminal_log
 from l2_harness.norms.calibration import threshold_values
 from l2_harness.norms.trace_writer import usable_directory
@@ -134,6 +136,12 @@ class HFBase(HFLM):
             check_rerun(self._causal_lm, again, scored=self._acts_on_scores)
         for name, value in self._acting.as_dict().items():
             logger.info("intervention setting %s=%s", name, value)
+        if self._acting.threshold.threshold_scope == "pooled":
+            logger.warning(
+                "threshold_scope=pooled (preset=%s): thresholds follow all responses so far, so "
+                "that another batch size, another order or a resumed run gives other events",
+                self._acting.preset,
+            )
         return hooks
 
     @property
@@ -141,6 +149,23 @@ class HFBase(HFLM):
         return self._acting.enabled and self._acting.threshold.intervene_on == "all"
 
     # -- evaluations ----------------------------------------------------------------------
+
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        """Keep ``--use_cache`` to what it can know, and say what it costs."""
+        super().set_cache_hook(cache_hook)
+        if cache_hook.dbdict is None:
+            return
+        keep_apart(cache_hook, self._cache_mark())
+        if self._recording.enabled:
+            logger.warning("responses that --use_cache answers have no norms and no traces")
+
+    def _cache_mark(self) -> str:
+        """Empty where a greedy response is that of any plain run."""
+        plain = not (self._acting.enabled or self._selection.enabled)
+        if plain and self._decoding.num_samples == 1 and not self._decoding.sampling:
+            return ""
+        settings = {k: v for k, v in self._plan.settings.items() if k != "record"}
+        return f"l2_harness {run_id({**settings, 'seed': self._current_seed()})} "
 
     def _begin_requests(self) -> Evaluation:
         """The evaluation that requests belong to: a new one where the one before is over."""

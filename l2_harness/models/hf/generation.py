@@ -22,6 +22,7 @@ from l2_harness.interventions import Response, stream_key
 from l2_harness.models.generation_settings import GenerationSettings, generation_settings
 from l2_harness.models.hf.base import HFBase
 from l2_harness.models.hf.batches import GenerationBatch
+from l2_harness.models.response_cache import refuse
 from l2_harness.models.response_desk import DeskRules, ResponseDesk, where
 from l2_harness.models.response_jobs import PromptJob, WantedResponse, run_in_batches
 from l2_harness.models.response_text import ResponseTexts
@@ -74,17 +75,22 @@ class GenerationLM(HFBase):
             max_length=self.max_length,
             prompt_tokens=lambda prompt: len(self.tok_encode(prompt)),
             settings=self._settings_of,
-            stored=lambda request, text: self.cache_hook.add_partial(
-                "generate_until", request.args, text
-            ),
+            answered=self._store,
         )
+
+    def _store(self, request: Instance, text: str, is_drawn: bool) -> None:
+        """What ``--use_cache`` gets."""
+        if is_drawn:
+            refuse(self.cache_hook, request)
+        else:
+            self.cache_hook.add_partial("generate_until", request.args, text)
 
     def _settings_of(self, request: Instance) -> GenerationSettings:
         return generation_settings(
             request.args[1],
             self._decoding,
             self._causal_lm.generation_config,
-            eos=self._raw_text([self.eot_token_id]),
+            eos=None if self.eot_token_id is None else self._raw_text([self.eot_token_id]),
             default_max_gen_toks=self.max_gen_toks,
             where=where(request),
         )
@@ -95,6 +101,7 @@ class GenerationLM(HFBase):
     def _runner(self, settings: GenerationSettings) -> Callable[..., None]:
         """The way to run a batch of these settings."""
         if self._decoding.decoding == "stock":
+            self._check_stock("decoding=stock")
             return self._run_stock
         obstacle = loop_obstacle(self.model, self._causal_lm, settings.kwargs)
         if obstacle is None:
@@ -104,8 +111,17 @@ class GenerationLM(HFBase):
                 f"{obstacle}: the decode loop cannot run this, and recursion, steering and "
                 "suppression work in it alone. Leave that setting out, or turn them off."
             )
+        self._check_stock(obstacle)
         self._say_stock(obstacle)
         return self._run_stock
+
+    def _check_stock(self, reason: str) -> None:
+        if self.eot_token_id is None:
+            raise ConfigError(
+                f"{reason}: stock generate decodes this, and lm-eval's way of calling it needs an "
+                "EOS token, which the tokenizer has not. Pass tokenizer= with one that has, or "
+                "leave that setting out."
+            )
 
     def _say_stock(self, obstacle: str) -> None:
         if obstacle not in self._said:
