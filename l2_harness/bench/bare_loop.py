@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop
+from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.decode_loop import DecodeLoop
 from l2_harness.models.hf.l2hf import L2HF
 
 
@@ -42,11 +43,11 @@ class BatchSpy(L2HF):
         self, context: Tensor, max_length: int, stop: list[str], **generation_kwargs: Any
     ) -> Any:
         loop: DecodeLoop = generation_kwargs["custom_generate"]
-        tokens: dict[int, list[int]] = {}
+        tokens: dict[int, Sequence[int]] = {}
         deliver = loop.deliver
 
-        def keep(decoded: list[DecodedResponse]) -> None:
-            tokens.update({response.index: response.tokens for response in decoded})
+        def keep(decoded: list[tuple[int, FinishedResponse]]) -> None:
+            tokens.update({index: response.tokens for index, response in decoded})
             deliver(decoded)
 
         loop.deliver = keep

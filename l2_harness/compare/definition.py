@@ -12,6 +12,7 @@ from l2_harness import __version__
 from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.model_args import affecting
+from l2_harness.models.capabilities import capabilities
 
 
 def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
         "seed": cell.seed,
         "lm_eval": version("lm_eval"),
     }
-    if cell.model_class.startswith("l2"):
+    if capabilities(cell.model_class).records:
         definition["l2_harness"] = __version__
     plain: dict[str, Any] = json.loads(json.dumps(definition, default=str))
     return plain

@@ -15,10 +15,7 @@ from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.model_args import own_arguments
-
-#: Classes of which a new lm-eval model for every cell costs nothing but its weights, and those
-#: are pooled.
-POOLED = ("hf", "hf-auto", "huggingface", "l2hf")
+from l2_harness.models.capabilities import capabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +135,8 @@ def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 def _load_key(cell: Cell) -> str:
     """Equal for cells that can share what is loaded."""
     args = cell.args
-    if cell.model_class in POOLED:
+    pools = capabilities(cell.model_class).pools_weights
+    if pools:
         args = {k: v for k, v in args.items() if k not in own_arguments()}
-    kind = "pooled" if cell.model_class in POOLED else cell.model_class
+    kind = "pooled" if pools else cell.model_class
     return json.dumps([kind, args], sort_keys=True, default=str)

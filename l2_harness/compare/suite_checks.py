@@ -13,8 +13,9 @@ from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.model_args import own_arguments, split_model_args
+from l2_harness.config.model_args import own_arguments
 from l2_harness.config.options import read_options
+from l2_harness.models.capabilities import DEFAULT_CLASS, capabilities
 
 #: What the runner itself says to l2hf.
 _RUNNERS_OWN = ("trace_dir", "samples_from", "resume")
@@ -149,16 +150,13 @@ def _is_hf(cell: Cell) -> bool:
 
 def _check_split(cell: Cell, what: str) -> None:
     """As l2hf reads its arguments itself, and knows those of lm-eval's own class."""
-    from lm_eval.models.huggingface import HFLM
-
-    from l2_harness.engines.hf.loading import config_field_names
+    from l2_harness.engines.hf.hf_args import split_hf_args
 
     args = {k: v for k, v in cell.args.items() if k != "pretrained"}
     if args.get("record") == "tokens":
         args["trace_dir"] = "traces"
     try:
-        source = _source(cell)
-        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
+        split_hf_args(args, _source(cell))
     except ConfigError as error:
         raise _blamed(cell, what, error) from error
 
@@ -170,8 +168,10 @@ def _check_ours_absent(cell: Cell, what: str) -> None:
         if name in ours:
             raise _error(
                 cell.place_of(name),
-                f"{what}: {name} is an argument of l2hf, and this runs with {cell.model_class}. "
-                "Set `class: l2hf`, or leave it out (a null takes an inherited argument away).",
+                f"{what}: {name} is an argument of {DEFAULT_CLASS}, and this runs with "
+                f"{cell.model_class}. "
+                f"Set `class: {DEFAULT_CLASS}`, or leave it out (a null takes an inherited "
+                "argument away).",
             )
 
 
@@ -225,7 +225,7 @@ def _check_configuration(cell: Cell) -> None:
             f"{what}: pretrained={args['pretrained']!r} can't be loaded ({reason}). Check the "
             "name, the network, and whether the hub lets you have it.",
         ) from error
-    if cell.model_class == "l2hf":
+    if capabilities(cell.model_class).records:
         _check_layers(cell, config)
 
 
@@ -256,7 +256,7 @@ def _blamed(cell: Cell, what: str, error: ConfigError) -> ConfigError:
 
 def _check_sampling(cell: Cell, catalogue: TaskCatalogue) -> None:
     """Several samples of greedy decoding, which l2hf refuses when it meets the first request."""
-    if cell.model_class != "l2hf":
+    if not capabilities(cell.model_class).records:
         return
     n = read_options(DecodingConfig, cell.args).num_samples
     generates = catalogue.generation_kwargs(cell.task.task)

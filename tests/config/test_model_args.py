@@ -9,10 +9,12 @@ from lm_eval.models.huggingface import HFLM
 from l2_harness.config import ConfigError
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.model_args import split_model_args
+from l2_harness.engines.hf.hf_args import FROM_PRETRAINED
 
 
 def split(**args: Any) -> Any:
-    return split_model_args(args, HFLM.__init__, lambda: ["rope_scaling", "sliding_window"])
+    fields = ["rope_scaling", "sliding_window"]
+    return split_model_args(args, HFLM.__init__, FROM_PRETRAINED, lambda: fields)
 
 
 def test_ours_are_taken_out_and_the_rest_stays() -> None:

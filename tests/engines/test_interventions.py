@@ -18,7 +18,8 @@ from torch import Tensor
 
 from l2_harness.config import ConfigError
 from l2_harness.config.interventions import read_interventions
-from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, ResponseSpec
+from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
 from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.output_head import OutputHead
@@ -26,7 +27,7 @@ from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
 from l2_harness.interventions import InterventionRun, Response, stream_key
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 PROMPTS = [list(range(5, 5 + n)) for n in (17, 3, 11)]
 SAMPLES = 2
@@ -213,7 +214,7 @@ def run(
     greedy: bool = False,
     max_rows: int | None = None,
     norms: ResidualNorms | None = None,
-) -> dict[tuple[int, int], DecodedResponse]:
+) -> dict[tuple[int, int], FinishedResponse]:
     prompts = list(dict.fromkeys(p for p, _ in order))
     width = max(len(PROMPTS[p]) for p in prompts)
     ids = torch.tensor([[0] * (width - len(PROMPTS[p])) + PROMPTS[p] for p in prompts])
@@ -226,7 +227,7 @@ def run(
         )
         for p, s in order
     ]
-    found: list[DecodedResponse] = []
+    found: list[tuple[int, FinishedResponse]] = []
     rule = EndRule(EOS, [], MAX_TOKENS, str)
     hooks = None if args is None else make_hooks(model, args)
     loop = DecodeLoop(wanted, rule, found.extend, norms, max_rows, hooks)
@@ -239,7 +240,7 @@ def run(
         pad_token_id=0,
         custom_generate=loop,
     )
-    return {order[response.index]: response for response in found}
+    return {order[index]: response for index, response in found}
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +300,7 @@ class TestIndependence:
     """A response does not depend on its batch, bar scope pooled."""
 
     @pytest.fixture
-    def together(self, models: Callable[[str], Any]) -> dict[tuple[int, int], DecodedResponse]:
+    def together(self, models: Callable[[str], Any]) -> dict[tuple[int, int], FinishedResponse]:
         return run(models("mistral"), CASES["all random"])
 
     @pytest.mark.parametrize(
@@ -310,7 +311,7 @@ class TestIndependence:
         self,
         order: list[tuple[int, int]],
         max_rows: int | None,
-        together: dict[tuple[int, int], DecodedResponse],
+        together: dict[tuple[int, int], FinishedResponse],
         models: Callable[[str], Any],
     ) -> None:
         found = run(models("mistral"), CASES["all random"], order, max_rows=max_rows)

@@ -34,7 +34,7 @@ def generation_settings(
     config: DecodingConfig,
     own: Any,
     *,
-    eos: str,
+    eos: str | None,
     default_max_gen_toks: int,
     where: str,
 ) -> GenerationSettings:
@@ -47,7 +47,7 @@ def generation_settings(
         gen_kwargs: of lm-eval's request, from the task and ``--gen_kwargs``.
         config: from model_args.
         own: the model's generation_config.
-        eos: the text of the EOS token.
+        eos: the text of the EOS token, None where the tokenizer has none.
         default_max_gen_toks: where the request sets no limit.
         where: names the request in errors.
 
