@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from l2_harness.engines.hf.cache_argument import cache_argument
 from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop
 from l2_harness.models.hf.l2hf import L2HF
 
@@ -65,6 +66,7 @@ class BatchSpy(L2HF):
 def replay(model: Any, batch: RecordedBatch) -> None:
     """Forward passes over a batch: prompts once, then each row until its response ends."""
     cache = DynamicCache(config=model.config)
+    held: dict[str, Any] = {cache_argument(model.forward): cache}
     mask = batch.mask
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     padded = not bool(mask.all())
@@ -72,8 +74,8 @@ def replay(model: Any, batch: RecordedBatch) -> None:
         input_ids=batch.ids,
         attention_mask=mask if padded else None,
         position_ids=positions,
-        past_key_values=cache,
         logits_to_keep=1,
+        **held,
     )
     rows = torch.tensor(batch.prompt_of)
     lengths = torch.tensor([len(tokens) for tokens in batch.tokens])
@@ -94,7 +96,7 @@ def replay(model: Any, batch: RecordedBatch) -> None:
             input_ids=table[kept, step : step + 1],
             attention_mask=mask if padded else None,
             position_ids=last,
-            past_key_values=cache,
+            **held,
         )
 
 

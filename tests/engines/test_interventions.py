@@ -18,6 +18,7 @@ from torch import Tensor
 
 from l2_harness.config import ConfigError
 from l2_harness.config.interventions import read_interventions
+from l2_harness.engines.hf.cache_argument import GENERATE_CACHE, cache_argument
 from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, ResponseSpec
 from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
@@ -106,7 +107,9 @@ class ListCache:
         self.states: list[list[tuple[Tensor, Tensor]]] = [[] for _ in windows]
         self.frozen = False
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *args: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         if not self.frozen:
             self.states[layer].append((key, value))
         seen = self.states[layer][-(self.windows[layer] or 0) :]
@@ -137,8 +140,8 @@ class SlowDecoder:
             hidden[None, None],
             position_embeddings=self.base.rotary_emb(hidden[None, None], position_ids=ids),
             position_ids=ids,
-            past_key_values=self.cache,
             use_cache=True,
+            **{cache_argument(type(self.base.layers[index]).forward): self.cache},
         )
         return (output if isinstance(output, Tensor) else output[0])[0, 0]
 
@@ -401,7 +404,7 @@ class TestSecondPass:
             model = models("mistral")
             held: list[Any] = []
             hook = model.register_forward_hook(
-                lambda module, a, output, held=held: held.append(output.past_key_values)
+                lambda module, a, output, held=held: held.append(output[GENERATE_CACHE])
             )
             run(model, args, ALL, max_rows=2)
             hook.remove()
