@@ -252,7 +252,7 @@ def run_arguments(planned: PlannedCell, source: PlannedCell | None) -> dict[str,
     if planned.cell.model_class in POOLED and planned.cell.model_class != "l2hf":
         from l2_harness.engines.hf.loading import resolve_pretrained
 
-        return {**args, "pretrained": resolve_pretrained(args["pretrained"])}
+        return {**args, "pretrained": resolve_pretrained(args["pretrained"], args)}
     if planned.cell.model_class != "l2hf":
         return args
     # the rows of samples that were drawn elsewhere are there already

@@ -216,24 +216,19 @@ def _source(cell: Cell, what: str) -> Any:
         raise ConfigError(
             "args has no pretrained. Pass a model folder, the name of a model on the hub, or demo."
         )
-    return resolve_pretrained(cell.args["pretrained"])
+    return resolve_pretrained(cell.args["pretrained"], cell.args)
 
 
 def _check_configuration(cell: Cell) -> None:
     """Whether there is such a model: its configuration is read, which is small."""
-    from transformers import AutoConfig
+    from l2_harness.engines.hf.loading import read_config
 
     what = f"model {cell.model.name!r}"
     args = cell.args
     if args.get("gguf_file"):
         return
     try:
-        config = AutoConfig.from_pretrained(
-            _source(cell, what),
-            revision=str(args.get("revision") or "main"),
-            subfolder=str(args.get("subfolder") or ""),
-            trust_remote_code=bool(args.get("trust_remote_code", False)),
-        )
+        config = read_config(_source(cell, what), args)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split()).split(". ")[0]
         raise _error(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
+from torch import nn
 from tqdm import tqdm
 
 from l2_harness import __version__
 from l2_harness.config import ConfigError
 from l2_harness.config.model_args import split_model_args
+from l2_harness.config.options import option_names
+from l2_harness.config.recording import RecordingConfig
+from l2_harness.config.selection import SelectionConfig
 from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers, number_of_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.loading import (
@@ -25,6 +29,7 @@ from l2_harness.engines.hf.loading import (
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.interventions import InterventionRun, InterventionTotals
+from l2_harness.models.plain_errors import tell_plainly
 from l2_harness.models.recorder import RunRecorder
 from l2_harness.models.sample_source import SampleSource
 from l2_harness.norms.calibration import threshold_values
@@ -40,6 +45,9 @@ _EXECUTION_ONLY = frozenset(
     {"batch_size", "max_batch_size", "device", "resume", "trace_dir", "samples_from"}
 )
 
+#: Arguments by which a user asks for a record, which is otherwise made where it can be.
+_ASKS_FOR_RECORD = frozenset([*option_names(RecordingConfig), *option_names(SelectionConfig)])
+
 
 class HFBase(HFLM):
     """HFLM with our arguments beside its own.
@@ -54,7 +62,8 @@ class HFBase(HFLM):
     """
 
     def __init__(self, pretrained: Any, **kwargs: Any) -> None:
-        source = resolve_pretrained(pretrained)
+        tell_plainly("l2hf")
+        source = resolve_pretrained(pretrained, kwargs)
         config, inherited = split_model_args(
             kwargs, HFLM.__init__, lambda: config_field_names(source, kwargs)
         )
@@ -72,7 +81,7 @@ class HFBase(HFLM):
         self._hooks = self._start_interventions() if self._acting.enabled else None
         self._recorder: RunRecorder | None = None
         self._source: SampleSource | None = None
-        if self._recording.enabled:
+        if self._recording.enabled and self._can_record(kwargs):
             settings = _settings(pretrained, kwargs)
             settings |= {"weights": model_fingerprint(source, self.config), "seed": self._seed}
             settings |= {"thresholds": self._hooks.values if self._hooks is not None else {}}
@@ -92,14 +101,37 @@ class HFBase(HFLM):
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)
 
-    def _start_recording(self, settings: dict[str, Any]) -> RunRecorder:
+    def _can_record(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether there are decoder layers to watch.
+
+        Raises:
+            ConfigError: there are none, and the arguments ask for a record; by default the
+                model runs without one.
+        """
+        try:
+            self._watched_layers()
+        except ConfigError as error:
+            if not _ASKS_FOR_RECORD.isdisjoint(kwargs):
+                raise
+            logger.warning("nothing is recorded: %s", error)
+            return False
+        return True
+
+    def _watched_layers(self) -> nn.ModuleList:
         if self.backend != "causal":
             raise ConfigError(
                 f"l2hf records decoder-only models, and {self.config.model_type!r} runs as "
                 f"{self.backend}. Pass record=off, or use --model hf."
             )
-        decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
+        return find_decoder_layers(self.model, self._recording.layers_path)
+
+    def _start_recording(self, settings: dict[str, Any]) -> RunRecorder:
+        decoder_layers = self._watched_layers()
         layers = self._recording.layers.resolve(len(decoder_layers))
+        if len(decoder_layers) == 1 and self._recording.layers.preset == "late":
+            logger.warning(
+                "layers=late leaves the last layer out, and this model has only one: it is recorded"
+            )
         if self._selection.keeps_states and len(layers) < MIN_LAYERS:
             raise ConfigError(
                 f"Chain-of-Embedding follows a response from layer to layer and needs "
@@ -181,10 +213,11 @@ class HFBase(HFLM):
     def get_model_info(self) -> dict[str, Any]:
         """HFLM's, and under ``l2`` what was recorded; lm-eval puts it into the result file."""
         info: dict[str, Any] = {
-            "record": self._recording.record,
+            "record": "off" if self._recorder is None else self._recording.record,
             "num_samples": self._decoding.num_samples,
             "seed": self._seed,
-            "decoder_layers": number_of_layers(self.config),
+            # of the model, since model_args may have changed what its config.json says
+            "decoder_layers": number_of_layers(self._causal_lm.config),
         }
         if self._selection.enabled:
             info |= {
