@@ -72,7 +72,14 @@ def answers(instances: Callable[..., list[Any]], prompts: list[str]) -> Answers:
     ],
     ids=lambda args: ",".join(args),
 )
-def test_arguments(folder: Path, answers: Answers, args: dict[str, Any]) -> None:
+def test_arguments(
+    folder: Path,
+    answers: Answers,
+    args: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # parallelize makes a folder to offload to
     stock, ours = answers(str(folder), **args)
     assert ours == stock
 
