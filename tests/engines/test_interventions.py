@@ -373,7 +373,7 @@ def test_recorded_norms_are_the_layers_own(models: Callable[[str], Any]) -> None
 
 
 class TestSecondPass:
-    @pytest.mark.parametrize("family", "gpt2 gpt-neox gemma2 gemma3 gpt-oss phi3 glm4".split())
+    @pytest.mark.parametrize("family", "gpt2 gpt-neox ctrl gemma2 gemma3 gpt-oss phi3 glm4".split())
     def test_families(self, family: str, tiny_model: Callable[..., Any]) -> None:
         model = tiny_model(family)
         layers = dict(enumerate(find_decoder_layers(model)))

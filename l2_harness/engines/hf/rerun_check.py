@@ -32,6 +32,13 @@ def check_rerun(causal_lm: Any, layers: Mapping[int, nn.Module], scored: bool = 
     Raises:
         ConfigError: a layer that cannot be run again, and why.
     """
+    try:
+        cache_argument(causal_lm.forward)
+    except TypeError as error:
+        raise ConfigError(
+            f"recursion reads a layer's cache again, and {error}. The norms can still be "
+            "monitored: pass recursion=off."
+        ) from error
     cache = DynamicCache(config=causal_lm.config.get_text_config(decoder=True))
     _check_kinds(causal_lm, layers, cache)
     faults: dict[int, str] = {}

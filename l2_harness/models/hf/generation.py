@@ -14,6 +14,7 @@ from lm_eval.api.model import CacheHook
 from torch import Tensor
 
 from l2_harness.config import ConfigError
+from l2_harness.config.decoding import check_room
 from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, ResponseSpec
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.loop_support import LOST, loop_obstacle
@@ -230,11 +231,7 @@ class GenerationLM(HFBase):
                 f"The prompt of {_where(request)} has no tokens, and a model cannot start from "
                 "nothing. Check doc_to_text, or pass --apply_chat_template or add_bos_token=True."
             )
-        if settings.max_gen_toks >= self.max_length:
-            raise ConfigError(
-                f"max_gen_toks={settings.max_gen_toks} ({_where(request)}) leaves no room for a "
-                f"prompt: the model takes {self.max_length} positions. Pass a smaller max_gen_toks."
-            )
+        check_room(settings.max_gen_toks, self.max_length, _where(request))
         return n_tokens
 
     def _max_rows(self) -> int:

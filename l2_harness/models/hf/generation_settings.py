@@ -10,8 +10,7 @@ from typing import Any
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
 from l2_harness.config import ConfigError
-from l2_harness.config.decoding import SAMPLING, DecodingConfig
-from l2_harness.config.options import boolean
+from l2_harness.config.decoding import SAMPLING, DecodingConfig, asks_to_sample
 
 logger = logging.getLogger(__name__)
 
@@ -115,10 +114,8 @@ def _stop_strings(until: Any, where: str) -> list[str]:
 
 def _do_sample(gen_kwargs: Mapping[str, Any], config: DecodingConfig, own: Any) -> bool:
     said = gen_kwargs.get("do_sample")
-    if isinstance(said, str):
-        return boolean("do_sample", said)
     if said is not None:
-        return bool(said)
+        return asks_to_sample(said)
     for temperature in (gen_kwargs.get("temperature"), config.temperature):
         if temperature is not None:
             return float(temperature) > 0
