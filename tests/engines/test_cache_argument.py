@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from transformers import GenerationMixin, OpenAIGPTConfig, OpenAIGPTLMHeadModel
+from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
 
 from l2_harness.config import ConfigError
 from l2_harness.engines.hf.cache_argument import GENERATE_CACHE, cache_argument
@@ -37,7 +37,6 @@ def test_models_take_what_generate_keeps(tiny_model: Callable[..., Any], family:
             held.append(kwargs[GENERATE_CACHE])
             return super().prepare_inputs_for_generation(*args, **kwargs)
 
-    assert isinstance(model, GenerationMixin)
     model.__class__ = Watching
     import torch
 
