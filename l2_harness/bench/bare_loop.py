@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.cache_argument import cache_argument
 from l2_harness.engines.hf.decode_loop import DecodeLoop
 from l2_harness.models.hf.l2hf import L2HF
 
@@ -66,6 +67,7 @@ class BatchSpy(L2HF):
 def replay(model: Any, batch: RecordedBatch) -> None:
     """Forward passes over a batch: prompts once, then each row until its response ends."""
     cache = DynamicCache(config=model.config)
+    held: dict[str, Any] = {cache_argument(model.forward): cache}
     mask = batch.mask
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     padded = not bool(mask.all())
@@ -73,8 +75,8 @@ def replay(model: Any, batch: RecordedBatch) -> None:
         input_ids=batch.ids,
         attention_mask=mask if padded else None,
         position_ids=positions,
-        past_key_values=cache,
         logits_to_keep=1,
+        **held,
     )
     rows = torch.tensor(batch.prompt_of)
     lengths = torch.tensor([len(tokens) for tokens in batch.tokens])
@@ -95,7 +97,7 @@ def replay(model: Any, batch: RecordedBatch) -> None:
             input_ids=table[kept, step : step + 1],
             attention_mask=mask if padded else None,
             position_ids=last,
-            past_key_values=cache,
+            **held,
         )
 
 

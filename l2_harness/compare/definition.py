@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "model_class": cell.model_class,
         "args": affecting(cell.args, "responses", "choice", "setup"),
-        "weights": _weights(cell.args.get("pretrained")),
+        "weights": _weights(cell.args),
         "task": task.task,
         "task_config": _digest(catalogue.describe(task.task)),
         "limit": task.limit,
@@ -65,15 +66,16 @@ def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return names
 
 
-def _weights(pretrained: Any) -> str | None:
+def _weights(args: Mapping[str, Any]) -> str | None:
     """A fingerprint of a local folder's weight files; a hub's model is told by its revision."""
+    pretrained = args.get("pretrained")
     if not isinstance(pretrained, str):
         return None
     from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
     from l2_harness.paths import DEMO_MODEL
 
     if pretrained == DEMO_MODEL or Path(pretrained).expanduser().is_dir():
-        return model_fingerprint(resolve_pretrained(pretrained), None)
+        return model_fingerprint(resolve_pretrained(pretrained, args), None)
     return None
 
 

@@ -253,7 +253,7 @@ def run_arguments(planned: PlannedCell, source: PlannedCell | None) -> dict[str,
     if can.pools_weights and not can.records:
         from l2_harness.engines.hf.loading import resolve_pretrained
 
-        return {**args, "pretrained": resolve_pretrained(args["pretrained"])}
+        return {**args, "pretrained": resolve_pretrained(args["pretrained"], args)}
     if not can.records:
         return args
     # the rows of samples that were drawn elsewhere are there already

@@ -9,7 +9,7 @@ from typing import Any
 
 from l2_harness.compare.suite import Cell, Method
 from l2_harness.compare.task_catalogue import TaskCatalogue
-from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.decoding import DecodingConfig, asks_to_sample
 from l2_harness.config.interventions import read_interventions
 from l2_harness.config.model_args import affecting
 from l2_harness.config.options import read_options
@@ -59,7 +59,7 @@ def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
     """As :func:`l2_harness.models.generation_settings.generation_settings` decides it."""
     kwargs = {**task_kwargs, **cell.gen_kwargs}
     if kwargs.get("do_sample") is not None:
-        return bool(kwargs["do_sample"])
+        return asks_to_sample(kwargs["do_sample"])
     for temperature in (kwargs.get("temperature"), cell.args.get("temperature")):
         if temperature is not None:
             return float(temperature) > 0

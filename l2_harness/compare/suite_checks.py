@@ -11,7 +11,7 @@ from l2_harness.compare.marked_yaml import Entry, unknown
 from l2_harness.compare.sharing import sampled
 from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
-from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.decoding import DecodingConfig, check_room
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.model_args import own_arguments
 from l2_harness.config.options import read_options
@@ -50,7 +50,9 @@ def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
         _check_arguments(cell)
     wanted = [c for c in cells if not only or any(c.matches(pattern) for pattern in only)]
     for cell in {c.model.name: c for c in wanted if _is_hf(c)}.values():
-        _check_configuration(cell)
+        config = _check_configuration(cell)
+        for own in {c.group: c for c in wanted if c.model.name == cell.model.name}.values():
+            _check_length(own, config, catalogue)
     for cell in {c.group: c for c in cells}.values():
         _check_sampling(cell, catalogue)
     return catalogue
@@ -197,27 +199,22 @@ def _source(cell: Cell) -> Any:
             "args has no pretrained. Pass a model folder, the name of a model on the hub, or demo."
         )
     try:
-        return resolve_pretrained(cell.args["pretrained"])
+        return resolve_pretrained(cell.args["pretrained"], cell.args)
     except ConfigError as error:
         error.argument = "pretrained"
         raise
 
 
-def _check_configuration(cell: Cell) -> None:
-    """Whether there is such a model: its configuration is read, which is small."""
-    from transformers import AutoConfig
+def _check_configuration(cell: Cell) -> Any:
+    """Whether there is such a model: its configuration, which is small; None of a GGUF file."""
+    from l2_harness.engines.hf.loading import read_config
 
     what = f"model {cell.model.name!r}"
     args = cell.args
     if args.get("gguf_file"):
-        return
+        return None
     try:
-        config = AutoConfig.from_pretrained(
-            _source(cell),
-            revision=str(args.get("revision") or "main"),
-            subfolder=str(args.get("subfolder") or ""),
-            trust_remote_code=bool(args.get("trust_remote_code", False)),
-        )
+        config = read_config(_source(cell), args)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split()).split(". ")[0]
         raise _error(
@@ -227,6 +224,20 @@ def _check_configuration(cell: Cell) -> None:
         ) from error
     if capabilities(cell.model_class).records:
         _check_layers(cell, config)
+    return config
+
+
+def _check_length(cell: Cell, config: Any, catalogue: TaskCatalogue) -> None:
+    """Whether a task's responses leave room for a prompt, where the configuration tells."""
+    from lm_eval.models.utils import normalize_gen_kwargs, resolve_max_length
+
+    positions = cell.args.get("max_length") or resolve_max_length(config, default=0)
+    for kwargs in catalogue.generation_kwargs(cell.task.task) if positions else ():
+        asked = normalize_gen_kwargs({**kwargs, **cell.gen_kwargs})["max_gen_toks"]
+        try:
+            check_room(asked, int(positions), f"task {cell.task.task!r}")
+        except ConfigError as error:
+            raise _blamed(cell, f"model {cell.model.name!r}", error) from error
 
 
 def _check_layers(cell: Cell, config: object) -> None:

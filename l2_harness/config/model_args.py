@@ -28,6 +28,12 @@ LM_EVALS_OWN: Mapping[str, Effect] = {
     "tensor_parallel_size": "setup",
 }
 
+#: Words that ``hf`` hands on, where its annotation says bool.
+_WORDS = {
+    "parallelize": ("auto",),
+    "truncation": ("longest_first", "only_first", "only_second", "do_not_truncate"),
+}
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -131,10 +137,13 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     """Refuse what no member of the annotation accepts; anything unfamiliar passes."""
     if value is None:
         return
+    words = _WORDS.get(name, ())
     members = _union_members(hint)
+    if value in words:
+        return
     if not any(_accepts(member, value) for member in members):
         allowed = [word for member in members for word in _words(member)]
-        raise unknown_value(name, value, allowed)
+        raise unknown_value(name, value, [*allowed, *words])
     if name.endswith("dtype") and isinstance(value, str):
         _check_dtype(name, value)
 

@@ -32,7 +32,7 @@ class RunPlan:
     Attributes:
         config: all of our arguments.
         settings: all that determines the responses, but for the seed.
-        layers: the monitored layers.
+        layers: the monitored layers; none where nothing can be recorded.
         rank: this process's number over all processes of the run.
         cuts_thinking: whether lm-eval gets the texts without their thinking.
     """
@@ -71,7 +71,7 @@ class Evaluation:
         self.whole: Tally | None = None
         self.recorder: RunRecorder | None = None
         self.source: SampleSource | None = None
-        if config.recording.enabled:
+        if config.recording.enabled and plan.layers:
             self.recorder = RunRecorder(config.recording, plan.layers, settings, plan.rank)
             self.tally.norms = self.recorder.summary
             self.source = self._sample_source(config, settings, may_change)
@@ -146,7 +146,7 @@ class Evaluation:
         """What was recorded and done, for lm-eval's result file."""
         config, tally = self._config, self.whole or self.tally
         info: dict[str, Any] = {
-            "record": config.recording.record,
+            "record": "off" if self.recorder is None else config.recording.record,
             "num_samples": config.decoding.num_samples,
             "seed": self.seed,
         }

@@ -15,13 +15,13 @@ chosen, all of it recorded, and lm-eval's request answered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from lm_eval.api.instance import Instance
 
 from l2_harness.config import ConfigError
+from l2_harness.config.decoding import check_room
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.response_end import finish_reason
 from l2_harness.interventions.reports import told
@@ -33,6 +33,7 @@ from l2_harness.models.response_text import ResponseTexts
 from l2_harness.models.sample_groups import Sample, SampleGroups
 from l2_harness.models.terminal_log import terminal_log
 from l2_harness.norms.recorded_responses import RecordedResponse
+from l2_harness.norms.trace_hash import canonical_json
 from l2_harness.norms.trace_samples import SampleKey
 
 #: Generation settings, and the jobs that are to be decoded with them.
@@ -214,7 +215,7 @@ class ResponseDesk:
 
     def _settings_key(self, response: WantedResponse) -> str:
         gen_kwargs = self._requests[response.request].args[1]
-        return json.dumps(gen_kwargs, sort_keys=True, default=str)
+        return canonical_json(gen_kwargs)
 
     def _settings_of(self, response: WantedResponse) -> GenerationSettings:
         key = self._settings_key(response)
@@ -230,12 +231,7 @@ class ResponseDesk:
                 f"The prompt of {where(request)} has no tokens, and a model cannot start from "
                 "nothing. Check doc_to_text, or pass --apply_chat_template or add_bos_token=True."
             )
-        if settings.max_gen_toks >= self._rules.max_length:
-            raise ConfigError(
-                f"max_gen_toks={settings.max_gen_toks} ({where(request)}) leaves no room for a "
-                f"prompt: the model takes {self._rules.max_length} positions. Pass a smaller "
-                "max_gen_toks."
-            )
+        check_room(settings.max_gen_toks, self._rules.max_length, where(request))
         return n_tokens
 
     def _tell_repeated_prompts(self, jobs: dict[str, dict[str, PromptJob]]) -> None:

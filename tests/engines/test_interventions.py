@@ -19,6 +19,7 @@ from torch import Tensor
 from l2_harness.config import ConfigError
 from l2_harness.config.interventions import read_interventions
 from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.cache_argument import GENERATE_CACHE, cache_argument
 from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
 from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
@@ -107,7 +108,9 @@ class ListCache:
         self.states: list[list[tuple[Tensor, Tensor]]] = [[] for _ in windows]
         self.frozen = False
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *args: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         if not self.frozen:
             self.states[layer].append((key, value))
         seen = self.states[layer][-(self.windows[layer] or 0) :]
@@ -138,8 +141,8 @@ class SlowDecoder:
             hidden[None, None],
             position_embeddings=self.base.rotary_emb(hidden[None, None], position_ids=ids),
             position_ids=ids,
-            past_key_values=self.cache,
             use_cache=True,
+            **{cache_argument(type(self.base.layers[index]).forward): self.cache},
         )
         return (output if isinstance(output, Tensor) else output[0])[0, 0]
 
@@ -371,7 +374,7 @@ def test_recorded_norms_are_the_layers_own(models: Callable[[str], Any]) -> None
 
 
 class TestSecondPass:
-    @pytest.mark.parametrize("family", "gpt2 gpt-neox gemma2 gemma3 gpt-oss phi3 glm4".split())
+    @pytest.mark.parametrize("family", "gpt2 gpt-neox ctrl gemma2 gemma3 gpt-oss phi3 glm4".split())
     def test_families(self, family: str, tiny_model: Callable[..., Any]) -> None:
         model = tiny_model(family)
         layers = dict(enumerate(find_decoder_layers(model)))
@@ -402,7 +405,7 @@ class TestSecondPass:
             model = models("mistral")
             held: list[Any] = []
             hook = model.register_forward_hook(
-                lambda module, a, output, held=held: held.append(output.past_key_values)
+                lambda module, a, output, held=held: held.append(output[GENERATE_CACHE])
             )
             run(model, args, ALL, max_rows=2)
             hook.remove()

@@ -46,7 +46,7 @@ class Engine:
             choosing=config.selection.enabled,
             max_length=100,
             prompt_tokens=lambda prompt: len(prompt.split()),
-            settings=lambda request: GenerationSettings(["9"], 12, True, {}),
+            settings=lambda request: GenerationSettings(["9"], 12, 12, True, {}),
             answered=lambda request, answer, is_drawn: None,
         )
         self.extra_rows = extra_rows

@@ -102,8 +102,8 @@ def load_run_model(
     name = pretrained or str(settings.get("pretrained"))
     if name.startswith("object "):
         raise ConfigError(f"run {run_id} ran a model object: pass --pretrained with its folder.")
-    source = resolve_pretrained(name)
     given = {k: _value(v) for k, v in settings.items() if k not in _NOT_ARGUMENTS}
+    source = resolve_pretrained(name, given)
     given |= {} if model_dtype is None else {"dtype": model_dtype}
     config, inherited = split_hf_args(given, source)
     if config.interventions.enabled:

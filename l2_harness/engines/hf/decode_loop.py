@@ -18,6 +18,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.batch_state import BatchState, repeat_rows, select_processors
+from l2_harness.engines.hf.cache_argument import GENERATE_CACHE
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.residual_norms import ResidualNorms
@@ -128,7 +129,7 @@ class DecodeLoop:
             model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
             first = self._taken(outputs)
             del outputs
-            make_growing(model_kwargs["past_key_values"])
+            make_growing(model_kwargs[GENERATE_CACHE])
             stack.enter_context(model._optimize_model_for_decode())
             for round_, kwargs in self._rounds(model_kwargs):
                 state = self._start(round_, input_ids, kwargs, logits_processor)
@@ -143,7 +144,7 @@ class DecodeLoop:
             stop = min(start + self._max_rows, n)
             kwargs = dict(model_kwargs)
             if stop < n:
-                kwargs["past_key_values"] = copy.deepcopy(model_kwargs["past_key_values"])
+                kwargs[GENERATE_CACHE] = copy.deepcopy(model_kwargs[GENERATE_CACHE])
             yield range(start, stop), kwargs
 
     def _start(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
+from l2_harness.engines.hf.cache_argument import cache_argument
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_rerun import LayerCall, first_output, with_first_output
 from l2_harness.engines.hf.output_head import OutputHead
@@ -147,7 +148,8 @@ class LayerHooks:
         """A second pass reads a cache, which scoring does without otherwise."""
         cache = DynamicCache(config=self._causal_lm.config.get_text_config(decoder=True))
         make_growing(cache)
-        return args, {**kwargs, "past_key_values": cache, "use_cache": True}
+        name = cache_argument(self._causal_lm.forward)
+        return args, {**kwargs, name: cache, "use_cache": True}
 
     def end(self) -> list[ResponseReport]:
         """What happened to each response."""

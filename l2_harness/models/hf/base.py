@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lm_eval.api.model import CacheHook
 from lm_eval.models.huggingface import HFLM
+from torch import nn
 from tqdm import tqdm
 
 from l2_harness import __version__
 from l2_harness.config import ConfigError
 from l2_harness.config.model_args import affecting
+from l2_harness.config.options import option_names
+from l2_harness.config.recording import RecordingConfig
+from l2_harness.config.selection import SelectionConfig
 from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers, number_of_layers
 from l2_harness.engines.hf.hf_args import split_hf_args
 from l2_harness.engines.hf.layer_hooks import LayerHooks
@@ -25,6 +29,7 @@ from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.model_files import model_files
 from l2_harness.interventions import InterventionRun
 from l2_harness.models.evaluation import Evaluation, RunPlan, Tally
+from l2_harness.models.plain_errors import tell_plainly
 from l2_harness.models.recorder import RunRecorder, run_id
 from l2_harness.models.response_cache import keep_apart
 from l2_harness.models.terminal_log import terminal_log
@@ -33,6 +38,9 @@ from l2_harness.norms.trace_writer import usable_directory
 from l2_harness.selection.chain_of_embedding import MIN_LAYERS
 
 logger = logging.getLogger(__name__)
+
+#: Arguments by which a user asks for a record, which is otherwise made where it can be.
+_ASKS_FOR_RECORD = frozenset([*option_names(RecordingConfig), *option_names(SelectionConfig)])
 
 
 class HFBase(HFLM):
@@ -48,7 +56,8 @@ class HFBase(HFLM):
     """
 
     def __init__(self, pretrained: Any, **kwargs: Any) -> None:
-        source = resolve_pretrained(pretrained)
+        tell_plainly("l2hf")
+        source = resolve_pretrained(pretrained, kwargs)
         config, inherited = split_hf_args(kwargs, source)
         self._recording, self._decoding = config.recording, config.decoding
         self._acting = config.interventions
@@ -57,7 +66,8 @@ class HFBase(HFLM):
         super().__init__(source, **inherited)
         self._causal_lm: Any = causal_lm(self.model)
         self._hooks = self._start_interventions() if self._acting.enabled else None
-        layers = self._start_recording() if self._recording.enabled else ()
+        records = self._recording.enabled and self._can_record(kwargs)
+        layers = self._start_recording() if records else ()
         settings = _settings(pretrained, kwargs)
         settings |= {
             "model_files": model_files({**kwargs, "pretrained": source}),
@@ -83,15 +93,38 @@ class HFBase(HFLM):
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)
 
-    def _start_recording(self) -> tuple[int, ...]:
-        """Set up what is watched: the monitored layers."""
+    def _can_record(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether there are decoder layers to watch.
+
+        Raises:
+            ConfigError: there are none, and the arguments ask for a record; by default the
+                model runs without one.
+        """
+        try:
+            self._watched_layers()
+        except ConfigError as error:
+            if not _ASKS_FOR_RECORD.isdisjoint(kwargs):
+                raise
+            logger.warning("nothing is recorded: %s", error)
+            return False
+        return True
+
+    def _watched_layers(self) -> nn.ModuleList:
         if self.backend != "causal":
             raise ConfigError(
                 f"l2hf records decoder-only models, and {self.config.model_type!r} runs as "
                 f"{self.backend}. Pass record=off, or use --model hf."
             )
-        decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
+        return find_decoder_layers(self.model, self._recording.layers_path)
+
+    def _start_recording(self) -> tuple[int, ...]:
+        """Set up what is watched: the monitored layers."""
+        decoder_layers = self._watched_layers()
         layers = self._recording.layers.resolve(len(decoder_layers))
+        if len(decoder_layers) == 1 and self._recording.layers.preset == "late":
+            logger.warning(
+                "layers=late leaves the last layer out, and this model has only one: it is recorded"
+            )
         if self._selection.keeps_states and len(layers) < MIN_LAYERS:
             raise ConfigError(
                 f"Chain-of-Embedding follows a response from layer to layer and needs "
@@ -218,7 +251,8 @@ class HFBase(HFLM):
         """HFLM's, and under ``l2`` what was recorded; lm-eval puts it into the result file."""
         self._is_over = True
         self._evaluation.say_what_it_came_to()
-        layers = {"decoder_layers": number_of_layers(self.config)}
+        # of the model, since model_args may have changed what its config.json says
+        layers = {"decoder_layers": number_of_layers(self._causal_lm.config)}
         return {**super().get_model_info(), "l2": self._evaluation.info() | layers}
 
     # -- batches --------------------------------------------------------------------------

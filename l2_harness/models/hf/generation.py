@@ -34,6 +34,11 @@ logger = logging.getLogger(__name__)
 #: Qwen3's and DeepSeek-R1's, looked for where the user names no think_end_token.
 _THINK_END = "</think>"
 
+_UNRECORDED = (
+    "these responses are not recorded: they are not decoded by one forward pass a token, with one "
+    "row a response"
+)
+
 
 class GenerationLM(HFBase):
     """generate_until requests."""
@@ -180,13 +185,13 @@ class GenerationLM(HFBase):
         settings: GenerationSettings,
     ) -> ResponseSpec:
         stream = (self._seed, hash_prompt(prompt), response.stream)
-        uniforms = uniform_draws(*stream, settings.max_gen_toks) if settings.do_sample else None
+        uniforms = uniform_draws(*stream, settings.max_new_tokens) if settings.do_sample else None
         acting = Response(stream_key(*stream), prompt_tokens) if self._hooks is not None else None
         return ResponseSpec(row, uniforms, acting)
 
     def _end_rule(self, settings: GenerationSettings) -> EndRule:
         return EndRule(
-            self._eos_ids(settings), settings.until, settings.max_gen_toks, self._raw_text
+            self._eos_ids(settings), settings.until, settings.max_new_tokens, self._raw_text
         )
 
     # -- stock generate -------------------------------------------------------------------
@@ -242,31 +247,33 @@ class GenerationLM(HFBase):
         if batch is None:
             return super()._model_generate(context, max_length, stop, **generation_kwargs)
         prompt_tokens = generation_kwargs["attention_mask"].sum(-1).tolist()
-        if not self._recording.enabled or not self._one_pass_a_token(generation_kwargs):
+        if self._recorder is None:
             output = super()._model_generate(context, max_length, stop, **generation_kwargs)
             batch.capture(output[:, width:], prompt_tokens, stop)
             return output
         recorder = GenerationRecorder(self._causal_lm, self._norms, width)
         with recorder.recording():
             output = super()._model_generate(context, max_length, stop, **generation_kwargs)
-        batch.capture(output[:, width:], prompt_tokens, stop, recorder)
+        if not isinstance(output, Tensor):  # lm-eval says what it thinks of it
+            return output
+        # of several sequences a prompt HFLM takes the first rows as well
+        tokens = output[: len(prompt_tokens), width:]
+        followed = recorder.follows(output[:, width:])
+        batch.capture(tokens, prompt_tokens, stop, recorder if followed else None)
+        if not followed:
+            self._say_unrecorded()
         return output
 
-    def _one_pass_a_token(self, generation_kwargs: dict[str, Any]) -> bool:
-        """Whether each pass gives each row a token, as sampling and greedy decoding do."""
-        own = self._causal_lm.generation_config
-        for name in ("num_beams", "num_return_sequences"):
-            if (generation_kwargs.get(name) or getattr(own, name, None) or 1) > 1:
-                logger.warning("%s > 1: these responses are not recorded", name)
-                return False
-        assisted = {"assistant_model", "prompt_lookup_num_tokens"} & generation_kwargs.keys()
-        if assisted:
-            logger.warning("%s: these responses are not recorded", ", ".join(assisted))
-        return not assisted
+    def _say_unrecorded(self) -> None:
+        if _UNRECORDED not in self._said:
+            self._said.add(_UNRECORDED)
+            logger.warning(_UNRECORDED)
 
     # -- both -----------------------------------------------------------------------------
 
     def _eos_ids(self, settings: GenerationSettings) -> set[int]:
-        own = settings.kwargs.get("eos_token_id", self._causal_lm.generation_config.eos_token_id)
+        given = settings.kwargs.get("generation_config")
+        own = getattr(given, "eos_token_id", None) or self._causal_lm.generation_config.eos_token_id
+        own = settings.kwargs.get("eos_token_id", own)
         ids = own if isinstance(own, list) else [own]
         return {i for i in [*ids, self.eot_token_id] if i is not None}
