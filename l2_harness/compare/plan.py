@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord, read_record
-from l2_harness.compare.definition import cell_definition, changed_keys, definition_digest
+from l2_harness.compare.definition import cell_definition, changed_keys, is_same
 from l2_harness.compare.sharing import shared_samples
 from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
@@ -46,7 +46,7 @@ class PlannedCell:
     @property
     def same_definition(self) -> bool:
         """Whether what is there is of this definition."""
-        return self.record is not None and self.record.digest == definition_digest(self.definition)
+        return self.record is not None and is_same(self.record.definition, self.definition)
 
     @property
     def why(self) -> str:
