@@ -171,3 +171,27 @@ def test_beam_search_runs_unrecorded(
     assert ours.get_model_info()["l2"]["responses"] == 0
     assert "beam search: stock generate decodes these responses" in caplog.text
     assert "these responses are not recorded" in caplog.text
+
+
+def test_prompt_tuning(
+    tiny_model: Callable[..., Any],
+    tokenizer: Any,
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Left to stock generate; recorded where peft puts its prompt in front once.
+
+    peft 0.21 does not know the cache's name in transformers 5.24, and puts it before every token.
+    """
+    from peft import PromptTuningConfig, get_peft_model
+
+    tuning = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
+    model: Any = get_peft_model(tiny_model("llama"), tuning).eval()
+    settings = {"until": [], "max_gen_toks": 8, "do_sample": False}
+    requests = instances("generate_until", [(p, settings) for p in prompts[:3]])
+    stock, ours = (cls(model, tokenizer=tokenizer, batch_size=3) for cls in (HFLM, L2HF))
+    assert ours.generate_until(requests) == stock.generate_until(requests)
+    assert "PEFT's prompt learning: stock generate decodes" in caplog.text
+    recorded = ours.get_model_info()["l2"]["responses"]
+    assert recorded == (0 if "these responses are not recorded" in caplog.text else 3)

@@ -83,7 +83,10 @@ class GenerationRecorder:
         norms = self._norms.take()
         in_prompt, width = self._prompt_left > 0, _width(args, kwargs)
         self._batch = norms.shape[1] if self._batch is None else self._batch
-        expected = width <= self._prompt_left if in_prompt else width == 1 and not args
+        if in_prompt:  # prompt tuning puts embeddings before it
+            expected = width <= self._prompt_left or kwargs.get("input_ids") is None
+        else:
+            expected = width == 1 and not args
         self._row_a_token &= expected and norms.shape[1] == self._batch
         if not self._row_a_token:
             return
