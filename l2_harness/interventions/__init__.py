@@ -6,8 +6,8 @@ tells it which rows each forward pass has, and hands it every monitored layer's 
 """
 
 from l2_harness.interventions.pipeline import InterventionRun, Pipeline
-from l2_harness.interventions.random_stream import stream_key
 from l2_harness.interventions.reports import InterventionTotals, ResponseReport
+from l2_harness.interventions.response_draws import stream_key
 from l2_harness.interventions.responses import Response
 
 __all__ = [

@@ -19,7 +19,7 @@ from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import weighted_sum, where_rows
-from l2_harness.interventions.random_stream import (
+from l2_harness.interventions.response_draws import (
     draw_bits,
     normal_vectors,
     permutations,

@@ -18,7 +18,7 @@ from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions import InterventionRun, Pipeline, Response
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
-from l2_harness.interventions.random_stream import (
+from l2_harness.interventions.response_draws import (
     draw_bits,
     normal_vectors,
     permutations,
