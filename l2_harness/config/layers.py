@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from l2_harness.config.errors import ConfigError, unknown_value
+
+logger = logging.getLogger(__name__)
 
 _PRESETS = ("late", "all")
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
@@ -63,12 +66,9 @@ class LayerSelection:
 
 
 def _late(n_layers: int) -> tuple[int, ...]:
-    if n_layers < 2:
-        raise ConfigError(
-            f"layers=late leaves out the last layer, and the model has {n_layers}. "
-            "Pass layers=all or layers=0.",
-            "layers",
-        )
+    if n_layers == 1:
+        logger.warning("layers=late: the model has one layer, the last, which is monitored")
+        return (0,)
     # Below 8 layers the last quarter is the last layer alone: its neighbour stands in.
     first = min(n_layers - max(1, n_layers // 4), n_layers - 2)
     return tuple(range(first, n_layers - 1))

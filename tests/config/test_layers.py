@@ -70,6 +70,6 @@ def test_out_of_range_names_layer_and_limit() -> None:
         LayerSelection.parse("40-50").resolve(28)
 
 
-def test_one_layer_has_no_late_one() -> None:
-    with pytest.raises(ConfigError, match="layers=all or layers=0"):
-        LayerSelection.parse("late").resolve(1)
+def test_the_only_layer_is_monitored_and_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    assert LayerSelection.parse("late").resolve(1) == (0,)
+    assert "the model has one layer" in caplog.text

@@ -108,4 +108,6 @@ def test_all_of_them_resume(version: int) -> None:
         found |= part
     assert found.keys() == done.keys()
     for response in found.values():
-        assert len(response.rows.signals["entropy"]) == len(response.rows.norms)
+        entropy = response.rows.signals["entropy"]
+        assert entropy is not None
+        assert len(entropy) == len(response.rows.norms)

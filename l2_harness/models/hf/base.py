@@ -130,6 +130,11 @@ class HFBase(HFLM):
             check_rerun(self._causal_lm, again, scored=self._acts_on_scores)
         for name, value in self._acting.as_dict().items():
             logger.info("intervention setting %s=%s", name, value)
+        if self._acting.threshold.threshold_scope == "pooled":
+            logger.warning(
+                "threshold_scope=pooled: a response depends on all that ran before it, so another "
+                "batch size, another order or a resumed run gives other responses"
+            )
         return hooks
 
     @property
