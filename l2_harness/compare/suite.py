@@ -344,7 +344,7 @@ class Overrides:
             )
         found = [replace(m, args={**m.args, **self.model_args}) for m in models]
         if named:
-            found = [replace(found[0], name=_short_name(str(self.model_args["pretrained"])))]
+            found = [replace(found[0], name=short_name(str(self.model_args["pretrained"])))]
         return tuple(found)
 
 
@@ -354,7 +354,7 @@ def _reseeded(method: Method) -> Method:
     return method if one else replace(method, seeds=None)
 
 
-def _short_name(pretrained: str) -> str:
+def short_name(pretrained: str) -> str:
     """The last part of a path or hub name, fit for a folder."""
     last = pretrained.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or "model"
     return "".join(c if c.isalnum() or c in "._-+" else "-" for c in last)

@@ -84,6 +84,12 @@ class RecursionConfig(TechniqueConfig):
         return min(n_layers, self.recursion_top_layers or max(1, n_layers // 4))
 
 
+_COUNTS = {
+    "gates_opened": None,
+    "passes_run": "passes",
+    "passes_accepted": "accepted",
+    "non_finite": "non_finite",
+}
 RECURSION = Technique(
     config=RecursionConfig,
     layer="l2_harness.interventions.recursion:LayerRecursion",
@@ -99,12 +105,7 @@ RECURSION = Technique(
         LogKind(
             "recursion",
             ("passes", "accepted", "non_finite", "norm", "threshold"),
-            {
-                "gates_opened": None,
-                "passes_run": "passes",
-                "passes_accepted": "accepted",
-                "non_finite": "non_finite",
-            },
+            _COUNTS,
             value="accepted",
             detail=("passes", "norm", "threshold"),
             meaning="the layer ran again on its own output",
@@ -113,12 +114,7 @@ RECURSION = Technique(
         LogKind(
             "entropy",
             ("passes", "accepted", "non_finite", "entropy"),
-            {
-                "gates_opened": None,
-                "passes_run": "passes",
-                "passes_accepted": "accepted",
-                "non_finite": "non_finite",
-            },
+            _COUNTS,
             value="accepted",
             detail=("passes", "entropy"),
             meaning="the top layers ran again, the next token being uncertain",

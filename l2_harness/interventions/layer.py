@@ -19,7 +19,7 @@ from l2_harness.interventions.layer_technique import (
 )
 from l2_harness.interventions.responses import Pass
 from l2_harness.interventions.step_log import ROW, StepLog
-from l2_harness.interventions.thresholds import Judgement, LayerThreshold
+from l2_harness.interventions.thresholds import JudgedRows, LayerThreshold
 from l2_harness.norms.row_norms import finite_row_norms
 
 
@@ -86,7 +86,7 @@ class LayerInterventions:
         rows, waves = current.judged, current.waves
         given = zip(waves.parts, waves.split(norms), strict=True)
         parts = [self._threshold.judge(wave, own) for wave, own in given]
-        judged = Judgement.joined(waves, parts)
+        judged = JudgedRows.joined(waves, parts)
         self._log.add(ROW, self._layer, rows, None, judged.norms, judged.tau)
         at = LayerRows(rows, waves, hidden, judged, parts, run_again)
         edited = hidden

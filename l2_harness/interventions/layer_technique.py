@@ -13,7 +13,7 @@ from torch import Tensor
 from l2_harness.interventions.responses import Pass
 from l2_harness.interventions.row_set import RowSet, Waves
 from l2_harness.interventions.step_log import StepLog
-from l2_harness.interventions.thresholds import Judgement
+from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import finite_row_norms
 
 #: Runs a layer on states: (m, d), those of the rows (m,) int64 of the states that it was
@@ -58,8 +58,8 @@ class LayerRows:
     rows: RowSet
     waves: Waves
     own: Tensor
-    judged: Judgement
-    parts: Sequence[Judgement]
+    judged: JudgedRows
+    parts: Sequence[JudgedRows]
     run_again: RunAgain | None
 
     def norms(self, hidden: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from l2_harness.interventions.credits import Credits
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows, RunAgain
 from l2_harness.interventions.mixing import weighted_sum, where_rows
 from l2_harness.interventions.row_set import RowSet
-from l2_harness.interventions.thresholds import Judgement
+from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import row_norms
 
 
@@ -72,7 +72,7 @@ class LayerRecursion:
         """How far ``random`` is behind."""
         return {} if self.credits is None else {"recursion_credits_left": self.credits.left}
 
-    def gate(self, wave: RowSet, judged: Judgement) -> Tensor:
+    def gate(self, wave: RowSet, judged: JudgedRows) -> Tensor:
         """(n,) bool: the rows at which the layer runs again."""
         may = wave.only_editable("recursion", judged.finite)
         if self._config.recursion == "always":
@@ -89,7 +89,7 @@ class LayerRecursion:
         self,
         rows: RowSet,
         hidden: Tensor,
-        judged: Judgement,
+        judged: JudgedRows,
         gate: Tensor,
         run_again: RunAgain,
     ) -> Tensor:

@@ -20,7 +20,7 @@ from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import weighted_sum, where_rows
 from l2_harness.interventions.row_set import RowSet, reading_is_free
-from l2_harness.interventions.thresholds import Judgement
+from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.random_numbers import (
     draw_bits,
     normal_vectors,
@@ -77,7 +77,7 @@ class LayerSteering:
         """What the banks hold, and how far ``random`` is behind."""
         return {"bank_size": self.bank.sizes(), "steering_credits_left": self.credits}
 
-    def step(self, wave: RowSet, hidden: Tensor, given: tuple[Tensor, Judgement]) -> Tensor:
+    def step(self, wave: RowSet, hidden: Tensor, given: tuple[Tensor, JudgedRows]) -> Tensor:
         """The states after steering.
 
         Args:
@@ -105,7 +105,7 @@ class LayerSteering:
             state[index] = 0
         self.bank.reset(slots)
 
-    def _low_threshold(self, judged: Judgement) -> Tensor:
+    def _low_threshold(self, judged: JudgedRows) -> Tensor:
         low = self._config.steering_low
         if low.quantile is not None:
             return judged.quantiles[low.quantile]

@@ -17,7 +17,7 @@ from l2_harness.interventions.layer_exchange import LayerInbox
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import scaled, where_rows, wide
 from l2_harness.interventions.row_set import RowSet
-from l2_harness.interventions.thresholds import Judgement
+from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import row_norms
 
 _TINY = 1e-20  # in place of a norm of 0, so that a zero state stays one
@@ -50,7 +50,7 @@ class LayerSuppression:
         """Wave by wave."""
         return at.waves.edit(hidden, at.parts, self.step)
 
-    def step(self, wave: RowSet, hidden: Tensor, judged: Judgement) -> Tensor:
+    def step(self, wave: RowSet, hidden: Tensor, judged: JudgedRows) -> Tensor:
         """The states after suppression.
 
         Args:
@@ -80,7 +80,7 @@ class LayerSuppression:
         if self._directions is not None:
             self._directions[torch.from_numpy(slots).to(self._directions.device)] = 0
 
-    def _choose(self, wave: RowSet, judged: Judgement, usual: Tensor | None) -> Tensor:
+    def _choose(self, wave: RowSet, judged: JudgedRows, usual: Tensor | None) -> Tensor:
         """(n,) bool, the rows to edit."""
         may = wave.only_editable("suppression", judged.finite)
         if usual is not None:  # nothing to turn to before the first row that is no peak
@@ -94,7 +94,7 @@ class LayerSuppression:
         draws = wave.uniforms_on("suppression_moment", self._layer, peaks.device)
         return self._credits.spend(wave.slot_map, draws, peaks, may & ~judged.peaks)
 
-    def _edit(self, hidden: Tensor, judged: Judgement, usual: Tensor | None) -> Tensor:
+    def _edit(self, hidden: Tensor, judged: JudgedRows, usual: Tensor | None) -> Tensor:
         """All states as they would be after the edit, (n, d)."""
         factor = self._config.factor
         if self._config.suppression_mode == "scale":
@@ -106,7 +106,7 @@ class LayerSuppression:
             return scaled(hidden, (judged.tau * factor / norms).clamp_max(1))
         return scaled(hidden, factor + (1 - factor) * judged.quantiles[MEDIAN] / norms)
 
-    def _usual_directions(self, wave: RowSet, hidden: Tensor, judged: Judgement) -> Tensor | None:
+    def _usual_directions(self, wave: RowSet, hidden: Tensor, judged: JudgedRows) -> Tensor | None:
         """(n, d) sums of the unit states of earlier rows that are no peaks; takes this row's."""
         if self._directions is None:
             return None

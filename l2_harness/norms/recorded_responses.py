@@ -18,7 +18,7 @@ from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_frame import to_frame
-from l2_harness.norms.trace_parts import only_run, read_part, read_parts
+from l2_harness.norms.trace_parts import TracePart, only_run, read_part, read_parts
 from l2_harness.norms.trace_schema import ResumeKey
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def recorded_responses(
         keep = [key in left for key in keys]
         if not any(keep):
             continue
-        table = overlay_choices(_kept(part.path, run_id, keep, names), choices)
+        own = _kept(part, run_id, keep, names)
+        table = overlay_choices(own, choices) if choices else own
         kept = [key for key, is_kept in zip(keys, keep, strict=True) if is_kept]
         found: dict[Key, RecordedResponse] = {}
         for key, response in zip(kept, _responses(table, names), strict=True):
@@ -95,11 +96,15 @@ def resume_keys(table: pa.Table) -> list[ResumeKey]:
     return [ResumeKey(*key) for key in zip(*columns, strict=True)]
 
 
-def _kept(path: Path, run_id: str, keep: list[bool], signals: Sequence[str]) -> pa.Table:
+def _kept(part: TracePart, run_id: str, keep: list[bool], signals: Sequence[str]) -> pa.Table:
+    """Those responses of a part, with the keys that are read already."""
     import pyarrow as pa
 
-    columns = [*_KEYS, *_VALUES, "layers", "norms", *signals]
-    return only_run(read_part(path, columns).table, run_id).filter(pa.array(keep))
+    columns = ["run_id", *_VALUES, "layers", "norms", *signals]
+    table = only_run(read_part(part.path, columns).table, run_id)
+    for name in ResumeKey._fields:
+        table = table.append_column(part.table.schema.field(name), part.table[name])
+    return table if all(keep) else table.filter(pa.array(keep))
 
 
 def _responses(table: pa.Table, signals: Sequence[str]) -> Iterator[RecordedResponse | None]:

@@ -42,11 +42,6 @@ def read_groups(trace_dir: Path, run_id: str | None, task: str) -> pd.DataFrame:
     return traces
 
 
-def response_key(key: ResumeKey) -> tuple[object, ...]:
-    """The values of :data:`KEYS`."""
-    return tuple(getattr(key, name) for name in KEYS)
-
-
 def generated_tasks(trace_dir: Path, run_id: str | None = None) -> list[str]:
     """The tasks that have generated responses in a folder, in alphabetical order."""
     keys = read_traces(trace_dir, run_id=run_id, columns=["task", "request_type"])
@@ -67,5 +62,8 @@ def layer_columns(
     wanted = layers.resolve(max(known) + 1)
     absent = sorted(set(wanted) - set(known))
     if absent:
-        raise ValueError(f"--layers asks for layer {absent[0]}; recorded are {known}.")
+        raise ValueError(
+            f"--layers asks for layer {absent[0]}, which was not recorded. Recorded: "
+            f"{'+'.join(map(str, known))}. Leave --layers out to have them all."
+        )
     return [known.index(layer) for layer in wanted]

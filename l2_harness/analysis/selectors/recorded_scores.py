@@ -1,21 +1,16 @@
-"""The scores of recorded responses, read from a trace directory a part at a time.
-
-A group's rows are held from its first response to its last, so that memory goes with the parts
-and not with the run.
-"""
+"""The scores of recorded responses, read from a trace directory a part at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from l2_harness.analysis.norms.responses import KEYS, layer_columns, response_key
+from l2_harness.analysis.norms.recorded_groups import recorded_groups
+from l2_harness.analysis.norms.responses import layer_columns
 from l2_harness.config.layers import LayerSelection
 from l2_harness.config.selection import Part
-from l2_harness.norms.recorded_responses import recorded_responses
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.selection.group_scores import ScoredResponse, group_scores
 
@@ -41,27 +36,18 @@ def score_groups(
         layers: of the recorded layers, those that count; None for all.
     """
     scores = [dict(found or {}) for found in traces["scores"]]
-    position = {
-        key: i for i, key in enumerate(traces[list(KEYS)].itertuples(index=False, name=None))
-    }
-    members = traces.groupby("group", sort=False).indices
-    groups: Mapping[Hashable, Sequence[int]] = {g: i.tolist() for g, i in members.items()}
     columns = layer_columns(traces["layers"].iat[0], layers)
+    sizes = traces.groupby("group", sort=False)["group"].transform("size").tolist()
     # once and for all: a look-up in a data frame costs more than the scores of a response
-    group_of, responses = list(traces["group"]), _unscored(traces)
-    held: dict[Hashable, dict[int, ScoredResponse]] = {}
-    run_id = str(traces["run_id"].iloc[0])
-    for found in recorded_responses(trace_dir, run_id, position.keys(), response_key):
-        for key, response in found.items():
-            index = position[key]
-            group = group_of[index]
-            rows = _at(columns, response.rows)
-            held.setdefault(group, {})[index] = ScoredResponse(rows, *responses[index])
-            if len(held[group]) == len(groups[group]):
-                there = held.pop(group)
-                of_group = group_scores([there[i] for i in groups[group]], part, window)
-                for i, values in zip(groups[group], of_group, strict=True):
-                    scores[i] |= values
+    ends = _unscored(traces)
+    for groups in recorded_groups(traces, trace_dir):
+        for group in groups:
+            order = sorted(group)
+            if len(order) < sizes[order[0]]:
+                continue
+            there = [ScoredResponse(_at(columns, group[i].rows), *ends[i]) for i in order]
+            for i, values in zip(order, group_scores(there, part, window), strict=True):
+                scores[i] |= values
     return scores
 
 
