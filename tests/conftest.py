@@ -38,6 +38,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3": ("Phi3", {}),
     "olmo2": ("Olmo2", {}),
     "gpt-neox": ("GPTNeoX", {}),
+    "bloom": ("Bloom", {}),
+    "ctrl": ("CTRL", {"dff": 48}),
     "gpt2": ("GPT2", {}),
     "granite": ("Granite", {}),
     "smollm3": ("SmolLM3", {}),

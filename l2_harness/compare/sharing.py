@@ -9,11 +9,12 @@ from typing import Any
 
 from l2_harness.compare.suite import Cell, Method
 from l2_harness.compare.task_catalogue import TaskCatalogue
-from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.decoding import DecodingConfig, asks_to_sample
 from l2_harness.config.interventions import read_interventions
 from l2_harness.config.model_args import affecting
 from l2_harness.config.options import read_options
 from l2_harness.config.selection import SelectionConfig
+from l2_harness.models.capabilities import capabilities
 from l2_harness.norms.trace_hash import hash_prompt
 
 
@@ -55,10 +56,10 @@ def sampled(cell: Cell, catalogue: TaskCatalogue) -> bool | None:
 
 
 def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
-    """As :func:`l2_harness.models.hf.generation_settings.generation_settings` decides it."""
+    """As :func:`l2_harness.models.generation_settings.generation_settings` decides it."""
     kwargs = {**task_kwargs, **cell.gen_kwargs}
     if kwargs.get("do_sample") is not None:
-        return bool(kwargs["do_sample"])
+        return asks_to_sample(kwargs["do_sample"])
     for temperature in (kwargs.get("temperature"), cell.args.get("temperature")):
         if temperature is not None:
             return float(temperature) > 0
@@ -67,7 +68,8 @@ def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
 
 def _can_share(cell: Cell, catalogue: TaskCatalogue) -> bool:
     """Interventions draw samples of their own, and a null run is there to be run."""
-    if cell.model_class != "l2hf" or cell.method.role == "null" or cell.method.batch_size:
+    can_take = capabilities(cell.model_class).takes_samples_from
+    if not can_take or cell.method.role == "null" or cell.method.batch_size:
         return False
     recording = {k: v for k, v in cell.args.items() if k != "trace_dir"}
     if read_interventions(cell.args).enabled or recording.get("record") in ("off", False):

@@ -20,6 +20,7 @@ from l2_harness.config.options import (
     text,
 )
 from l2_harness.lm_eval_files.outcomes import Role
+from l2_harness.models.capabilities import DEFAULT_CLASS
 
 BatchSize = int | str
 _TASK_NAME = "lm-eval's name of a task or group"
@@ -108,7 +109,7 @@ class ModelRow:
 
     name: str
     model_class: str = option(
-        "l2hf",
+        DEFAULT_CLASS,
         _text("lm-eval's name of a model class"),
         "lm-eval's name of the class that runs it, where a method names no other",
         key="class",

@@ -16,9 +16,8 @@ from l2_harness.compare.marked_yaml import Entry, marked, read_marked, unknown
 from l2_harness.compare.suite import Method, ModelRow, Suite, TaskOptions, TaskRow
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.options import option_names, read_options
+from l2_harness.models.capabilities import class_of_engine, engines
 
-#: What ``engine`` says of a model class.
-ENGINES = {"hf": "l2hf", "vllm": "l2vllm"}
 _NAME = re.compile(r"[\w+.-]+")
 
 
@@ -173,12 +172,13 @@ def _class_of_engine(what: str, keys: dict[str, Entry]) -> Entry:
     engine = keys.pop("engine")
     if "class" in keys:
         raise engine.error(f"{what} has both `class` and `engine`: leave one out.")
-    if engine.raw not in ENGINES:
+    found = class_of_engine(engine.raw)
+    if found is None:
         raise engine.error(
-            f"{what}: {unknown('engine', engine.raw, ENGINES)} For any other model class of "
+            f"{what}: {unknown('engine', engine.raw, engines())} For any other model class of "
             "lm-eval write `class:`."
         )
-    return replace(engine, raw=ENGINES[engine.raw], value=ENGINES[engine.raw])
+    return replace(engine, raw=found, value=found)
 
 
 def _checked_name(name: str, entry: Entry, kind: str) -> str:

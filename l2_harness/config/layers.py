@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from l2_harness.config.errors import ConfigError, unknown_value
-
-logger = logging.getLogger(__name__)
 
 _PRESETS = ("late", "all")
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
@@ -43,10 +40,10 @@ class LayerSelection:
         """The monitored layers of a model with ``n_layers`` decoder layers, ascending.
 
         ``late`` is the last quarter without the last layer, which feeds the final norm
-        and whose magnitude behaves unlike its neighbours'.
+        and whose magnitude behaves unlike its neighbours'; where it is the only one, it is that.
 
         Raises:
-            ConfigError: a listed layer that the model does not have, or no layer at all.
+            ConfigError: a listed layer that the model does not have.
         """
         if self.preset == "all":
             return tuple(range(n_layers))
@@ -67,7 +64,6 @@ class LayerSelection:
 
 def _late(n_layers: int) -> tuple[int, ...]:
     if n_layers == 1:
-        logger.warning("layers=late: the model has one layer, the last, which is monitored")
         return (0,)
     # Below 8 layers the last quarter is the last layer alone: its neighbour stands in.
     first = min(n_layers - max(1, n_layers // 4), n_layers - 2)

@@ -100,6 +100,7 @@ RECURSION = Technique(
         "passes_accepted": "extra passes whose result was taken",
         "recursion_credits_left": "rows that `recursion=random` is behind the norm gate",
     },
+    edits="passes_accepted",
     log=(
         LogKind(
             "recursion",

@@ -114,6 +114,7 @@ STEERING = Technique(
         "bank_size": "states in the bank at the end",
         "steering_credits_left": "rows that `steering=random` is behind the norm rule",
     },
+    edits="injections",
     log=(
         LogKind("streak", counts={"streaks": None}),
         LogKind(

@@ -85,6 +85,7 @@ SUPPRESSION = Technique(
         "suppression_credits_left": "edits that a control is behind its peaks; of "
         "`suppression=shuffled` at the layer that they were handed to",
     },
+    edits="suppressed",
     log=(
         LogKind(
             "suppression",

@@ -102,6 +102,7 @@ class Technique:
         log: what it notes. The order is that of events at the same row and layer.
         purposes: what it draws random numbers for → the number of that stream.
         passes: the counter of its extra passes, None where there are none.
+        edits: the counter of its edits.
     """
 
     config: type[TechniqueConfig]
@@ -112,6 +113,7 @@ class Technique:
     log: tuple[LogKind, ...] = ()
     purposes: Mapping[str, int] = field(default_factory=dict)
     passes: str | None = None
+    edits: str | None = None
 
     @property
     def name(self) -> str:

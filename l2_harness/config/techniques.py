@@ -28,6 +28,11 @@ def event_kinds() -> dict[str, LogKind]:
     return {name: kind for name, kind in log_kinds().items() if kind.value is not None}
 
 
+def edit_counters() -> dict[str, str]:
+    """Technique → the counter of its edits."""
+    return {t.name: t.edits for t in TECHNIQUES if t.edits is not None}
+
+
 def purpose_number(purpose: str) -> int:
     """The number of a purpose's random stream.
 

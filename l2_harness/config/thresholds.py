@@ -141,7 +141,8 @@ class ThresholdConfig:
         "decode",
         choice("decode", "all"),
         "`decode`: responses; `all`: the scored continuations of loglikelihood requests too, "
-        "with the threshold of their context's rows",
+        "with the threshold of their context's rows (in loglikelihood_rolling, of the rows so "
+        "far, as in a response)",
     )
 
     def __post_init__(self) -> None:

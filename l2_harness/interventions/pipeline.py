@@ -5,6 +5,9 @@ pipeline = run.pipeline([Response(key, prompt_tokens), …])   # a batch of resp
 pipeline.begin_pass(slots, positions)                      # every forward pass
 hidden = pipeline.layer(20, hidden, run_again)             # every monitored layer in it
 reports = pipeline.reports()                               # at the end
+
+Where responses come and go, :meth:`Pipeline.finish` reads out the one that is over, and
+:meth:`Pipeline.start` puts the next one into its slot.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions.entropy_recursion import LogProbs
 from l2_harness.interventions.layer import LayerInterventions
 from l2_harness.interventions.layer_technique import RunAgain, Shared
-from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts
+from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts, totals
 from l2_harness.interventions.responses import Pass, PooledRows, Response, ResponseLedger
 from l2_harness.interventions.step_log import LogKey, LogRows, StepLog
 from l2_harness.interventions.thresholds import (
@@ -229,7 +232,29 @@ class Pipeline:
         self._read_log()
         chosen = range(self._n_slots) if slots is None else slots
         ends = {layer: state.at_end() for layer, state in self._layers.items()}
-        return [self._report(slot, ends) for slot in chosen]
+        return [self._report(self._read, slot, ends) for slot in chosen]
+
+    def finish(self, slot: int) -> ResponseReport:
+        """What happened to the response in a slot, which is over; the log lets go of it.
+
+        Others' rows stay where they are. An engine that ran rows which it doesn't keep cuts the
+        report (:meth:`~l2_harness.interventions.ResponseReport.cut`). The slot has no further
+        rows before :meth:`start`.
+        """
+        self._close_pass()
+        self._count_rows()
+        epoch = int(self._ledger.epochs[slot])
+        found = self._log.take(slot, epoch)
+        for key, rows in self._read.items():
+            own = (rows.slots == slot) & (rows.epochs == epoch)
+            known = rows.take(own)
+            found[key] = known.and_then(found[key]) if key in found else known
+            self._read[key] = rows.take(~own)
+        ends = {layer: state.at_end() for layer, state in self._layers.items()}
+        report = self._report(found, slot, ends)
+        for seen in self._rows_seen.values():
+            seen[slot] = 0
+        return report
 
     def _read_log(self) -> None:
         """Move the log to the host, and drop what is over."""
@@ -239,13 +264,28 @@ class Pipeline:
         for key, rows in self._read.items():
             self._read[key] = rows.take(rows.epochs == self._ledger.epochs[rows.slots])
 
-    def _report(self, slot: int, ends: Mapping[int, Mapping[str, np.ndarray]]) -> ResponseReport:
-        counters, events = count_and_tell(self._read, slot)
+    def _report(
+        self,
+        log: Mapping[LogKey, LogRows],
+        slot: int,
+        ends: Mapping[int, Mapping[str, np.ndarray]],
+    ) -> ResponseReport:
+        counted, events = count_and_tell(log, slot)
+        counters = {layer: totals(counts) for layer, counts in counted.items()}
         for layer, seen in self._rows_seen.items():
             counts = counters.setdefault(layer, no_counts())
             counts["rows"] = int(seen[slot])
             counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
-        return ResponseReport(dict(sorted(counters.items())), tuple(events))
+        return ResponseReport(dict(sorted(counters.items())), tuple(events), counted)
+
+    @property
+    def in_pass(self) -> bool:
+        """Whether a pass has begun that is not over: what a layer hands over belongs to it."""
+        return self._pass is not None
+
+    def end_pass(self) -> None:
+        """The latest pass is over; the next one, a report or a start end it as well."""
+        self._close_pass()
 
     def _close_pass(self) -> None:
         """Count the rows of the latest pass at the layers that saw it."""

@@ -19,14 +19,14 @@ from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import weighted_sum, where_rows
-from l2_harness.interventions.response_draws import (
+from l2_harness.interventions.row_set import RowSet, reading_is_free
+from l2_harness.interventions.thresholds import JudgedRows
+from l2_harness.random_numbers import (
     draw_bits,
     normal_vectors,
     permutations,
     uniforms,
 )
-from l2_harness.interventions.row_set import RowSet, reading_is_free
-from l2_harness.interventions.thresholds import JudgedRows
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def replaced(old: str, new: str) -> str:
             GOOD + "  b: {extends: c}\n  c: {extends: d}\n  d: {extends: c}",
             "line 7: methods extend one another in a circle: c → d → c. Break it at one.",
         ),
-        (GOOD + "  b: {engine: vlm}", "line 6: method 'b': unknown engine 'vlm'; did you mean 'vl"),
+        (GOOD + "  b: {engine: hff}", "line 6: method 'b': unknown engine 'hff'; did you mean 'hf"),
         (GOOD + "  b: {engine: hf, class: hf}", "line 6: method 'b' has both `class` and `engine`"),
         (GOOD + "  b: {args: [1]}", "line 6: args is a mapping of names; this is 'a list'."),
         (GOOD + "  b: {seeds: [1, 1]}", "line 6: seeds are different whole numbers"),

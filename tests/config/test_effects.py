@@ -76,7 +76,7 @@ def test_what_nobody_declares_changes_responses() -> None:
 )
 def test_an_error_carries_its_argument(args: dict[str, Any], argument: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        split_model_args(args, HFLM.__init__, list)
+        split_model_args(args, HFLM.__init__)
     assert caught.value.argument == argument
     assert argument in str(caught.value)
 

@@ -19,16 +19,16 @@ from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions import InterventionRun, Pipeline, Response
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
-from l2_harness.interventions.response_draws import (
+from l2_harness.interventions.row_set import SlotMap
+from l2_harness.interventions.steering import spending_probability
+from l2_harness.interventions.thresholds import iqr_threshold
+from l2_harness.norms.row_norms import row_norms
+from l2_harness.random_numbers import (
     draw_bits,
     normal_vectors,
     permutations,
     uniforms,
 )
-from l2_harness.interventions.row_set import SlotMap
-from l2_harness.interventions.steering import spending_probability
-from l2_harness.interventions.thresholds import iqr_threshold
-from l2_harness.norms.row_norms import row_norms
 
 SIZES = st.lists(
     st.one_of(st.floats(0.5, 100), st.sampled_from([1.0, 5.0, 50.0])), min_size=20, max_size=60

@@ -228,8 +228,13 @@ class TestResume:
         assert again.loglikelihood_rolling(texts) == rolling
 
 
-def test_run_settings_are_stored(tmp_path: Path) -> None:
+def test_run_settings_are_stored(
+    questions: list[str], instances: Callable[..., list[Any]], tmp_path: Path
+) -> None:
+    """With the first response: before, the seed of the evaluation is not known."""
     lm = demo(tmp_path)
+    assert not list(tmp_path.iterdir())
+    lm.loglikelihood(instances("loglikelihood", [(questions[0], " 1")]))
     settings = read_run_settings(tmp_path, lm.get_model_info()["l2"]["run_id"])
     assert settings["pretrained"] == "demo"
     assert settings["monitored_layers"] == [9, 10]

@@ -36,6 +36,8 @@ class GenerationRecorder:
         self._norm_rows: list[Tensor] = []
         self._signals: list[Tensor] = []
         self._latest: DistributionStatistics | None = None
+        self._row_a_token = True
+        self._batch: int | None = None
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -63,23 +65,35 @@ class GenerationRecorder:
             for i, n in enumerate(lengths)
         ]
 
+    def follows(self, tokens: Tensor) -> bool:
+        """Whether one pass was run for each of these tokens, with a row for each response.
+
+        Beam search, assistants and the like decode otherwise: there is no row of a token then.
+        """
+        batch, width = tokens.shape
+        # generate may look only after a pass whether it was wanted
+        enough = width <= len(self._norm_rows) <= width + 1
+        return self._row_a_token and enough and self._batch == batch
+
     def _finish(self, tokens: Tensor) -> None:
-        width = tokens.shape[1]
-        if len(self._norm_rows) < width or self._latest is None:
-            raise RuntimeError(
-                f"{width} tokens were generated in {len(self._norm_rows)} recorded passes: this "
-                "way of decoding does not run one pass a token. Pass record=off."
-            )
-        if len(self._signals) < width:
+        if len(self._signals) < tokens.shape[1]:
             self._measure(tokens)
 
     def _on_pass(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         norms = self._norms.take()
-        if self._prompt_left > 0:
-            self._prompt_left -= _width(args, kwargs)
-            if self._prompt_left > 0:
-                return
+        in_prompt, width = self._prompt_left > 0, _width(args, kwargs)
+        self._batch = norms.shape[1] if self._batch is None else self._batch
+        if in_prompt:  # prompt tuning puts embeddings before it
+            expected = width <= self._prompt_left or kwargs.get("input_ids") is None
         else:
+            expected = width == 1 and not args
+        self._row_a_token &= expected and norms.shape[1] == self._batch
+        if not self._row_a_token:
+            return
+        self._prompt_left -= width
+        if self._prompt_left > 0:
+            return
+        if not in_prompt:
             # the token fed to this pass is the one that the previous pass produced
             self._measure(kwargs["input_ids"])
         self._latest = distribution_statistics(output.logits[:, -1])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 
 def test_a_longer_call_begins_with_a_shorter_one() -> None:
@@ -41,7 +41,7 @@ def test_a_product_stays_below_the_total() -> None:
 
 def test_the_same_in_another_process() -> None:
     code = (
-        "from l2_harness.random_streams import uniform_draws as u; print(u(3, 'ä', 1, 4).tolist())"
+        "from l2_harness.random_numbers import uniform_draws as u; print(u(3, 'ä', 1, 4).tolist())"
     )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
 
 from l2_harness.config import ConfigError
-from l2_harness.config.decoding import SAMPLING, DecodingConfig
+from l2_harness.config.decoding import SAMPLING, DecodingConfig, asks_to_sample
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,15 @@ class GenerationSettings:
 
     Attributes:
         until: stop strings, EOS's own text among them.
-        max_gen_toks: the most tokens of a response.
+        max_gen_toks: the tokens of a response that a prompt must leave room for.
+        max_new_tokens: the most tokens of a response.
         do_sample: whether tokens are drawn.
         kwargs: what else ``generate`` gets, ``do_sample`` and the sampling settings included.
     """
 
     until: list[str]
     max_gen_toks: int
+    max_new_tokens: int
     do_sample: bool
     kwargs: dict[str, Any]
 
@@ -34,7 +39,7 @@ def generation_settings(
     config: DecodingConfig,
     own: Any,
     *,
-    eos: str,
+    eos: str | None,
     default_max_gen_toks: int,
     where: str,
 ) -> GenerationSettings:
@@ -47,13 +52,13 @@ def generation_settings(
         gen_kwargs: of lm-eval's request, from the task and ``--gen_kwargs``.
         config: from model_args.
         own: the model's generation_config.
-        eos: the text of the EOS token.
+        eos: the text of the EOS token, None where the tokenizer has none.
         default_max_gen_toks: where the request sets no limit.
         where: names the request in errors.
 
     Raises:
         ConfigError: several samples of greedy decoding; a temperature that cannot sample; no
-            room for a response.
+            room for a response; a do_sample or a stop string that is none.
     """
     do_sample = _do_sample(gen_kwargs, config, own)
     if config.num_samples > 1 and not do_sample:
@@ -64,19 +69,53 @@ def generation_settings(
         )
     chosen = dict(gen_kwargs) | _sampling(gen_kwargs, config, own, do_sample, where)
     kwargs: dict[str, Any] = dict(normalize_gen_kwargs(chosen, default_max_gen_toks))
-    until = handle_stop_sequences(kwargs.pop("until", None), eos=eos)
+    until = handle_stop_sequences(_stop_strings(kwargs.pop("until"), where), eos=eos)
     max_gen_toks = kwargs.pop("max_gen_toks")
     if max_gen_toks < 1:
         raise ConfigError(
             f"max_gen_toks={max_gen_toks} ({where}) leaves no room for a response. Pass 1 or more."
         )
-    return GenerationSettings(until, max_gen_toks, do_sample, kwargs)
+    max_new_tokens = _max_new_tokens(max_gen_toks, own)
+    return GenerationSettings(until, max_gen_toks, max_new_tokens, do_sample, kwargs)
+
+
+def _max_new_tokens(max_gen_toks: int, own: Any) -> int:
+    """lm-eval passes its limit on as max_length, over which the model's own has precedence."""
+    if own.max_new_tokens is None:
+        return max_gen_toks
+    logger.warning(
+        "the model's generation_config has max_new_tokens=%s, and generate heeds that, not "
+        "max_gen_toks=%s (as with lm-eval's hf)",
+        own.max_new_tokens,
+        max_gen_toks,
+    )
+    return int(own.max_new_tokens)
+
+
+def _stop_strings(until: Any, where: str) -> list[str]:
+    """The stop strings of a request; null, as a YAML file may have it, is none.
+
+    Raises:
+        ConfigError: one that is no text.
+    """
+    strings = [s for s in until if s is not None]
+    for string in strings:
+        if not isinstance(string, str):
+            raise ConfigError(f"until={until!r} ({where}) holds {string!r}, which is no text.")
+    if "" in strings:
+        logger.warning(
+            "until=%r (%s) holds an empty string, which stops nothing here (with lm-eval's hf it "
+            "ends every response at its first token)",
+            until,
+            where,
+        )
+    return [s for s in strings if s]
 
 
 def _do_sample(gen_kwargs: Mapping[str, Any], config: DecodingConfig, own: Any) -> bool:
     said = gen_kwargs.get("do_sample")
     if said is not None:
-        return bool(said)
+        return asks_to_sample(said)
     for temperature in (gen_kwargs.get("temperature"), config.temperature):
         if temperature is not None:
             return float(temperature) > 0
