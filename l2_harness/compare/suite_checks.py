@@ -13,12 +13,9 @@ from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.decoding import DecodingConfig, check_room
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.model_args import own_arguments
+from l2_harness.config.model_args import affecting, own_arguments
 from l2_harness.config.options import read_options
 from l2_harness.models.capabilities import DEFAULT_CLASS, capabilities
-
-#: What the runner itself says to l2hf.
-_RUNNERS_OWN = ("trace_dir", "samples_from", "resume")
 
 
 def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
@@ -127,13 +124,12 @@ def _check_arguments(cell: Cell) -> None:
 
     what = f"method {cell.method.name!r}"
     cls = _check_class(cell.model_class, what, cell.method.place)
-    for name in _RUNNERS_OWN:
-        if name in cell.args:
-            raise _error(
-                cell.place_of(name),
-                f"{what}: {name} is for the runner to set, which keeps every cell's traces apart. "
-                "Leave it out.",
-            )
+    for name in affecting(cell.args, "execution"):
+        raise _error(
+            cell.place_of(name),
+            f"{what}: {name} is for the runner to set, which keeps every cell's traces apart. "
+            "Leave it out.",
+        )
     if not issubclass(cls, HFLM):
         _check_signature(cell, cls, what)
         return

@@ -194,6 +194,25 @@ def test_top_layers(n_layers: int, given: int | None, expected: int) -> None:
     assert read_interventions(args).recursion.layers_a_pass(n_layers) == expected
 
 
+@pytest.mark.parametrize(
+    ("args", "n_layers", "expected"),
+    [
+        ({}, 12, 0),
+        ({"steering": "norm"}, 12, 0),
+        ({"recursion": "norm"}, 12, 5),
+        ({"recursion": "norm"}, None, 5),
+        ({"recursion": "entropy"}, 12, 15),  # a quarter of the layers a pass
+        ({"recursion": "entropy", "recursion_top_layers": 2}, 12, 10),
+        ({"recursion": "entropy"}, None, None),
+    ],
+)
+def test_passes_of_single_layers(
+    args: dict[str, Any], n_layers: int | None, expected: int | None
+) -> None:
+    counts = {"passes_run": 5, "passes_accepted": 2, "rows": 40}
+    assert read_interventions(args).layer_passes(counts, n_layers) == expected
+
+
 def test_shuffled_layers_need_two() -> None:
     shuffled = read_interventions({"suppression": "shuffled"}).suppression
     shuffled.check_layers([3, 4])

@@ -92,7 +92,7 @@ def test_settings_are_told_in_full_at_the_start(caplog: pytest.LogCaptureFixture
     ):
         assert f"intervention setting {expected}" in caplog.text
     (warning,) = [one.message for one in caplog.records if one.levelname == "WARNING"]
-    assert "threshold_scope=pooled: a response depends on all that ran before it" in warning
+    assert "threshold_scope=pooled (preset=reference)" in warning
     assert lm.get_model_info()["l2"]["interventions"]["settings"]["preset"] == "reference"
 
 
