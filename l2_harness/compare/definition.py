@@ -14,7 +14,7 @@ from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.engines.model_files import model_files
 from l2_harness.models.capabilities import capabilities
-from l2_harness.models.recorded_runs import MODEL_FILES
+from l2_harness.models.recorded_runs import MODEL_FILES, WEIGHTS
 
 #: Arguments that say how the work is done, not what comes out.
 _EXECUTION_ONLY = frozenset({"trace_dir", "resume", "samples_from", "record"})
@@ -31,7 +31,7 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "model_class": cell.model_class,
         "args": {k: v for k, v in cell.args.items() if k not in _EXECUTION_ONLY},
-        "weights": _weights(cell.args.get("pretrained")),
+        WEIGHTS: _weights(cell.args.get("pretrained")),
         MODEL_FILES: _model_files(cell.args),
         "task": task.task,
         "task_config": _digest(catalogue.describe(task.task)),
@@ -67,7 +67,7 @@ def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Names of what differs between two definitions, those of args one by one."""
     names = []
     for key in sorted({*before, *now}):
-        if key == MODEL_FILES and key not in before:  # recorded before they were looked at
+        if key == (WEIGHTS if MODEL_FILES in before else MODEL_FILES):  # the files tell more
             continue
         old, new = before.get(key), now.get(key)
         if old == new:
