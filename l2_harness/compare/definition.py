@@ -15,7 +15,7 @@ from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.model_args import affecting
 from l2_harness.engines.model_files import model_files
 from l2_harness.models.capabilities import capabilities
-from l2_harness.models.recorded_runs import MODEL_FILES
+from l2_harness.models.recorded_runs import MODEL_FILES, WEIGHTS
 
 
 def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
     definition: dict[str, Any] = {
         "model_class": cell.model_class,
         "args": affecting(cell.args, "responses", "choice", "setup"),
-        "weights": _weights(cell.args),
+        WEIGHTS: _weights(cell.args),
         MODEL_FILES: _model_files(cell.args),
         "task": task.task,
         "task_config": _digest(catalogue.describe(task.task)),
@@ -65,7 +65,7 @@ def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Names of what differs between two definitions, those of args one by one."""
     names = []
     for key in sorted({*before, *now}):
-        if key == MODEL_FILES and key not in before:  # recorded before they were looked at
+        if key == (WEIGHTS if MODEL_FILES in before else MODEL_FILES):  # the files tell more
             continue
         old, new = before.get(key), now.get(key)
         if old == new:

@@ -102,4 +102,4 @@ def test_other_weights_of_the_same_name_count(head: str, tmp_path: Path) -> None
     suite = parse_suite(head.replace("pretrained: demo", f"pretrained: {tmp_path}"))
     before = definition(suite, "plain")
     (tmp_path / "model.safetensors").write_bytes(b"two")
-    assert changed_keys(before, definition(suite, "plain")) == ["weights"]
+    assert changed_keys(before, definition(suite, "plain")) == ["pretrained/model.safetensors"]

@@ -325,8 +325,11 @@ class TestBadInput:
         ).save_pretrained(tmp_path)
         tokenizer.save_pretrained(tmp_path)
         with pytest.raises(ValueError, match=r"decoder-only models.*record=off"):
-            L2HF(str(tmp_path), device="cpu")
-        assert L2HF(str(tmp_path), device="cpu", record="off").backend == "seq2seq"
+            L2HF(str(tmp_path), device="cpu", record="summary")
+        for arguments in ({}, {"record": "off"}):  # by default it runs as hf does, unrecorded
+            lm = L2HF(str(tmp_path), device="cpu", **arguments)
+            assert lm.backend == "seq2seq"
+            assert lm.get_model_info()["l2"]["record"] == "off"
 
     @pytest.mark.parametrize(
         ("prompt", "settings", "message"),

@@ -22,6 +22,7 @@ from l2_harness.models.response_jobs import WantedResponse
 from l2_harness.models.response_text import ResponseTexts
 from l2_harness.norms import TraceEvent, read_traces
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.signals import SIGNALS
 
 LAYERS = (3, 4)
 N = 3
@@ -80,7 +81,7 @@ class Engine:
         tokens = rng.integers(10, 90, n).tolist()
         rows = ResponseRows(
             rng.uniform(1, 9, (n, len(LAYERS))).astype(np.float32),
-            *(-rng.exponential(size=(4, n))).astype(np.float32),
+            {name: -rng.exponential(size=n).astype(np.float32) for name in SIGNALS.names},
         )
         report = self.report(n) if self.acts else None
         return FinishedResponse(len(prompt.split()), tokens, "length", rows, report)

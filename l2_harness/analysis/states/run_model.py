@@ -16,7 +16,16 @@ from l2_harness.config.errors import ConfigError
 
 #: What a run's settings hold beside its model_args, and what needs a trace_dir.
 _NOT_ARGUMENTS = frozenset(
-    {"pretrained", "weights", "seed", "thresholds", "monitored_layers", "l2_harness", "record"}
+    {
+        "pretrained",
+        "model_files",
+        "weights",
+        "seed",
+        "thresholds",
+        "monitored_layers",
+        "l2_harness",
+        "record",
+    }
 )
 
 
