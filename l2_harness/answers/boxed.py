@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 _OPEN = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|(?P<bare>-?\d[\d.,]*(?<![.,])|[A-Za-z](?![A-Za-z])))")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-_CONNECTIVE = r"(?:,?\s*(?:and|or|as well as)\b|&|和|或者?|、)"
+_CONNECTIVE = (
+    r"(?:,?\s*(?:(?:and|or)(?:\s(?:also|else))?|as well as)\b"
+    r"|\\(?:lor|land|vee|wedge|cup)\b|&|和|或者?|、)"
+)
 #: What may stand between two boxes that together give one answer: punctuation, the marks of
 #: formulas and of emphasis, a connective as text or in ``\text``, and the name of the next value.
 _BETWEEN = re.compile(

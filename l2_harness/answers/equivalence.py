@@ -40,6 +40,8 @@ _IN_TEXT = re.compile(r"[\s$]*\\(?:text|mbox|textbf|textit|textrm)\s*\{[^{}]*\}[
 _BASED = re.compile(r"\(?(?P<digits>[0-9A-F]+)\)?_\s*\{?\s*(?P<base>\d+)\s*\}?")
 _BRACKETS_ONLY = re.compile(r"[\s\\,()\[\]{}<>]+")
 _LONG_NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER}}}")
+_DECIMAL_POINT = re.compile(r"-?\d*\.\d+")
+_DECIMAL_COMMA = re.compile(r"^(-?\d+),(\d+)$")
 _GROUPED = re.compile(r"(?<![\d.])(?<!\d,)\d{1,3}(?:,\d{3})+(?!,?\d)")
 _LETTER_OF_OPTION = re.compile(
     r"\W*(?:mathbb\W+)?(?:(?:the|correct|final|right|best|option|choice|letter|answer|is)\b[\s:(]*)*([A-Za-z])\W*",
@@ -83,6 +85,8 @@ def compare_parts(
     `x = 2, y = 1`, and where one side leaves the names out its values follow their order, that of
     the other side or of the alphabet.
     """
+    if len(answer) > len(gold):
+        answer = list({_compact(part): part for part in answer}.values())  # said again
     if len(gold) != len(answer):
         return Verdict.DIFFERENT
     with sympy_client.budget(ANSWER_SECONDS):
@@ -141,13 +145,19 @@ def _compare_tidied(expected: str, given: str, tolerance: float) -> Verdict:
 
 
 def _compare_names(expected: str, given: str, _: float) -> Verdict | None:
-    """`x = 5` is not `y = 5`; an index or a name in words may differ."""
-    names = [plain_name(split_name(text)[0]) for text in (expected, given)]
-    return Verdict.DIFFERENT if all(names) and names[0] != names[1] else None
+    """`x = 5` is not `y = 5`; an index or a name in words may differ, and so may `x = y/2`."""
+    named = [split_name(text) for text in (expected, given)]
+    names = [plain_name(name) for name, _ in named]
+    values = [re.sub(r"\\[A-Za-z]+", "", value).lower() for _, value in named]
+    related = names[0] in values[1] or names[1] in values[0]
+    return Verdict.DIFFERENT if all(names) and names[0] != names[1] and not related else None
 
 
 def _compare_numbers(expected: str, given: str, tolerance: float) -> Verdict | None:
-    numbers = [read_number(_value(text)) for text in (expected, given)]
+    values = [_value(text) for text in (expected, given)]
+    if _DECIMAL_POINT.fullmatch(values[0]):
+        values[1] = _DECIMAL_COMMA.sub(r"\1.\2", values[1])
+    numbers = [read_number(value) for value in values]
     if numbers[0] is None or numbers[1] is None:
         return None
     return _either(numbers_equal(numbers[0], numbers[1], tolerance))
@@ -228,8 +238,9 @@ def _compare_expressions(expected: str, given: str, tolerance: float) -> Verdict
     # `x + x = 5` names nothing: it is no way to say `x = 5`.
     if values != (expected, given) and not ("=" in expected and "=" in values[1]):
         verdict = _compare_tidied(values[0], values[1], tolerance)
-        both = "=" in expected and "=" in given
-        if verdict is not Verdict.DIFFERENT or not both:
+        names = {plain_name(split_name(text)[0]) for text in (expected, given)}
+        equations = "=" in expected and "=" in given and len(names) == 2
+        if verdict is not Verdict.DIFFERENT or not equations:
             return verdict
     if not (_brackets_close(expected) and _brackets_close(given)):
         return Verdict.DIFFERENT  # the parser would read the part before the loose bracket

@@ -45,9 +45,11 @@ class Grouping(NamedTuple):
     unverified: frozenset[int]
 
 
-def group_answers(answers: Sequence[str | None], kind: AnswerKind = "math") -> list[list[int]]:
+def group_answers(
+    answers: Sequence[str | None], kind: AnswerKind = "math", seconds: float = VOTE_SECONDS
+) -> list[list[int]]:
     """The groups of :func:`compare_all`, with a line in the log where some are uncertain."""
-    grouping = compare_all(answers, kind)
+    grouping = compare_all(answers, kind, seconds)
     if grouping.unverified:
         logger.warning(
             "%d of %d answers to one question could not be compared with the others in time; "

@@ -22,7 +22,7 @@ from l2_harness.answers.words import last_word, text_in_phrase, word_in_phrase
 #: "Answer" in the languages of common mathematics sets.
 _ANSWER = (
     r"\banswers?\b|\brespuestas?\b|\bresposta\b|\bréponse\b|\brisposta\b|\bAntwort\b|\bответ\b|"
-    r"答案|答え|回答|정답|답"
+    r"答案?|答え|回答|정답|답"
 )
 _IS = r"\bis\b|\bare\b|\bbe\b|\bes\b|\best\b|\bé\b|\bè\b|\bist\b|是|为|為|は|은|는|:|=|："
 _PHRASE = re.compile(

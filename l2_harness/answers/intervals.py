@@ -51,7 +51,10 @@ def read_real_set(text: str) -> RealSet | None:
 
 
 def _read_union(text: str) -> RealSet | None:
-    pieces = [_read_piece(piece.strip()) for piece in _UNION.split(text.strip())]
+    alternatives = split_top_level(text)
+    if len(alternatives) == 1 or not all(map(_RELATION.search, alternatives)):
+        alternatives = _UNION.split(text.strip())
+    pieces = [_read_piece(piece.strip()) for piece in alternatives]
     read = [piece for piece in pieces if piece is not None]
     variables = {piece.variable for piece in read}
     if len(read) < len(pieces) or len(variables) != 1:

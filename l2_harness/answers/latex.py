@@ -43,8 +43,20 @@ _SEPARATOR_TEXT = re.compile(r"\\(?:text|mbox|mathrm)\s*\{\s*,?\s*(and|or|,)\s*\
 _ALIGNED = re.compile(r"\\(?:begin|end)\{(?:align(?:ed)?|split|gather(?:ed)?)\*?\}")
 #: How the same thing is written otherwise.
 _SYNONYMS = (
+    (  # escaped once more, as in a JSON text
+        re.compile(
+            r"(?<!\\)\\\\(?=(?:[dt]?frac|sqrt|text|le|ge|leq|geq|pi|infty|cdot|times|left|right|pm)\b)"
+        ),
+        r"\\",
+    ),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\varnothing\b|\\empty(?:set)?\b|\\\{\s*\\\}"), r"\\emptyset "),
+    (
+        re.compile(
+            r"^(?:\\text\s*\{)?\s*(?:the )?(?:empty set|no (?:real )?solutions?)\s*\}?$", re.I
+        ),
+        r"\\emptyset ",
+    ),
     (re.compile(r"\\(?:i|j)math\b"), "i"),
     (re.compile(r"\\(?:leqslant|leqq|leq)\b"), r"\\le "),
     (re.compile(r"\\(?:geqslant|geqq|geq)\b"), r"\\ge "),

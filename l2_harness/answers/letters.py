@@ -16,8 +16,8 @@ _PREFIX = re.compile(
     re.IGNORECASE,
 )
 #: `B`, `(B)`, `B.`, `B: the quail`, `B - the quail`; not the `A` of `A quail`.
-_NAMED = re.compile(r"[\s(\[{]*([A-Za-z])(?:[)\].:,}]+(?:\s.*)?|\s+-+\s.*)?\s*", re.DOTALL)
-_JOINS = r"\s*(?:,|/|&|;|and|or|nor|,\s*(?:and|or))\s*"
+_NAMED = re.compile(r"[\s(\[{]*([A-Za-z])(?:[)\].:,}]+(?:\s.*)?|\s*=.*|\s+-+\s.*)?\s*", re.DOTALL)
+_JOINS = r"\s*(?:,|/|&|;|and|or|nor|,\s*(?:and|or))\s*(?:(?:maybe|perhaps|possibly)\s+)?"
 _OPTION = r"\(?(?<![A-Za-z])[A-Za-z](?![A-Za-z'])\)?"
 _SEVERAL = re.compile(rf"\W*(?:both|either)?\s*{_OPTION}(?:{_JOINS}{_OPTION})+\W*", re.IGNORECASE)
 _BRACKETED = re.compile(r"\(([A-Z])\)")
@@ -34,6 +34,7 @@ _SET_ASIDE = re.compile(
     rf"{_OPTION}(?:{_JOINS}{_OPTION})*",
     re.IGNORECASE,
 )
+_REASON = re.compile(r"\b(?:because|since)\b[^.\n]*")
 
 
 def letters_of(choices: Sequence[str]) -> str:
@@ -71,8 +72,9 @@ def last_letter(text: str, choices: Sequence[str]) -> str | None:
     """The last option named in a text; `C or D` where the last two are alternatives."""
     last_line = text.rstrip().rsplit("\n", 1)[-1]
     whole = read_letter(last_line, choices) if len(last_line) < 200 else None
-    found = [] if whole else _positions(text, choices)
-    return _with_alternatives(text, found, len(found) - 1) if found else whole
+    stated = _REASON.sub("", text)
+    found = [] if whole else _positions(stated, choices)
+    return _with_alternatives(stated, found, len(found) - 1) if found else whole
 
 
 def _positions(text: str, choices: Sequence[str]) -> list[tuple[int, str]]:

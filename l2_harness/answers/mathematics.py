@@ -8,20 +8,23 @@ from typing import NamedTuple
 
 #: A number as text writes it: sign, dollar sign, thousands separators, fraction, percent sign.
 _NUMBER = re.compile(
-    r"(?:(?<![\w.)\]}])-)?(?<![\w.\\^_])(?:\\?\$\s?)?"
-    r"(?:\\[dtc]?frac\{-?\d+\}\{-?\d+\}|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?::\d+)+|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:(?<![\w.)\]}])-)?(?<![\w.\\^_])(?<![\^_]\{)(?:\\?\$\s?)?"
+    r"(?:\\[dtc]?frac\{-?\d+\}\{-?\d+\}|\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+,\d{1,2}(?![\d,.])"
+    r"|\d+(?::\d+)+|\d+(?:\.\d+)?|\.\d+)"
     r"(?:[eE][+-]?\d+(?!\w))?(?:\s?/\s?\d+(?![\d.]))?(?:\s*\\?%)?"
     r"(?:\s(?:dozen|hundred|thousand|[mbtr]+illion|percent|per cent)\b|\^\{?\d+\}?)?"
 )
-#: A formula; a dollar sign opens one only if no space follows and closes it only after none.
+#: A formula; a dollar sign opens one only if no space follows and closes it only after none,
+#: unless there are no words between them: `$5 and $6` is money.
 _FORMULA = re.compile(
-    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$(?!\s)((?:[^$\\]|\\.)+?)(?<!\s)\$(?!\d)",
+    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<!\\)\$(?!\s)((?:[^$\\]|\\.)+?)(?<!\s)\$(?!\d)"
+    r"|(?<!\\)\$((?:\\(?:begin|end)\{\w+\}(?:\{[lcr|]+\})?|\\[A-Za-z]+|\\.|[A-Za-z](?![A-Za-z])|[^$\\A-Za-z])+)\$(?!\d)",
     re.DOTALL,
 )
 _JOINED = re.compile(r"\s*(?:,|;|and|or|,\s*(?:and|or))\s*")
 #: The end of a sentence: a full stop before a space or the end, or a clause that gives a reason.
 _SENTENCE_END = re.compile(
-    r"(?<!\b[A-Z])\.(?=\s|$)|,?\s(?:because|since|as|where|for which|so that)\s|\n\s*\n"
+    r"(?<!\b[A-Z])\.(?=\s|$)|,?\s(?:because|since|as|where|when|if|given|for which)\s|\n\s*\n"
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[^{}]*\})?")
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -31,6 +34,7 @@ _BESIDE = re.compile(
     r"between|the|these|those|all|when|if|let|since|because|as|where|with|out of)\s*$",
     re.IGNORECASE,
 )
+_WHICH_IS = re.compile(r",?\swhich\s(?:is|equals|gives|makes)\b")
 #: How much of a line is read after "answer is", and of a text's end for its last value.
 LONGEST_LINE = 2_000
 
@@ -53,7 +57,7 @@ def math_in_phrase(line: str, _: Sequence[str] = ()) -> str | None:
     starts = bool(values) and not _WORD.search(sentence[: values[0].start])
     if formula and starts and values[0].start == formula.start():
         return values[0].content
-    plain = sentence.strip(' .;,!*"')
+    plain = sentence.rstrip(' .;,!*"').lstrip(' ;,!*"')
     if not _words(plain):
         return plain or None
     if starts:
@@ -70,16 +74,25 @@ def last_value(text: str, _: Sequence[str] = ()) -> str | None:
     The last formula of the last sentence comes before the numbers inside it; a formula that only
     names something comes after the numbers of its sentence.
     """
-    tail = text[-LONGEST_LINE:].replace("**", "").rstrip()
+    tail = _tail(text).replace("**", "").rstrip()
     last = re.sub(r"^[-*+]\s+", "", tail.rsplit("\n", 1)[-1].strip(' *"'))
     if re.search(r"[\w\\]", last) and not re.search(r"\$|\\[])]", last) and not _words(last):
-        return last.strip(" .;,!") or None
+        return last.rstrip(" .;,!") or None
     for sentence in reversed(_sentences(tail)):
         values = _values(sentence)
         telling = [value for value in values if re.search(r"\d|\\[a-z]|[-+=<>^]", value.content)]
         if telling or values:
             return (telling or values)[-1].content.strip(" $") or None
     return None
+
+
+def _tail(text: str) -> str:
+    """The end of a text, from the start of a word on unless that is a very long one."""
+    text = text.rstrip()
+    cut, limit = len(text) - LONGEST_LINE, max(0, len(text) - 5 * LONGEST_LINE)
+    if cut <= 0:
+        return text
+    return text[max(text.rfind(" ", limit, cut), text.rfind("\n", limit, cut), limit) :]
 
 
 def _first_sentence(line: str) -> str:
@@ -136,6 +149,7 @@ def _main_value(sentence: str, values: Sequence[Value]) -> str:
 def _after_last_equals(sentence: str) -> str | None:
     """What a calculation outside formulas comes to: `5` of `20 - 15 = 5 dollars`."""
     spans = [match.span() for match in _FORMULA.finditer(sentence)]
+    sentence = _WHICH_IS.sub(" = ", sentence)
     equals = sentence.rfind("=")
     if equals < 0 or any(a <= equals < b for a, b in spans):
         return None

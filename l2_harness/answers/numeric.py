@@ -35,8 +35,12 @@ _REPEATING = re.compile(
 )
 _PERCENT = re.compile(r"\s*(?:\\?%|percent|per cent|\bpct\b)$", re.IGNORECASE)
 #: `18 dollars`: a word of three letters or more after a number is a unit, unless it is mathematics.
-_WORDS = re.compile(r"(?<=[\d}%])\s+(?P<words>[A-Za-z]{3,}[A-Za-z .'/-]*)$")
-_SCALE = re.compile(rf"(?<=[\d}}])[\s~]*(?P<scale>{'|'.join(SCALES)})s?\b\s*(?P<words>.*)$", re.I)
+_WORDS = re.compile(
+    r"(?<=[\d}%])(?:\s+(?P<words>[A-Za-z]{3,}[A-Za-z .'/-]*)|\s*[぀-ヿ一-鿿가-힣]+)$"
+)
+_SCALE = re.compile(
+    rf"(?<=[\d}}])[\s~]*(?P<scale>{'|'.join(SCALES)})s?(?![A-Za-z])\s*(?P<words>.*)$", re.I
+)
 #: Units of more than one letter; `5 m` could be a product.
 _UNITS = re.compile(
     rf"(?<=[\d}}])\s*{KNOWN_UNITS}(?:\s*/\s*(?:h|hr|min|s|sec))?(?:\s*\^\s*\{{?[23]\}}?)?$"
@@ -70,7 +74,7 @@ def read_number(text: str) -> Number | None:
         factor = SCALES[scaled["scale"].lower()]
         return number and Number(number.value * factor, number.exact)
     words = _WORDS.search(text)
-    if words and is_unit(words["words"], text[: words.start()]):
+    if words and is_unit(words[0], text[: words.start()]):
         text = text[: words.start()]
     text = _UNITS.sub("", text)
     percent = _PERCENT.search(text)

@@ -6,7 +6,7 @@ import re
 
 _SET = re.compile(r"\\\{(.*)\\\}")
 _SYSTEM = re.compile(r"\\begin\{(cases|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}")
-_WORDS = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
+_WORDS = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*|(?<=[\d)\]}])\s?(?:and|or)\s?(?=[\d(\[\\A-Z-])")
 _PLUS_MINUS = re.compile(r"\\pm|±")
 _TUPLE = re.compile(r"\((.*,.*)\)")
 

@@ -87,8 +87,8 @@ def _equations_equal(expected: Any, given: Any) -> bool | None:
     if len(sides) < 4 or not all(isinstance(side, Expr) for side in sides):
         return None
     left, right = (fraction(together(one.lhs - one.rhs))[0].expand() for one in (expected, given))
-    if left.free_symbols != right.free_symbols or 0 in (left, right):
-        return None if left.free_symbols == right.free_symbols else False
+    if not left.free_symbols or left.free_symbols != right.free_symbols:
+        return bool(left == right)
     ratio = simplify(left / right)
     if ratio.is_number:
         return True

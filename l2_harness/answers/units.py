@@ -7,6 +7,8 @@ import re
 #: What a word after a number multiplies it by.
 SCALES = {
     "dozen": 12,
+    "万": 10**4,
+    "亿": 10**8,
     "hundred": 100,
     "thousand": 10**3,
     "million": 10**6,
@@ -34,7 +36,9 @@ _STATEMENT = re.compile(
     r"times|(?:or |and )?(?:more|less|fewer|higher|lower)|sin|cos|tan|log|exp|ln)\b",
     re.IGNORECASE,
 )
-_SCALE = re.compile(rf"[\s~]*(?:{'|'.join(SCALES)}|percent|per cent|pct)\b", re.IGNORECASE)
+_SCALE = re.compile(
+    rf"[\s~]*(?:{'|'.join(SCALES)}|percent|per cent|pct)(?![A-Za-z])", re.IGNORECASE
+)
 #: Single letters are symbols unless they are one of these units.
 _UNIT_LETTERS = frozenset("mgshlLANJKVWCFT")
 #: Units of more than one letter; `5 m` could be a product.
@@ -62,7 +66,7 @@ def is_unit(words: str, value: str) -> bool:
     if not value or value[-1] in "_^{=,(-+<>&\\" or _STATEMENT.match(words) or _SCALE.match(words):
         return False
     bare = words.strip(" ~.")
-    if len(bare) == 1 and bare not in _UNIT_LETTERS:
+    if bare.startswith("\\") or (len(bare) == 1 and bare.isascii() and bare not in _UNIT_LETTERS):
         return False
     return any(map(str.isdigit, value)) or bool(_KNOWN.match(words))
 
