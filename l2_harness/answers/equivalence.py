@@ -38,6 +38,7 @@ _NAME_OF_SOMEONE = re.compile(r"[A-Za-z]{4}|[A-Z][a-z]{2}")
 _LETTERS_ONLY = re.compile(r"[A-Za-z][A-Za-z' -]*[A-Za-z]")
 _IN_TEXT = re.compile(r"[\s$]*\\(?:text|mbox|textbf|textit|textrm)\s*\{[^{}]*\}[\s$.]*")
 _BASED = re.compile(r"\(?(?P<digits>[0-9A-F]+)\)?_\s*\{?\s*(?P<base>\d+)\s*\}?")
+_PRIMES = re.compile(r"([A-Za-z])('+)")
 _BRACKETS_ONLY = re.compile(r"[\s\\,()\[\]{}<>]+")
 _LONG_NUMBER = re.compile(rf"\d{{{LONGEST_NUMBER}}}")
 _DECIMAL_POINT = re.compile(r"-?\d*\.\d+")
@@ -224,12 +225,6 @@ def _same_interval(a: Interval, b: Interval, tolerance: float) -> bool:
     return closed and all(_compare_tidied(*end, tolerance) is Verdict.EQUAL for end in ends)
 
 
-def _compare_primes(expected: str, given: str, _: float) -> Verdict | None:
-    """Sympy reads over primes: `f'(x)` would be `f(x)`."""
-    counts = [_value(text).count("'") for text in (expected, given)]
-    return Verdict.DIFFERENT if counts[0] != counts[1] else None
-
-
 def _compare_expressions(expected: str, given: str, tolerance: float) -> Verdict:
     """Sympy's verdict, on the values where a side only names its value (`x = 5`)."""
     values = _value(expected), _value(given)
@@ -244,7 +239,9 @@ def _compare_expressions(expected: str, given: str, tolerance: float) -> Verdict
             return verdict
     if not (_brackets_close(expected) and _brackets_close(given)):
         return Verdict.DIFFERENT  # the parser would read the part before the loose bracket
-    return sympy_client.compare(expected, given, tolerance)
+    # the parser reads over primes: they become an index
+    primed = [_PRIMES.sub(lambda m: f"{m[1]}_{{{'p' * len(m[2])}}}", t) for t in (expected, given)]
+    return sympy_client.compare(primed[0], primed[1], tolerance)
 
 
 def _orders(gold: Sequence[str], answer: Sequence[str]) -> Iterator[tuple[_Comparison, _Parts]]:
@@ -354,5 +351,4 @@ _COMPARISONS = (
     _compare_bases,
     _compare_real_sets,
     _compare_lists,
-    _compare_primes,
 )

@@ -57,7 +57,7 @@ _SYNONYMS = (
         ),
         r"\\emptyset ",
     ),
-    (re.compile(r"\\(?:i|j)math\b"), "i"),
+    (re.compile(r"\\imath\b"), "i"),
     (re.compile(r"\\(?:leqslant|leqq|leq)\b"), r"\\le "),
     (re.compile(r"\\(?:geqslant|geqq|geq)\b"), r"\\ge "),
     (re.compile(r"\\neq\b"), r"\\ne "),
