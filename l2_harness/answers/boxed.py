@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 _OPEN = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|(?P<bare>-?\d[\d.,]*(?<![.,])|[A-Za-z](?![A-Za-z])))")
@@ -21,6 +22,7 @@ _BETWEEN = re.compile(
     r"(?:\s|[,;$*]|\\[()\[\]\\,;:! ]|\\q?quad\b)*)?"
     r"(?:\\?[A-Za-z]+(?:_\{?\w{1,3}\}?)?\s*=\s*)?"
 )
+_BARE_GAP = re.compile(r"(?:[\s$*]|\\[()\[\]])*")
 _NAME_BEFORE = re.compile(r"(\\?[A-Za-z]+(?:_\{?\w{1,3}\}?)?\s*=)\s*$")
 #: What ends a box whose closing brace was forgotten.
 _GIVEN_UP = re.compile(r"\$|\n|\\\]|\\\)")
@@ -50,7 +52,9 @@ def last_boxed(text: str, same: Callable[[str, str], bool] = str.__eq__) -> str 
     if ends_in_box(text):
         return None
     boxes = _neighbours(text, [box for box in find_boxes(text) if box.content])
-    period = _period([box.content for box in boxes], same)
+    gaps = (text[one.end : two.start] for one, two in pairwise(boxes))
+    repeats = all(map(_BARE_GAP.fullmatch, gaps))  # `-2, -2` says so twice on purpose
+    period = _period([box.content for box in boxes], same) if repeats else len(boxes)
     if period < 2:
         return boxes[-1].content if boxes else None
     names = [_NAME_BEFORE.search(text, max(0, box.start - 30), box.start) for box in boxes[:period]]

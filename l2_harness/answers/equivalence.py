@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
-from l2_harness.answers.intervals import Interval, read_real_set
+from l2_harness.answers.intervals import read_real_set
 from l2_harness.answers.latex import tidy
 from l2_harness.answers.names import names_of, only_numbered, plain_name, readings, split_name
 from l2_harness.answers.numeric import numbers_equal, read_number
@@ -87,7 +87,11 @@ def compare_parts(
     the other side or of the alphabet.
     """
     if len(answer) > len(gold):
-        answer = list({_compact(part): part for part in answer}.values())  # said again
+        answer = list(
+            {_compact(part): part for part in answer}.values()
+        )  # without what is repeated
+    if len(gold) == 1:
+        gold = list(gold) * len(answer)  # said in several notations
     if len(gold) != len(answer):
         return Verdict.DIFFERENT
     with sympy_client.budget(ANSWER_SECONDS):
@@ -201,28 +205,13 @@ def _compare_lists(expected: str, given: str, tolerance: float) -> Verdict | Non
 
 
 def _compare_real_sets(expected: str, given: str, tolerance: float) -> Verdict | None:
-    """Intervals and conditions; None where sympy may still join what is written apart."""
+    """Conditions, as the intervals that they describe."""
     sets = [read_real_set(text) for text in (expected, given)]
-    if sets[0] is None or sets[1] is None:
+    if sets[0] is None or sets[1] is None or not (sets[0].rewritten or sets[1].rewritten):
         return None
     if sets[0].variable and sets[1].variable and sets[0].variable != sets[1].variable:
         return Verdict.DIFFERENT
-    left = list(sets[1].intervals)
-    for interval in sets[0].intervals:
-        same = next((one for one in left if _same_interval(interval, one, tolerance)), None)
-        if same is None:
-            break
-        left.remove(same)
-    else:
-        if not left:
-            return Verdict.EQUAL
-    return Verdict.DIFFERENT if sets[0].is_condition != sets[1].is_condition else None
-
-
-def _same_interval(a: Interval, b: Interval, tolerance: float) -> bool:
-    closed = (a.low_closed, a.high_closed) == (b.low_closed, b.high_closed)
-    ends = ((a.low, b.low), (a.high, b.high))
-    return closed and all(_compare_tidied(*end, tolerance) is Verdict.EQUAL for end in ends)
+    return _compare_tidied(sets[0].text, sets[1].text, tolerance)
 
 
 def _compare_expressions(expected: str, given: str, tolerance: float) -> Verdict:

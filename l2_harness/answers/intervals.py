@@ -1,4 +1,4 @@
-r"""Sets of real numbers as answers write them: `(2, \infty)`, `x > 2`, `\{x | x > 2\}`."""
+r"""Conditions on a real variable in the notation of intervals: `(2, \infty)` for `x > 2`."""
 
 from __future__ import annotations
 
@@ -7,125 +7,100 @@ from typing import NamedTuple
 
 from l2_harness.answers.parts import split_top_level
 
-INFINITY = r"\infty"
-_VARIABLE = r"(?:[A-Za-z]|\\[a-z]{2,8}(?<!\\le)(?<!\\ge)(?<!\\ne))(?:_\{?\w+\}?)?"
+_VARIABLE = r"(?:[A-Za-z]|\\(?!le\b|ge\b|ne\b)[a-z]{2,8})(?:_\{?\w+\}?)?"
 _BUILDER = re.compile(
-    rf"\\\{{\s*(?P<variable>{_VARIABLE})\s*(?:\\in[^|:]{{0,40}})?(?:\||\\mid|:)(?P<condition>.+)\\\}}"
+    rf"\\\{{\s*(?P<variable>{_VARIABLE})\s*(?:\\in[^|:]{{0,40}})?(?:\||\\mid|:)(?P<set>.+)\\\}}"
 )
 _MEMBER = re.compile(rf"(?P<variable>{_VARIABLE})\s*\\in(?![a-z])\s*(?P<set>.+)")
-_BRACKETS = re.compile(r"(?P<opening>[(\[\]])(?P<ends>.+)(?P<closing>[)\]\[])")
-_RELATION = re.compile(r"(<=|>=|\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|<|>)")
-_UNION = re.compile(r"\s*\\cup(?![a-z])\s*|\s+or\s+")
-_REALS = ("\\mathbb{R}", "\\mathbb R")
-
-
-class Interval(NamedTuple):
-    """The numbers between two ends, each of which may belong to it; ends are expressions."""
-
-    low: str
-    high: str
-    low_closed: bool
-    high_closed: bool
+_OUTWARD = re.compile(r"(?:(\])|([(\[]))([^()\[\]]+,[^()\[\]]+)(?:(\[)|([)\]]))")
+_RELATION = re.compile(r"(<=|>=|\\(?:le|ge|ne)(?![a-z])|<|>)")
+_JOINED = re.compile(r"\s*(\\cup|\\cap)(?![a-z])\s*|\s+(or|and)\s+")
+_REALS = re.compile(r"\\mathbb\s*\{?R\}?")
+_FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", r"\ne": r"\ne"}
 
 
 class RealSet(NamedTuple):
-    """A union of intervals, what they are intervals of (or ""), and whether it is a condition."""
+    r"""A set of real numbers in interval notation.
 
+    Attributes:
+        text: intervals and sets of points, joined by ``\\cup`` and ``\\cap``.
+        variable: what the condition is on, or empty.
+        rewritten: whether the answer had it in another notation.
+    """
+
+    text: str
     variable: str
-    intervals: list[Interval]
-    is_condition: bool
+    rewritten: bool
 
 
 def read_real_set(text: str) -> RealSet | None:
     """The set that a tidied answer describes, or None where it is anything else."""
     builder, member = _BUILDER.fullmatch(text), _MEMBER.fullmatch(text)
-    if builder:
-        inner = _read_union(builder["condition"])
-        if inner is None or inner.variable != builder["variable"]:
-            return None
-        return inner._replace(variable="")
-    if member:
-        inner = _read_union(member["set"])
-        return inner and inner._replace(variable=member["variable"], is_condition=True)
-    return _read_union(text)
-
-
-def _read_union(text: str) -> RealSet | None:
-    alternatives = split_top_level(text)
-    if len(alternatives) == 1 or not all(map(_RELATION.search, alternatives)):
-        alternatives = _UNION.split(text.strip())
-    pieces = [_read_piece(piece.strip()) for piece in alternatives]
-    read = [piece for piece in pieces if piece is not None]
-    variables = {piece.variable for piece in read}
-    if len(read) < len(pieces) or len(variables) != 1:
+    described = builder or member
+    if described is None:
+        return _read_joined(text)
+    inner = _read_joined(described["set"])
+    if inner is None or (builder and inner.variable != builder["variable"]):
         return None
-    intervals = [interval for piece in read for interval in piece.intervals]
-    return RealSet(variables.pop(), intervals, any(piece.is_condition for piece in read))
+    return RealSet(inner.text, "" if builder else described["variable"], True)
+
+
+def _read_joined(text: str) -> RealSet | None:
+    alternatives = split_top_level(text)
+    if len(alternatives) > 1 and all(map(_RELATION.search, alternatives)):
+        text = " or ".join(alternatives)
+    pieces = re.split(_JOINED, text.strip())
+    read = [_read_piece(piece.strip()) for piece in pieces[::3]]
+    signs = [r"\cap" if "cap" in (a or "") or b == "and" else r"\cup"
+             for a, b in zip(pieces[1::3], pieces[2::3], strict=True)]  # fmt: skip
+    known = [piece for piece in read if piece is not None]
+    variables = {piece.variable for piece in known}
+    if len(known) < len(read) or len(variables) != 1:
+        return None
+    joined = "".join(f" {sign} {one.text}" for sign, one in zip(["", *signs], known, strict=True))
+    return RealSet(joined.strip(), variables.pop(), any(one.rewritten for one in known))
 
 
 def _read_piece(text: str) -> RealSet | None:
-    if text in _REALS:
-        return RealSet("", [Interval(f"-{INFINITY}", INFINITY, False, False)], True)
-    points = re.fullmatch(r"\\\{(.+)\\\}", text)
-    if points and not _RELATION.search(text):
-        single = [Interval(p.strip(), p.strip(), True, True) for p in split_top_level(points[1])]
-        return RealSet("", single, False)
-    brackets = _BRACKETS.fullmatch(text)
-    ends = split_top_level(brackets["ends"]) if brackets else []
-    if brackets and len(ends) == 2:
-        low, high = (end.strip().removeprefix("+") for end in ends)
-        closed = brackets["opening"] == "[", brackets["closing"] == "]"
-        outward = "]" in brackets["opening"] or "[" in brackets["closing"]
-        return RealSet("", [Interval(low, high, *closed)], outward)
-    return _read_condition(text)
-
-
-def _read_condition(text: str) -> RealSet | None:
-    r"""`x > 2`, `3 < x \le 4`, `x > 3 and x < 4` or `x \ne 2`."""
-    both = re.split(r"\s+and\s+", text)
-    halves = [_read_inequality(half.strip()) for half in both]
-    first = halves[0]
-    if len(halves) == 1 or first is None:
-        return first
-    second = halves[1]
-    if len(halves) > 2 or second is None or first.variable != second.variable:
-        return None
-    (a,), (b,) = first.intervals[:1], second.intervals[:1]
-    if INFINITY in a.high and INFINITY in b.low:
-        return first._replace(intervals=[Interval(a.low, b.high, a.low_closed, b.high_closed)])
-    if INFINITY in a.low and INFINITY in b.high:
-        return first._replace(intervals=[Interval(b.low, a.high, b.low_closed, a.high_closed)])
-    return None
+    if _REALS.fullmatch(text):
+        return RealSet(r"(-\infty,\infty)", "", True)
+    if _RELATION.search(text):
+        return _read_inequality(text)
+    outward = _OUTWARD.fullmatch(text)
+    if outward:
+        opening, closing = "(" if outward[1] else outward[2], ")" if outward[4] else outward[5]
+        return RealSet(f"{opening}{outward[3]}{closing}", "", bool(outward[1] or outward[4]))
+    is_set = text.startswith(("(", "[", r"\{", r"\emptyset", r"\mathbb"))
+    return RealSet(text, "", False) if is_set else None
 
 
 def _read_inequality(text: str) -> RealSet | None:
     members = [member.strip() for member in _RELATION.split(text)]
-    if len(members) not in (3, 5) or not all(members):
+    members = [{"<=": r"\le", ">=": r"\ge"}.get(member, member) for member in members]
+    if len(members) == 3:
+        return _half_line(*members)
+    if len(members) != 5 or not re.fullmatch(_VARIABLE, members[2]):
         return None
-    signs = [sign.replace(r"\le", "<=").replace(r"\ge", ">=") for sign in members[1::2]]
-    values = members[::2]
-    if len({sign[0] for sign in signs}) != 1:
+    low, left, variable, right, high = members
+    if left in (">", r"\ge"):
+        low, left, right, high = high, _FLIPPED[right], _FLIPPED[left], low
+    if {left, right} - {"<", r"\le"}:
         return None
-    if ">" in signs[0]:
-        values, signs = values[::-1], [sign.replace(">", "<") for sign in signs[::-1]]
-    places = [i for i, value in enumerate(values) if re.fullmatch(_VARIABLE, value)]
-    if len(values) == 2:
-        return _half_line(values, signs[0], places)
-    if places != [1] and not (1 in places and values[1] not in (values[0], values[2])):
-        return None
-    interval = Interval(values[0], values[2], signs[0] == "<=", signs[1] == "<=")
-    return RealSet(values[1], [interval], True)
+    brackets = "(" if left == "<" else "[", ")" if right == "<" else "]"
+    return RealSet(f"{brackets[0]}{low},{high}{brackets[1]}", variable, True)
 
 
-def _half_line(values: list[str], sign: str, places: list[int]) -> RealSet | None:
-    if not places:
-        return None
-    place = places[0]
-    end, closed = values[1 - place], sign == "<="
-    if values[place] in re.sub(r"\\[A-Za-z]+", "", end):
-        return None  # `x > 2x - 1`
-    below = Interval(f"-{INFINITY}", end, False, closed)
-    above = Interval(end, INFINITY, closed, False)
-    if sign == r"\ne":
-        return RealSet(values[place], [below, above], True)
-    return RealSet(values[place], [below if place == 0 else above], True)
+def _half_line(left: str, sign: str, right: str) -> RealSet | None:
+    if not re.fullmatch(_VARIABLE, left):
+        left, sign, right = right, _FLIPPED[sign], left
+    if not re.fullmatch(_VARIABLE, left) or left in re.sub(r"\\[A-Za-z]+", "", right) or not right:
+        return None  # no variable alone on one side
+    above, below = rf"({right},\infty)", rf"(-\infty,{right})"
+    text = {
+        "<": below,
+        ">": above,
+        r"\le": below[:-1] + "]",
+        r"\ge": "[" + above[1:],
+        r"\ne": rf"{below} \cup {above}",
+    }[sign]
+    return RealSet(text, left, True)

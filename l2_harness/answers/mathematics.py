@@ -34,6 +34,8 @@ _BESIDE = re.compile(
     r"between|the|these|those|all|when|if|let|since|because|as|where|with|out of)\s*$",
     re.IGNORECASE,
 )
+#: What stands right before the value that a sentence comes to.
+_TELLS = re.compile(r"(?:\b(?:is|are|equals?|gets?|obtain|gives?|yields?)|:)\s*$", re.IGNORECASE)
 _WHICH_IS = re.compile(r",?\swhich\s(?:is|equals|gives|makes)\b")
 #: How much of a line is read after "answer is", and of a text's end for its last value.
 LONGEST_LINE = 2_000
@@ -80,6 +82,8 @@ def last_value(text: str, _: Sequence[str] = ()) -> str | None:
         return last.rstrip(" .;,!") or None
     for sentence in reversed(_sentences(tail)):
         values = _values(sentence)
+        if values and _TELLS.search(sentence[max(0, values[-1].start - 20) : values[-1].start]):
+            return values[-1].content.strip(" $") or None
         telling = [value for value in values if re.search(r"\d|\\[a-z]|[-+=<>^]", value.content)]
         if telling or values:
             return (telling or values)[-1].content.strip(" $") or None

@@ -55,6 +55,8 @@ def readings(text: str) -> list[str]:
 def plain_name(name: str) -> str:
     """A letter or a function, without its index and in lower case; empty for words and others."""
     plain = re.sub(r"\s", "", _INDEX.sub("", name))
+    if re.fullmatch(r"\\angle[A-Z]+|\|[A-Z]{2}\||[A-Z]{2}", re.sub(r"[\s{}_\d]", "", name)):
+        return re.sub(r"[\s{}]", "", name)  # an angle or a distance
     return plain.lower() if re.fullmatch(r"(?:[A-Za-z]|\\[a-z]+)(?:\([a-z,]*\))?", plain) else ""
 
 

@@ -104,14 +104,16 @@ def _parse(latex: str) -> Any:
     from math_verify import parse
 
     found = parse(f"${latex}$", [_reading()], parsing_timeout=None, raise_on_error=True)
-    return _with_imaginary_unit(found[0]) if found and not isinstance(found[0], str) else None
+    return _evaluated(found[0]) if found and not isinstance(found[0], str) else None
 
 
-def _with_imaginary_unit(expression: Any) -> Any:
-    """With `i` read as the imaginary unit, which the parser takes for a variable."""
-    from sympy import I
+def _evaluated(expression: Any) -> Any:
+    """With sets worked out and `i` as the imaginary unit, for the parser a variable."""
+    from sympy import I, Set
     from sympy.core.relational import Relational
 
+    if isinstance(expression, Set):
+        return expression.doit()  # unions and intersections are left as written
     if not hasattr(expression, "subs") or expression.has(Relational):
         return expression
     return expression.subs({one: I for one in expression.free_symbols if one.name == "i"})
