@@ -1,8 +1,8 @@
 r"""The answer that a response gives.
 
 Three rules, in this order: the last ``\boxed{...}``; the last "answer is" (also "Answer:" and
-GSM8K's ``####``); the last formula, number, letter or allowed word. Thinking is left out first. A response
-whose thinking never closed, or that ends inside a box, has no answer.
+GSM8K's ``####``); the last formula, number, letter or allowed word. Thinking is left out first. A
+response whose thinking never closed, or that ends inside a box, has no answer.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class RealSet(NamedTuple):
     r"""A set of real numbers in interval notation.
 
     Attributes:
-        text: intervals and sets of points, joined by ``\\cup`` and ``\\cap``.
+        text: intervals and sets of points, joined by ``\cup`` and ``\cap``.
         variable: what the condition is on, or empty.
         rewritten: whether the answer had it in another notation.
     """
