@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _P = {
     "p": "two-sided; McNemar's exact p where all scores are 0 or 1, else of random signs",
-    "p_corrected": "after Holm, over all rows of the same comparison",
+    "p_corrected": "corrected for all rows of the same comparison",
     "claimed": "whether the corrected p is below 0.05 and the interval excludes zero",
 }
 
@@ -34,7 +34,7 @@ def arm_table(analyses: Sequence[Analysis]) -> Table:
         "Accuracy by arm",
         _frame(rows, analyses),
         "Each arm's name says which states it edits, what of them, and the share that is kept. "
-        "Differences are paired by question; intervals are bootstraps over questions.",
+        "Differences are paired by question; their intervals are corrected for the number of arms.",
         {"accuracy": "mean score, %", **_effect_meanings("plain")},
     )
 
@@ -182,7 +182,7 @@ def trend_table(analyses: Sequence[Analysis]) -> Table:
                         "of": name,
                         **_value("slope", trend.slope),
                         "p": trend.p,
-                        "p_corrected": trend.p_holm,
+                        "p_corrected": trend.p_corrected,
                         "claimed": trend.claimed,
                     }
                 )
@@ -212,8 +212,8 @@ def _effect(effect: Effect) -> dict[str, Any]:
         **_value("difference", effect.points),
         "higher": effect.more,
         "lower": effect.fewer,
-        "p": effect.p,
-        "p_corrected": effect.p_holm,
+        "p": effect.points.p,
+        "p_corrected": effect.points.p_corrected,
         "claimed": effect.claimed,
         "too_few": effect.hopeless,
     }
