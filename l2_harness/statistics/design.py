@@ -64,15 +64,16 @@ class Design:
     def variances(self, values: Floats) -> tuple[Floats, Floats]:
         """(m,) the variance of each mean of values (Q, m), and its degrees of freedom.
 
-        Within a stratum of n units in G clusters, the squares of the clusters' sums of residuals,
-        times G/(G − 1) · (n − 1)/n: of single units the plug-in variance, which a score interval
-        takes. Freedom is Welch and Satterthwaite's; clusters less strata where nothing varies.
+        Within a stratum of G clusters, the squares of the clusters' sums of residuals, times
+        G/(G − 1); the whole times (Q − 1)/Q, which of single units in one stratum leaves the
+        plug-in variance that a score interval takes. Freedom is Welch and Satterthwaite's;
+        clusters less strata where nothing varies.
         """
         size = np.bincount(self.strata)
         residuals = values - (_grouped(values, self.strata, len(size)) / size[:, None])[self.strata]
         squares = self.sums(residuals) ** 2
         clusters = self._clusters_of
-        factor = clusters / np.maximum(clusters - 1, 1) * (size - 1) / size
+        factor = clusters / np.maximum(clusters - 1, 1) * (self.units - 1) / self.units
         by_stratum = _grouped(squares, self._stratum_of, len(size)) * factor[:, None]
         variance = by_stratum.sum(axis=0)
         spread = (by_stratum**2 / np.maximum(clusters - 1, 1)[:, None]).sum(axis=0)

@@ -152,7 +152,7 @@ def mcnemar_power(questions: int, share: float, difference: float, alpha: float)
     spread = 5 * math.sqrt(questions * share * (1 - share)) + 8
     first = max(0, math.floor(questions * share - spread))
     last = min(questions, math.ceil(questions * share + spread))
-    discordant = np.arange(first, last + 1, dtype=float)
+    discordant = np.arange(first, last + 1)
     rest = questions - discordant
     chance = np.exp(
         gammaln(questions + 1)
@@ -163,7 +163,7 @@ def mcnemar_power(questions: int, share: float, difference: float, alpha: float)
     )
     critical = _critical(1 << last.bit_length(), alpha)[first : last + 1]
     better = min((1 + difference / share) / 2, 1.0)
-    rejected = sum(bdtr(np.maximum(critical, 0), discordant, p) for p in (better, 1 - better))
+    rejected = sum(bdtr(np.maximum(critical, 0.0), discordant, p) for p in (better, 1 - better))
     return float((chance * np.where(critical >= 0, rejected, 0.0)).sum())
 
 
@@ -175,11 +175,11 @@ def _critical(size: int, alpha: float) -> Floats:
     """
     from scipy.special import bdtr
 
-    discordant = np.arange(size, dtype=float)
+    discordant = np.arange(size)
     start = np.floor(discordant / 2 - _quantile(alpha) * np.sqrt(discordant) / 2)
     found = np.full(size, -1.0)
     for step in range(-3, 3):
-        tried = np.clip(start + step, 0, discordant)
+        tried = np.clip(start + step, 0.0, discordant)
         found = np.where(bdtr(tried, discordant, 0.5) <= alpha / 2, np.maximum(found, tried), found)
     return found
 

@@ -72,10 +72,11 @@ def association(
     """Interval and p of correlations, or of AUROCs, which are 2·AUROC − 1 on that scale.
 
     Both are Student's on Fisher's scale: tanh(z ± t·s), s the standard deviation of the resampled
-    coefficients over 1 − r². Percentiles of few questions' resamples are too narrow, and Fisher's z
-    of a resample that reaches ± 1 has no spread. Perfect agreement, which no resample breaks, is
-    taken to be as uncertain as if one question in all could have broken it, and 1 − r² to be at
-    least twice that deviation.
+    coefficients over 1 − r², times √(f + 1)/√f for f degrees of freedom, by which resampling is too
+    narrow. Percentiles of few questions' resamples are narrower still, and Fisher's z of a resample
+    that reaches ± 1 has no spread. Perfect agreement, which no resample breaks, is taken to be as
+    uncertain as if one more question could have broken it; 1 − r² counts as twice the deviation at
+    least.
 
     Args:
         drawn: (1 + B, ...) the data as they are, then their resamples; nan where undefined.
@@ -95,8 +96,7 @@ def association(
         defined &= np.isfinite(value) & (freedom >= 1) & (deviation > 1e-9)
         room = np.maximum(1 - value**2, np.minimum(2 * deviation, 1.0))
         z = np.sign(value) * np.arctanh(np.sqrt(1 - room))
-        z = np.where(room > 1 - value**2, z, np.arctanh(np.clip(value, -1 + 1e-15, 1 - 1e-15)))
-        error = np.where(defined, deviation / room, np.nan)
+        error = np.where(defined, deviation / room * np.sqrt((freedom + 1) / freedom), np.nan)
         low, high = student(z, error, freedom, level)
         p = 2 * stdtr(freedom, -np.abs(z / error))
     low, high = np.minimum(np.tanh(low), value), np.maximum(np.tanh(high), value)

@@ -48,9 +48,10 @@ def mcnemar_p(better: ArrayLike, worse: ArrayLike) -> Floats:
     """
     from scipy.special import bdtr
 
-    better, worse = np.asarray(better, dtype=float), np.asarray(worse, dtype=float)
+    better, worse = np.asarray(better, dtype=np.int64), np.asarray(worse, dtype=np.int64)
+    fewer = np.minimum(better, worse).astype(float)
     # Signs are as likely either way, so the two tails are equal.
-    return np.minimum(1.0, 2 * bdtr(np.minimum(better, worse), better + worse, 0.5))
+    return np.minimum(1.0, 2 * bdtr(fewer, better + worse, 0.5))
 
 
 @dataclass(frozen=True, eq=False)

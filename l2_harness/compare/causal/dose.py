@@ -119,11 +119,12 @@ def _unbounded(columns: Floats) -> Contrasts:
 
 
 def _points(scores: Mapping[float, Floats]) -> tuple[Estimate, ...]:
-    """Each factor's difference to plain, its own interval."""
-    columns = np.stack(list(scores.values()), axis=1)
-    plain = np.broadcast_to(columns[:, :1], columns.shape)
-    found = differences(Contrasts.of(columns, plain), level=1 - LEVEL)
-    return tuple(one.times(POINTS).pointwise for one in found)
+    """Each factor's difference to plain, its own interval; 0 for plain itself, the first."""
+    plain, *others = scores.values()
+    columns = np.stack(others, axis=1)
+    contrasts = Contrasts.of(columns, np.broadcast_to(plain[:, None], columns.shape))
+    found = [one.times(POINTS).pointwise for one in differences(contrasts, level=1 - LEVEL)]
+    return (Estimate(0.0, 0.0, 0.0, len(plain), len(plain)), *found)
 
 
 def _scores(runs: Runs, where: Where) -> dict[float, Floats]:

@@ -69,7 +69,7 @@ class Cell:
         return {**asdict(self), "meets": self.meets}
 
 
-def measure_statistics(
+def measure_coverage(
     paired_runs: int = 2000, association_runs: int = 500, questions: Sequence[int] = QUESTIONS
 ) -> Iterator[Cell]:
     """All cells, one after the other.
@@ -81,12 +81,12 @@ def measure_statistics(
     """
     for data in PAIRED:
         for n in questions:
-            yield from _paired_cells(data, n, paired_runs)
+            yield from paired_cells(data, n, paired_runs)
     for n in questions:
-        yield _family_cell(n, max(paired_runs // 4, 10))
+        yield family_cell(n, max(paired_runs // 4, 10))
     for figure in ASSOCIATIONS:
         for n in questions:
-            yield _association_cell(figure, n, association_runs)
+            yield association_cell(figure, n, association_runs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,17 +156,19 @@ PAIRED: dict[str, Callable[[np.random.Generator, int, int, float], _Scores]] = {
     f"clusters of {_CLUSTER}": _clusters,
     f"{len(_TASKS)} tasks": _tasks,
 }
-_GAIN = 0.08
+#: What one arm is better by.
+GAIN = 0.08
 
 
-def _paired_cells(data: str, n: int, runs: int) -> Iterator[Cell]:
+def paired_cells(data: str, n: int, runs: int) -> Iterator[Cell]:
+    """The difference of two arms, and the mean of one; ``data`` is one of :data:`PAIRED`."""
     rng = np.random.default_rng([n, len(data)])
-    effect, null = (PAIRED[data](rng, n, runs, gain) for gain in (_GAIN, 0.0))
+    effect, null = (PAIRED[data](rng, n, runs, gain) for gain in (GAIN, 0.0))
     found = [
         differences(Contrasts.of(one.first, one.second, one.design), flips=1000)
         for one in (effect, null)
     ]
-    covered = np.mean([d.pointwise_low <= _GAIN <= d.pointwise_high for d in found[0]])
+    covered = np.mean([d.pointwise_low <= GAIN <= d.pointwise_high for d in found[0]])
     rejected = np.mean([d.p <= 0.05 for d in found[1]])
     yield Cell("difference", data, n, float(covered), float(rejected), runs)
     true = _large(data)
@@ -181,7 +183,7 @@ def _large(data: str) -> float:
     return float(one.design.means(one.first).mean())
 
 
-def _family_cell(n: int, runs: int) -> Cell:
+def family_cell(n: int, runs: int) -> Cell:
     """Methods against one baseline: any that is none rejected, all true differences covered."""
     rng = np.random.default_rng(n)
     wrong = held = 0
@@ -285,7 +287,8 @@ ASSOCIATIONS: dict[str, _Association] = {
 _EFFECT = 0.6
 
 
-def _association_cell(name: str, n: int, runs: int) -> Cell:
+def association_cell(name: str, n: int, runs: int) -> Cell:
+    """One of :data:`ASSOCIATIONS`."""
     wanted, rng = ASSOCIATIONS[name], np.random.default_rng([n, len(name)])
     true = _value(wanted, wanted.draw(np.random.default_rng(1), 6000, _EFFECT), 1)[0]
     held = rejected = 0
