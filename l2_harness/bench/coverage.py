@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,8 @@ def _clusters(rng: np.random.Generator, n: int, runs: int, gain: float) -> _Scor
     """Passages of five questions, which share difficulty and what an arm gains or loses on them."""
     passage = np.arange(n) // _CLUSTER
     shape = (passage.max() + 1, runs)
-    chance = 0.3 + 0.3 * rng.random(shape)
-    shift = gain + 0.25 * rng.choice([-1, 1], shape)
+    chance = 0.35 + 0.2 * rng.random(shape)
+    shift = gain + 0.35 * rng.choice([-1, 1], shape)
     first, second = (rng.random((n, runs)) < p[passage] for p in (chance + shift, chance))
     return _Scores(first.astype(float), second.astype(float), Design.of(n, clusters=passage))
 
@@ -177,9 +178,10 @@ def paired_cells(data: str, n: int, runs: int) -> Iterator[Cell]:
     yield Cell("mean", data, n, held, math.nan, runs)
 
 
+@cache
 def _large(data: str) -> float:
     """The true mean score, of very many questions."""
-    one = PAIRED[data](np.random.default_rng(0), 2000, 2000, 0.0)
+    one = PAIRED[data](np.random.default_rng(0), 2000, 1000, 0.0)
     return float(one.design.means(one.first).mean())
 
 
