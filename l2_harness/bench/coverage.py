@@ -205,6 +205,10 @@ def family_cell(n: int, runs: int) -> Cell:
     return Cell(f"family of {_METHODS}", "single answers", n, held / runs, wrong / runs, runs)
 
 
+#: Norms, what outcomes are drawn by, log lengths, and the question of each response.
+_Parts = tuple[Floats, Floats, Floats, np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class _Responses:
     """Made-up responses: a norm, an outcome, log length, and the question of each."""
@@ -215,49 +219,31 @@ class _Responses:
     question: np.ndarray
 
 
-def _related(
-    rng: np.random.Generator, n: int, effect: float, *, samples: int, share: float, binary: bool
-) -> _Responses:
+def _through_length(rng: np.random.Generator, n: int, effect: float, samples: int) -> _Parts:
     """Norm and outcome both go with length, and beyond it with each other by ``effect``.
 
     Questions differ in difficulty, in length, and in how much their responses' lengths differ.
     """
     question = np.repeat(np.arange(n), samples)
-    shape = len(question)
-    width = rng.uniform(0.1, 0.6, n)[question]
-    length = 0.4 * rng.normal(size=n)[question] + width * rng.normal(size=shape)
-    noise = 0.5 * rng.normal(size=shape)
-    latent = rng.normal(size=n)[question] - 1.2 * length + 1.5 * effect * noise
-    if binary:
-        middle = math.log(share / (1 - share)) * 1.35
-        outcome = (rng.random(shape) < 1 / (1 + np.exp(-latent - middle))).astype(float)
-    else:
-        outcome = latent + rng.normal(size=shape)
-    return _Responses(length + noise, outcome, length, question)
+    own, width = rng.normal(size=n)[question], rng.uniform(0.1, 0.6, n)[question]
+    length = 0.4 * rng.normal(size=n)[question] + width * rng.normal(size=len(question))
+    noise = 0.5 * rng.normal(size=len(question))
+    return length + noise, own - 1.2 * length + 1.5 * effect * noise, length, question
 
 
-def _unrelated_between(
-    rng: np.random.Generator, n: int, effect: float, *, samples: int, share: float, binary: bool
-) -> _Responses:
+def _through_question(rng: np.random.Generator, n: int, effect: float, samples: int) -> _Parts:
     """Norm and outcome are partly the question's, and go together by ``effect``."""
     question = np.repeat(np.arange(n), samples)
-    shape = len(question)
-    common = rng.normal(size=n)[question]
-    norm = common + rng.normal(size=shape)
+    norm = rng.normal(size=n)[question] + rng.normal(size=len(question))
     latent = 1.5 * rng.normal(size=n)[question] + effect * norm
-    if binary:
-        middle = math.log(share / (1 - share)) * 1.4
-        outcome = (rng.random(shape) < 1 / (1 + np.exp(-latent - middle))).astype(float)
-    else:
-        outcome = latent + rng.normal(size=shape)
-    return _Responses(norm, outcome, rng.normal(size=shape), question)
+    return norm, latent, rng.normal(size=len(question)), question
 
 
 @dataclass(frozen=True)
 class _Association:
     """Which figure of which data."""
 
-    make: Callable[..., _Responses]
+    make: Callable[[np.random.Generator, int, float, int], _Parts]
     measure: str = "spearman"
     within: bool = False
     control: str = "none"
@@ -267,23 +253,28 @@ class _Association:
 
     def draw(self, rng: np.random.Generator, n: int, effect: float) -> _Responses:
         """A data set."""
-        return self.make(
-            *(rng, n, effect), samples=self.samples, share=self.share, binary=self.binary
-        )
+        norm, latent, length, question = self.make(rng, n, effect, self.samples)
+        if self.binary:
+            middle = 1.4 * math.log(self.share / (1 - self.share))
+            right = rng.random(len(norm)) < 1 / (1 + np.exp(-latent - middle))
+            return _Responses(norm, right.astype(float), length, question)
+        return _Responses(norm, latent + rng.normal(size=len(norm)), length, question)
 
 
 ASSOCIATIONS: dict[str, _Association] = {
-    "pooled": _Association(_unrelated_between),
-    "pooled, 10 % right": _Association(_unrelated_between, share=0.1),
-    "pooled, one response": _Association(_unrelated_between, samples=1),
-    "AUROC, pooled": _Association(_unrelated_between, "auroc"),
-    "within": _Association(_unrelated_between, within=True),
-    "AUROC, within": _Association(_unrelated_between, "auroc", within=True),
-    "pooled, controlled": _Association(_unrelated_between, control="length"),
-    "through length, pooled, controlled": _Association(_related, control="length"),
-    "through length, within, controlled": _Association(_related, within=True, control="length"),
+    "pooled": _Association(_through_question),
+    "pooled, 10 % right": _Association(_through_question, share=0.1),
+    "pooled, one response": _Association(_through_question, samples=1),
+    "AUROC, pooled": _Association(_through_question, "auroc"),
+    "within": _Association(_through_question, within=True),
+    "AUROC, within": _Association(_through_question, "auroc", within=True),
+    "pooled, controlled": _Association(_through_question, control="length"),
+    "through length, pooled, controlled": _Association(_through_length, control="length"),
+    "through length, within, controlled": _Association(
+        _through_length, within=True, control="length"
+    ),
     "through length, within, controlled, no verdict": _Association(
-        _related, within=True, control="length", binary=False
+        _through_length, within=True, control="length", binary=False
     ),
 }
 _EFFECT = 0.6
@@ -311,5 +302,5 @@ def _value(wanted: _Association, data: _Responses, resamples: int) -> tuple[floa
     )
     if not found:
         return (math.nan,) * 4
-    one = found[wanted.measure, wanted.control].spread
+    one = found[wanted.measure, wanted.control].figures
     return tuple(float(part[0]) for part in (one.value, one.low, one.high, one.p))

@@ -76,7 +76,7 @@ def features(
     )
     with support.progress(len(saes), "Choosing") as tick:
         found = choose_features(store, saes, pairs, options, tick)
-    scores = score_table(store, saes, found, options)
+    scores = score_table(store, saes, found)
     table = None
     if injected:
         table = _injection(store, saes, found, options, traces, pretrained, device)

@@ -7,32 +7,16 @@ what each question would change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.estimate import Figures, Floats
 from l2_harness.statistics.intervals import student
 
 
-@dataclass(frozen=True, eq=False)
-class Ratios:
-    """Ratios of any shape, each array of that shape.
-
-    Attributes:
-        value, low, high: with a 95 % interval; nan where it is not defined.
-        p: two-sided, of a ratio of 1.
-    """
-
-    value: Floats
-    low: Floats
-    high: Floats
-    p: Floats
-
-
-def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float = 0.95) -> Ratios:
+def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float = 0.95) -> Figures:
     """The product of some sums over questions divided by that of others, all positive.
 
     Such as the mean norm, ``ratios([norms], [counts])``. The interval is Student's of its
@@ -43,6 +27,9 @@ def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float =
         under: likewise. The degrees of freedom are one less than the questions in which the
             first is not 0.
         level: the share that an interval covers.
+
+    Returns:
+        p is that of a ratio of 1.
     """
     from scipy.special import stdtr
 
@@ -59,7 +46,7 @@ def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float =
         logarithm = np.where(known, np.log(value), np.nan)
         low, high = student(logarithm, error, freedom, level)
         p = 2 * stdtr(freedom, -np.abs(logarithm / error))
-    return Ratios(np.asarray(value), np.exp(low), np.exp(high), np.asarray(p))
+    return Figures(np.asarray(value), np.exp(low), np.exp(high), np.asarray(p))
 
 
 def linear_shifts(over: Floats, under: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The same resamples of the questions for every figure, and what follows from their spread.
+"""The same resamples of the questions for every figure, and what follows from how they differ.
 
 Responses to one question are not independent, so a resample draws whole questions (clusters)
 with replacement. It is kept as weights, how often each is in it, which lets a statistic work on
@@ -7,13 +7,12 @@ many resamples at once; `scipy.stats.bootstrap` knows neither clusters nor weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from l2_harness.statistics.estimate import Estimate, Floats, estimates
+from l2_harness.statistics.estimate import Figures, Floats
 from l2_harness.statistics.intervals import student
 
 
@@ -44,31 +43,12 @@ class Resamples:
         return np.asarray((self.weights @ flat).reshape(-1, *contributions.shape[1:]))
 
 
-@dataclass(frozen=True, eq=False)
-class Spread:
-    """Figures with intervals from their resamples, each array of the figures' shape.
-
-    Attributes:
-        value, low, high: nan where a figure, or its interval, is not defined.
-        p: two-sided, of no association.
-    """
-
-    value: Floats
-    low: Floats
-    high: Floats
-    p: Floats
-
-    def estimates(self, responses: ArrayLike, questions: ArrayLike) -> list[Estimate]:
-        """One a figure, of (m,) figures or of a single one."""
-        return estimates(self.value, self.low, self.high, responses, questions)
-
-
 def association(
     drawn: Floats,
     freedom: ArrayLike,
     kind: Literal["correlation", "auroc"] = "correlation",
     level: float = 0.95,
-) -> Spread:
+) -> Figures:
     """Interval and p of correlations, or of AUROCs, which are 2·AUROC − 1 on that scale.
 
     Both are Student's on Fisher's scale: tanh(z ± t·s), s the standard deviation of the resampled
@@ -103,7 +83,7 @@ def association(
     low, high = np.where(defined, low, np.nan), np.where(defined, high, np.nan)
     if kind == "auroc":
         value, low, high = (1 + value) / 2, (1 + low) / 2, (1 + high) / 2
-    return Spread(value, low, high, np.where(defined, p, np.nan))
+    return Figures(value, low, high, np.where(defined, p, np.nan))
 
 
 def _deviation(drawn: Floats) -> tuple[Floats, np.ndarray]:

@@ -160,10 +160,8 @@ def _fill(
 ) -> None:
     rows = table.index.get_indexer([(column, *key) for column in columns])
     figures = {
-        "value": found.spread.value,
-        "value_low": found.spread.low,
-        "value_high": found.spread.high,
-        "p": found.spread.p,
+        **found.figures.columns("value"),
+        "p": found.figures.p,
         "responses": found.responses,
         "questions": found.questions,
     }

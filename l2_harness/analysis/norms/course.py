@@ -86,9 +86,8 @@ class Course:
             for places in (slice(None, share), slice(-share, None))
         )
         found = ratios([last[0], first[1]], [last[1], first[0]])
-        columns = {"layer": layers, "ratio": found.value}
-        columns |= {"ratio_low": found.low, "ratio_high": found.high}
-        return pd.DataFrame({**columns, "p": found.p, "p_holm": holm(found.p)})
+        tests = {"p": found.p, "p_holm": holm(found.p)}
+        return pd.DataFrame({"layer": layers, **found.columns("ratio"), **tests})
 
 
 class _Sums:
@@ -121,8 +120,7 @@ class _Sums:
         columns: dict[str, Floats] = {"layer": np.repeat(np.asarray(layers), n_places)}
         columns |= {name: np.tile(of, len(layers)) for name, of in places.items()}
         for name, found in figures.items():
-            ends = (("", found.value), ("_low", found.low), ("_high", found.high))
-            columns |= {f"{name}{end}": values.T.ravel() for end, values in ends}
+            columns |= found.transposed().columns(name)
         columns["responses"] = np.tile(self.counts.sum(axis=0), len(layers)).astype(int)
         found = pd.DataFrame(columns)
         return found[found["responses"] > 0].reset_index(drop=True)

@@ -174,9 +174,9 @@ class _Split:
         if not self.choosing:
             return None
         found = self.choosing["spearman", control]
-        if not np.isfinite(found.spread.p).any():
+        if not np.isfinite(found.figures.p).any():
             return None
-        column = int(np.nanargmin(found.spread.p))
+        column = int(np.nanargmin(found.figures.p))
         return column, found.estimate(column)
 
     def shrinks(self, control: str) -> float:

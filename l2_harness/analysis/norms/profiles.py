@@ -58,16 +58,13 @@ def layer_profile(thinking: ArrayLike, direct: ArrayLike, layers: ArrayLike) -> 
         raise ValueError(
             f"thinking {thinking.shape} and direct {direct.shape} must both be (pairs, layers)."
         )
-    columns: dict[str, ArrayLike] = {"layer": np.asarray(layers)}
+    frames = [pd.DataFrame({"layer": np.asarray(layers)})]
     arms = {"thinking": thinking, "direct": direct, "difference": thinking - direct}
     for name, values in arms.items():
         found = mean_estimates(values, Design.of(len(values)), bounded=False)
-        columns[name] = [one.value for one in found]
-        columns[f"{name}_low"] = [one.low for one in found]
-        columns[f"{name}_high"] = [one.high for one in found]
-    ratio = ratios([thinking], [direct])
-    columns |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
-    return pd.DataFrame(columns)
+        frames.append(pd.DataFrame([one.columns(name) for one in found]))
+    frames.append(pd.DataFrame(ratios([thinking], [direct]).columns("ratio")))
+    return pd.concat(frames, axis=1)
 
 
 def mean_over_layers(norms: ArrayLike) -> Floats:

@@ -148,8 +148,8 @@ def _side(side: str, rows: Floats, peaks: Floats, layers: tuple[int, ...]) -> pd
     by_layer = np.concatenate([peaks.mean(axis=2, keepdims=True), peaks], axis=2)
     n_rows = rows[:, :, None]
     of_all = by_layer.sum(axis=1, keepdims=True), n_rows.sum(axis=1, keepdims=True)
-    rate = ratios([by_layer], [n_rows])
-    lift = ratios([by_layer, of_all[1]], [n_rows, of_all[0]])
+    rate = ratios([by_layer], [n_rows]).transposed()
+    lift = ratios([by_layer, of_all[1]], [n_rows, of_all[0]]).transposed()
     names = ["all", *(str(layer) for layer in layers)]
     columns: dict[str, Any] = {
         "side": side,
@@ -158,10 +158,7 @@ def _side(side: str, rows: Floats, peaks: Floats, layers: tuple[int, ...]) -> pd
         "rows": np.tile(rows.sum(axis=0), len(names)).astype(int),
         "peaks": by_layer.sum(axis=0).T.ravel(),
     }
-    for name, found in (("rate", rate), ("lift", lift)):
-        for end, values in (("", found.value), ("_low", found.low), ("_high", found.high)):
-            columns[f"{name}{end}"] = values.T.ravel()
-    columns["p"] = lift.p.T.ravel()
+    columns |= {**rate.columns("rate"), **lift.columns("lift"), "p": lift.p}
     table = pd.DataFrame(columns)
     whole = table["layer"] == "all"
     table.loc[whole, "p_holm"] = holm(table.loc[whole, "p"].to_numpy())

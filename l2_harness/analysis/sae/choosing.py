@@ -78,7 +78,6 @@ def score_table(
     store: StateStore,
     saes: Sequence[LoadedSae],
     features: FeatureSet,
-    options: FeatureOptions,
 ) -> pd.DataFrame:
     """Every chosen feature on the held questions, a row a feature.
 

@@ -125,9 +125,10 @@ def _row(drawn: Floats, columns: Sequence[str], resamples: Resamples) -> dict[st
     """
     k, freedom = len(columns), len(resamples.labels) - 1
     found = association(drawn[:, :k], freedom)
+    n = len(resamples.question)
     row: dict[str, object] = {}
-    for j, name in enumerate(columns):
-        row |= {name: found.value[j], f"{name}_low": found.low[j], f"{name}_high": found.high[j]}
+    for name, one in zip(columns, found.estimates(n, freedom + 1), strict=True):
+        row |= one.columns(name)
     error = float(np.nanstd(drawn[1:, k], ddof=1))
     return row | difference_columns(float(drawn[0, k]), error, freedom, drawn[0, k + 1 :])
 

@@ -12,9 +12,9 @@ from l2_harness.analysis.sae.contrast import held_means
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.statistics.estimate import Estimate, Floats, estimates
+from l2_harness.statistics.estimate import Estimate, Figures, Floats
 from l2_harness.statistics.ranks import spearman
-from l2_harness.statistics.ratios import Ratios, ratios
+from l2_harness.statistics.ratios import ratios
 from l2_harness.statistics.resamples import Resamples, association
 
 if TYPE_CHECKING:
@@ -98,13 +98,9 @@ def trend_table(means: Sequence[LayerMeans]) -> pd.DataFrame:
         }
         found["reasoning_over_random"] = ratios([reasoning], [random])
         found["reasoning_per_norm"] = ratios([reasoning], [norm])
-        row: dict[str, float] = {"layer": one.layer}
+        row: dict[str, object] = {"layer": one.layer}
         for name, ratio in found.items():
-            row |= {
-                name: float(ratio.value),
-                f"{name}_low": float(ratio.low),
-                f"{name}_high": float(ratio.high),
-            }
+            row |= ratio.estimates(len(each), len(each))[0].columns(name)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -134,18 +130,17 @@ def rises(means: Sequence[LayerMeans], *, resamples: int = 2000, seed: int = 0) 
         values = stacked[:, i]
         profile = drawn.of_responses @ values.T
         depth = np.broadcast_to(np.arange(len(values), dtype=float), profile.shape)
-        late = _late(values)
         found.append(
             Rise(
                 name,
                 association(spearman(profile, depth), n - 1).estimates(n, n)[0],
-                *estimates(late.value, late.low, late.high, n, n),
+                _late(values).estimates(n, n)[0],
             )
         )
     return found
 
 
-def _late(values: Floats) -> Ratios:
+def _late(values: Floats) -> Figures:
     """Of values (layers, q)."""
     n = len(values)
     early, late = values[: max(n // 2, 1)], values[-max(n // 4, 1) :]

@@ -85,19 +85,15 @@ def _percent(figure: Estimate, sign: str = "") -> str:
 
 def _flat(row: SelectorRow) -> dict[str, Any]:
     cells: dict[str, Any] = {"selector": row.selector.name}
-    cells |= _columns("accuracy", row.accuracy)
+    cells |= row.accuracy.columns("accuracy")
     for rival in RIVALS:
         difference = row.differences.get(rival)
-        cells |= _columns(f"minus_{rival}", difference or UNKNOWN)
+        cells |= (difference or UNKNOWN).columns(f"minus_{rival}")
         cells[f"minus_{rival}_p"] = difference.p if difference else float("nan")
         cells[f"minus_{rival}_p_corrected"] = difference.p_corrected if difference else float("nan")
     cells["length_correlation"] = row.length_correlation
     cells["length_correlation_within"] = row.length_within
-    return cells | _columns("auroc_within", row.auroc)
-
-
-def _columns(name: str, figure: Estimate) -> dict[str, float]:
-    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+    return cells | row.auroc.columns("auroc_within")
 
 
 def _finite(value: Any) -> Any:

@@ -97,7 +97,7 @@ def test_planted_features_are_found_and_replicate(
     options = FeatureOptions(count=2, draws=3)
     features = choose_features(store, [identity], pairs, options)
     assert set(features.layers[0].selected) == set(PLANTED)
-    table = score_table(store, [identity], features, options)
+    table = score_table(store, [identity], features)
     own = table[table["kind"] == "reasoning"]
     assert own["replicates"].all()
     assert (own["effect_low"] > 0).all()
