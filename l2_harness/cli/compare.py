@@ -76,8 +76,7 @@ def command(
     detect: Annotated[
         float, typer.Option(min=0.01, help="The difference that matters, in points.")
     ] = 2.0,
-    resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 4000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of random signs.")] = 0,
 ) -> None:
     """Run a suite of models, tasks and methods, and write its leaderboard.
 
@@ -86,7 +85,7 @@ def command(
     from l2_harness.compare.leaderboard import Options
 
     console = _console()
-    options = Options(detect=detect, resamples=resamples, seed=seed)
+    options = Options(detect=detect, seed=seed)
     if list_:
         _list(console)
         return

@@ -46,7 +46,6 @@ def features(
     pretrained: Annotated[
         str | None, typer.Option(help="The model for that test, where no --traces is given.")
     ] = None,
-    resamples: Resamples = 2000,
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
@@ -73,12 +72,11 @@ def features(
         draws=draws,
         top_tokens=top_tokens,
         injected_responses=injected,
-        resamples=resamples,
         seed=seed,
     )
     with support.progress(len(saes), "Choosing") as tick:
         found = choose_features(store, saes, pairs, options, tick)
-    scores = score_table(store, saes, found, options)
+    scores = score_table(store, saes, found)
     table = None
     if injected:
         table = _injection(store, saes, found, options, traces, pretrained, device)
@@ -114,7 +112,7 @@ def trend(
     saes = chosen.readers(load_saes(sae, store, device))
     means = layer_means(store, saes, chosen)
     drawn = {"without_words": without_words, "resamples": resamples, "seed": seed}
-    table = trend_table(means, resamples=resamples, seed=seed)
+    table = trend_table(means)
     found = rises(means, resamples=resamples, seed=seed)
     support.show(
         trend_section(table, found, {**support.settings(store, saes), **drawn}, command_line()),

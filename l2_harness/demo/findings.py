@@ -10,7 +10,7 @@ import numpy as np
 
 from l2_harness.analysis.norms.profiles import layer_profile, mean_over_layers, pair_by_document
 from l2_harness.config.layers import LayerSelection
-from l2_harness.statistics.correlation import correlation_interval
+from l2_harness.statistics.associations import correlation_interval
 from l2_harness.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def find(
     direct = responses[responses["arm"] == "direct"]
     late = late_sets(layers)
     first, second, doc_ids = pair_by_document(thinking, direct)
-    profile = layer_profile(first, second, doc_ids, layers, resamples=resamples, seed=seed)
+    profile = layer_profile(first, second, layers)
     norms = np.stack(list(thinking["norm_mean"])).astype(float)
     correlations = {
         (name, control): _correlate(

@@ -56,7 +56,7 @@ def number_text(value: float) -> str:
 def is_p_value(name: str) -> bool:
     """Whether a column's name says that it holds p-values."""
     parts = name.lower().replace("-", "_").split("_")
-    return "p" in (parts[0], parts[-1]) or parts[-2:] == ["p", "holm"]
+    return "p" in (parts[0], parts[-1]) or parts[-2:] in (["p", "holm"], ["p", "corrected"])
 
 
 def _rule(values: Sequence[float], name: str) -> Callable[[float], str]:

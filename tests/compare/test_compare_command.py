@@ -41,7 +41,7 @@ def command(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedP
 
 def test_a_run_and_its_leaderboard(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(SUITE)
-    done = command("mine.yaml", "--resamples", "100", cwd=tmp_path)
+    done = command("mine.yaml", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "[3/3] demo/l2_demo/broken/seed0" in done.stdout
     assert "FAILED after" in done.stdout
@@ -51,7 +51,7 @@ def test_a_run_and_its_leaderboard(tmp_path: Path) -> None:
     rows = json.loads((out / "leaderboard" / "leaderboard.json").read_text())["rows"]
     assert {row["method"] for row in rows} >= {"plain", "alrr"}
     assert str(tmp_path) not in (out / "leaderboard" / "leaderboard.md").read_text()
-    again = command("mine.yaml", "--resamples", "100", "--only", "plain", cwd=tmp_path)
+    again = command("mine.yaml", "--only", "plain", cwd=tmp_path)
     assert again.returncode == 1  # the failed cell is still part of the suite
     assert "[1/" not in again.stdout
 

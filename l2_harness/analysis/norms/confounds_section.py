@@ -136,24 +136,20 @@ def _correlations(study: Study) -> Table:
 
     result: pd.DataFrame | None = None
     for signal in _signals(study):
-        for measure in ("spearman", "kendall"):
-            for scope in [one for one in ("pooled", WITHIN) if one in study.scopes]:
-                of = {"variant": "all_rows", "outcome": signal, "scope": scope, "control": "none"}
-                rows = study.rows(**of, measure=measure)
-                short = "" if scope == "pooled" else "_within"
-                short = f"{signal}{short}" if measure == "spearman" else f"{signal}{short}_tau"
-                ends = {f"value{end}": f"{short}{end}" for end in ("", "_low", "_high")}
-                kept = rows[["layer", "statistic", *ends]].rename(columns=ends)
-                if measure == "spearman":
-                    kept[f"{short}_holm"] = rows["p_holm"]
-                result = kept if result is None else result.merge(kept, on=["layer", "statistic"])
+        for scope in [one for one in ("pooled", WITHIN) if one in study.scopes]:
+            of = {"variant": "all_rows", "outcome": signal, "scope": scope, "control": "none"}
+            rows = study.rows(**of, measure="spearman")
+            short = signal if scope == "pooled" else f"{signal}_within"
+            ends = {f"value{end}": f"{short}{end}" for end in ("", "_low", "_high")}
+            kept = rows[["layer", "statistic", *ends]].rename(columns=ends)
+            kept[f"{short}_holm"] = rows["p_holm"]
+            result = kept if result is None else result.merge(kept, on=["layer", "statistic"])
     return Table(
         name="correlations",
         title="Norm statistics with length and confidence",
         frame=pd.DataFrame() if result is None else result,
-        caption="Spearman's and Kendall's (…_tau) coefficients of all rows, over all responses and "
-        "within question, with 95 % question-clustered intervals; …_holm is Spearman's p, "
-        "corrected over layers × statistics.",
+        caption="Spearman's coefficients of all rows, over all responses and within question, with "
+        "95 % question-clustered intervals; …_holm is p, corrected over layers × statistics.",
     )
 
 

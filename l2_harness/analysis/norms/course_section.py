@@ -20,10 +20,9 @@ _LINES = 4
 
 def course_section(study: Study, command: str) -> Section:
     """Norms by relative position, and row by row at the start."""
-    layers, resamples = study.measured.layers, study.resamples
-    course = study.measured.course
-    whole, first = course.table(layers, resamples), course.first_table(layers, resamples)
-    trend = course.trend(layers, resamples)
+    layers, course = study.measured.layers, study.measured.course
+    whole, first = course.table(layers), course.first_table(layers)
+    trend = course.trend(layers)
     return Section(
         name="course",
         title=f"Norms over the course of a response: {study.subject}",

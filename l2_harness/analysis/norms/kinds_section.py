@@ -27,7 +27,7 @@ def kinds_section(study: Study, command: str) -> Section:
     import pandas as pd
 
     frames = [
-        counts.table(study.measured.layers, study.resamples).assign(rows_counted=variant)
+        counts.table(study.measured.layers).assign(rows_counted=variant)
         for variant, counts in study.measured.peaks.items()
     ]
     table = pd.concat(frames, ignore_index=True)

@@ -12,7 +12,9 @@ from l2_harness.analysis.norms.study import Study
 from l2_harness.analysis.norms.words import STATISTIC_WORDS
 from l2_harness.findings.figures import BLUE, COLORS, GREEN, GREY, MARKERS, ORANGE, new_figure
 from l2_harness.findings.section import Figure
-from l2_harness.statistics.bootstrap import Floats, percentile_interval
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.intervals import mean_estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,21 +123,21 @@ def accuracy_groups(study: Study, values: Floats) -> pd.DataFrame:
     question = study.measured.question[known]
     edges = np.unique(np.quantile(x, np.arange(1, GROUPS) / GROUPS))
     group = np.searchsorted(edges, x, side="right")
-    shape = (len(study.resamples.labels), len(edges) + 1)
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, (question, group), y)
-    np.add.at(counts, (question, group), 1.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        drawn = study.resamples.sums(sums) / study.resamples.sums(counts)
-    low, high = percentile_interval(drawn[1:])
-    there = np.unique(group)
+    members = [group == one for one in np.unique(group)]
+    bounded = bool(((y >= 0) & (y <= 1)).all())
+    found = [
+        mean_estimates(
+            y[own][:, None], Design.of(int(own.sum()), clusters=question[own]), bounded=bounded
+        )[0]
+        for own in members
+    ]
     return pd.DataFrame(
         {
-            "middle": [float(np.median(x[group == one])) for one in there],
-            "accuracy": drawn[0][there],
-            "accuracy_low": low[there],
-            "accuracy_high": high[there],
-            "responses": counts.sum(axis=0)[there].astype(int),
+            "middle": [float(np.median(x[own])) for own in members],
+            "accuracy": [one.value for one in found],
+            "accuracy_low": [one.low for one in found],
+            "accuracy_high": [one.high for one in found],
+            "responses": [one.responses for one in found],
         }
     )
 

@@ -17,7 +17,6 @@ _MEANINGS = {
     "pooled_holm": "its p, Holm-corrected over layers × statistics",
     "controlled": "the same, partial for log length, position, entropy and truncation",
     "controlled_holm": "its p, Holm-corrected over layers × statistics",
-    "kendall": "Kendall's tau-b over all responses",
     "auroc": "how often a right response has the larger value than a wrong one",
     "within": "Spearman within question",
     "within_holm": "its p, Holm-corrected over layers × statistics",
@@ -27,7 +26,6 @@ _MEANINGS = {
 _COLUMNS = (
     ("pooled", "pooled", "spearman", "none"),
     ("controlled", "pooled", "spearman", "all"),
-    ("kendall", "pooled", "kendall", "none"),
     ("auroc", "pooled", "auroc", "none"),
     ("within", WITHIN, "spearman", "none"),
     ("within_controlled", WITHIN, "spearman", "all"),
@@ -73,10 +71,13 @@ def norms_tables(study: Study) -> list[Table]:
         {
             **{"scope": choice.scope, "control": choice.control},
             **dict(zip(("layer", "statistic"), study.column(choice.column), strict=True)),
+            "controlled_for": ", ".join(choice.controlled_for),
+            "choosing_questions": choice.choosing,
             "in_sample": choice.in_sample,
             "held_out": choice.held_out.value,
             "held_out_low": choice.held_out.low,
             "held_out_high": choice.held_out.high,
+            "held_out_questions": choice.held_out.questions,
             "overstated": choice.overstated,
             "overstated_sd": choice.overstated_spread,
             "splits": choice.splits,
@@ -89,7 +90,7 @@ def norms_tables(study: Study) -> list[Table]:
                 name="held_out",
                 title="Layer and statistic chosen on some questions, measured on the others",
                 frame=pd.DataFrame(choices),
-                caption="The largest Spearman coefficient, either sign, chooses.",
+                caption="The surest Spearman coefficient, that of the smallest p, chooses.",
                 meanings={"overstated": "how much it shrinks, the mean over random splits"},
             )
         )

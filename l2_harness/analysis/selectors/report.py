@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.analysis.selectors.comparison import RIVALS, Comparison, Figure, SelectorRow
+from l2_harness.analysis.selectors.comparison import RIVALS, Comparison, SelectorRow
+from l2_harness.statistics.estimate import UNKNOWN, Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,8 +24,8 @@ def print_comparison(comparison: Comparison, title: str, console: Console) -> No
         caption=(
             f"{comparison.mixed} questions have right and wrong samples; "
             f"{comparison.truncated:.1%} of the samples were cut off, and are chosen only where "
-            "all are. Intervals: 95 %, questions resampled. p: signs of the questions' "
-            "differences flipped, Holm-corrected over the table. ρ length: within questions."
+            "all are. Intervals: 95 %. Differences and their p are corrected for the number in "
+            "the table. ρ length: within questions."
         ),
     )
     table.add_column("selector", no_wrap=True)
@@ -65,9 +66,7 @@ def _cells(row: SelectorRow) -> list[str]:
     for rival in RIVALS:
         difference = row.differences.get(rival)
         cells.append(
-            f"{_percent(difference.figure, sign='+')} p={difference.p_holm:.2g}"
-            if difference
-            else ""
+            f"{_percent(difference, sign='+')} p={difference.p_corrected:.2g}" if difference else ""
         )
     cells.append("" if _nan(row.length_within) else f"{row.length_within:+.2f}")
     auroc = row.auroc
@@ -77,7 +76,7 @@ def _cells(row: SelectorRow) -> list[str]:
     return cells
 
 
-def _percent(figure: Figure, sign: str = "") -> str:
+def _percent(figure: Estimate, sign: str = "") -> str:
     value, low, high = (100 * x for x in (figure.value, figure.low, figure.high))
     if _nan(low):
         return f"{value:{sign}.1f}"
@@ -86,19 +85,15 @@ def _percent(figure: Figure, sign: str = "") -> str:
 
 def _flat(row: SelectorRow) -> dict[str, Any]:
     cells: dict[str, Any] = {"selector": row.selector.name}
-    cells |= _columns("accuracy", row.accuracy)
+    cells |= row.accuracy.columns("accuracy")
     for rival in RIVALS:
         difference = row.differences.get(rival)
-        cells |= _columns(f"minus_{rival}", difference.figure if difference else Figure())
+        cells |= (difference or UNKNOWN).columns(f"minus_{rival}")
         cells[f"minus_{rival}_p"] = difference.p if difference else float("nan")
-        cells[f"minus_{rival}_p_holm"] = difference.p_holm if difference else float("nan")
+        cells[f"minus_{rival}_p_corrected"] = difference.p_corrected if difference else float("nan")
     cells["length_correlation"] = row.length_correlation
     cells["length_correlation_within"] = row.length_within
-    return cells | _columns("auroc_within", row.auroc)
-
-
-def _columns(name: str, figure: Figure) -> dict[str, float]:
-    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+    return cells | row.auroc.columns("auroc_within")
 
 
 def _finite(value: Any) -> Any:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness.compare.causal.dose import dose_curves
 from l2_harness.compare.causal.edits import edit_counts, per_edit
-from l2_harness.compare.causal.effects import effects_of
-from l2_harness.compare.causal.intervals import POINTS, RESAMPLES, means_of
+from l2_harness.compare.causal.effects import effects_of, plain_points
 from l2_harness.compare.causal.plots import difference_bars, dose_lines
 from l2_harness.compare.causal.runs import runs_of
 from l2_harness.compare.causal.tables import TABLES
@@ -32,28 +31,27 @@ CAVEATS = (
 )
 
 
-def analyse(table: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Analysis]:
+def analyse(table: pd.DataFrame, *, seed: int = 0) -> list[Analysis]:
     """Everything that the arms say, task by task.
 
     Args:
         table: of answers, as :mod:`~l2_harness.compare.causal.runs` has it.
-        resamples: of the bootstraps.
         seed: of everything that is drawn.
 
     Raises:
         ConfigError: a table that arms cannot be read from.
     """
     tasks = runs_of(table)
-    effects = effects_of(tasks, resamples=resamples, seed=seed)
-    curves = dose_curves(tasks, resamples=resamples, seed=seed)
+    effects = effects_of(tasks, seed=seed)
+    curves = dose_curves(tasks, seed=seed)
     return [
         Analysis(
             runs,
             [effect for effect in effects if effect.task == runs.task],
-            edit_counts(runs, resamples=resamples, seed=seed),
-            per_edit(runs, resamples=resamples, seed=seed),
+            edit_counts(runs),
+            per_edit(runs),
             [curve for curve in curves if curve.task == runs.task],
-            means_of([runs.plain.scores], POINTS, resamples=resamples, seed=seed)[0],
+            plain_points(runs),
         )
         for runs in tasks
     ]

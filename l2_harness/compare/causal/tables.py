@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from l2_harness.compare.causal.effects import Effect
 from l2_harness.compare.causal.words import Analysis
 from l2_harness.findings.section import Table
-from l2_harness.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _P = {
     "p": "two-sided; McNemar's exact p where all scores are 0 or 1, else of random signs",
-    "p_corrected": "after Holm, over all rows of the same comparison",
+    "p_corrected": "corrected for all rows of the same comparison",
     "claimed": "whether the corrected p is below 0.05 and the interval excludes zero",
 }
 
@@ -24,7 +23,7 @@ def arm_table(analyses: Sequence[Analysis]) -> Table:
     """Every arm's accuracy and its difference to plain."""
     rows = []
     for a in analyses:
-        rows.append({"task": a.runs.task, "arm": "plain", **_value("accuracy", a.plain)})
+        rows.append({"task": a.runs.task, "arm": "plain", **a.plain.columns("accuracy")})
         for effect in (e for e in a.effects if e.family == "plain"):
             accuracy = 100 * float(effect.run.scores.mean())
             row = {"task": a.runs.task, "arm": effect.run.arm.name, "accuracy": accuracy}
@@ -34,7 +33,7 @@ def arm_table(analyses: Sequence[Analysis]) -> Table:
         "Accuracy by arm",
         _frame(rows, analyses),
         "Each arm's name says which states it edits, what of them, and the share that is kept. "
-        "Differences are paired by question; intervals are bootstraps over questions.",
+        "Differences are paired by question; their intervals are corrected for the number of arms.",
         {"accuracy": "mean score, %", **_effect_meanings("plain")},
     )
 
@@ -64,13 +63,13 @@ def edit_table(analyses: Sequence[Analysis]) -> Table:
             "task": a.runs.task,
             "arm": c.run.arm.name,
             "edits": c.total,
-            **_value("edits_per_response", c.per_response),
+            **c.per_response.columns("edits_per_response"),
             "edits_per_100_tokens": c.per_100_tokens,
             "ratio_to_peaks": c.ratio,
             "left_over": c.left,
             "edited_share": c.edited,
             "changed_share": c.changed,
-            **_value("longer", c.longer),
+            **c.longer.columns("longer"),
             "truncated_share": c.truncated,
         }
         for a in analyses
@@ -124,9 +123,9 @@ def per_edit_table(analyses: Sequence[Analysis]) -> Table:
             "task": a.runs.task,
             "arm": each.peaks.arm.name,
             "control": each.control.arm.name,
-            **_value("at_peaks", each.at_peaks),
-            **_value("at_control", each.at_control),
-            **_value("difference", each.difference),
+            **each.at_peaks.columns("at_peaks"),
+            **each.at_control.columns("at_control"),
+            **each.difference.columns("difference"),
         }
         for a in analyses
         for each in a.per_edit
@@ -152,7 +151,7 @@ def dose_table(analyses: Sequence[Analysis]) -> Table:
             "task": curve.task,
             "where": curve.where,
             "kept": factor,
-            **_value("points", estimate),
+            **estimate.columns("points"),
         }
         for a in analyses
         for curve in a.curves
@@ -180,9 +179,9 @@ def trend_table(analyses: Sequence[Analysis]) -> Table:
                     {
                         "task": curve.task,
                         "of": name,
-                        **_value("slope", trend.slope),
+                        **trend.slope.columns("slope"),
                         "p": trend.p,
-                        "p_corrected": trend.p_holm,
+                        "p_corrected": trend.p_corrected,
                         "claimed": trend.claimed,
                     }
                 )
@@ -209,11 +208,11 @@ TABLES: tuple[Callable[[Sequence[Analysis]], Table], ...] = (
 
 def _effect(effect: Effect) -> dict[str, Any]:
     return {
-        **_value("difference", effect.points),
+        **effect.points.columns("difference"),
         "higher": effect.more,
         "lower": effect.fewer,
-        "p": effect.p,
-        "p_corrected": effect.p_holm,
+        "p": effect.points.p,
+        "p_corrected": effect.points.p_corrected,
         "claimed": effect.claimed,
         "too_few": effect.hopeless,
     }
@@ -227,10 +226,6 @@ def _effect_meanings(other: str) -> dict[str, str]:
         **_P,
         "too_few": "whether so few responses changed that nothing could have been claimed",
     }
-
-
-def _value(name: str, estimate: Estimate) -> dict[str, float]:
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def _frame(rows: Sequence[dict[str, Any]], analyses: Sequence[Analysis]) -> pd.DataFrame:

@@ -155,7 +155,7 @@ def _doses(a: Analysis) -> str:
         slope = curve.trend.slope
         verdict = "" if curve.trend.claimed else ", no trend that can be claimed"
         text = (
-            f"{number(slope, 'points')[:-1]}; corrected p {p_value(curve.trend.p_holm)}) for "
+            f"{number(slope, 'points')[:-1]}; corrected p {p_value(curve.trend.p_corrected)}) for "
             f"{PLACES[curve.where]}{verdict}"
         )
         if curve.against_peaks is not None and curve.against_peaks.claimed:
@@ -233,7 +233,9 @@ def moved(effect: Effect) -> str:
 
 def points(effect: Effect) -> str:
     """``-3.1 points (-5.0 to -1.2; corrected p 0.003)``."""
-    return f"{number(effect.points, 'points')[:-1]}; corrected p {p_value(effect.p_holm)})"
+    return (
+        f"{number(effect.points, 'points')[:-1]}; corrected p {p_value(effect.points.p_corrected)})"
+    )
 
 
 def signed(effect: Effect) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Outcome, Role
-from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from l2_harness.compare.leaderboard.alignment import Aligned, align
 from l2_harness.compare.leaderboard.families import families
 from l2_harness.compare.leaderboard.options import Options
+from l2_harness.compare.leaderboard.places import rank_groups
 from l2_harness.compare.leaderboard.rows import board_rows
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Outcome, Role
-from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.paired import Paired
-from l2_harness.statistics.ranks import rank_groups
 
 AVERAGE = "average"
 
@@ -106,7 +107,8 @@ def _board(
     """One task, or the average of several over the methods that have scores in all of them."""
     methods = [m for m in tasks[0].scored if all(m in task.scored for task in tasks)]
     roles: dict[str, Role] = {m: r for task in tasks for m, r in task.roles.items()}
-    paired = Paired(_values(tasks, methods), _strata(tasks), options)
+    design = Design.of(sum(len(task.questions) for task in tasks), _strata(tasks))
+    paired = Paired(_values(tasks, methods), design, options.level, options.flips, options.seed)
     tested = families(paired, methods, roles, plain if plain in methods else None)
     higher = tasks[0].higher_is_better
     # Rounded, so that equal shares of right answers are equal whatever their sums' last bit.

@@ -17,11 +17,11 @@ POINTS = (1.0, 2.0, 5.0)
 
 LEADERBOARD_MEANINGS: Mapping[str, str] = {
     "rank": "1 is best; = marks a place shared by methods that can't be told from its best",
-    "score": "percent, or in the metric's unit; interval at 95 %: Wilson's for single answers, "
-    "questions resampled for averages",
-    "difference": "to plain, in points; interval at the level that Holm's correction tests it at",
-    "p_holm": "two-sided, corrected over the methods compared with plain: McNemar's exact test for "
-    "single answers, signs of the questions' differences flipped for averages",
+    "score": "percent, or in the metric's unit; interval at 95 %: Wilson's, at the "
+    "effective number of questions for averages",
+    "difference": "to plain, in points; Tango's interval, corrected for the number of comparisons",
+    "p_corrected": "two-sided, corrected over the methods compared with plain: McNemar's exact "
+    "test for single answers, signs of the questions' differences flipped for averages",
     "null": "largest distance of plain, run once more, from plain",
     "seeds": "runs with different seeds that the score is the mean of",
     "seed_sd": "standard deviation of single seeds' scores",
@@ -117,7 +117,7 @@ def _shown(board: Board, row: Row, result: Leaderboard) -> dict[str, Any]:
         "difference": difference and scale * difference.value,
         "difference_low": difference and scale * difference.low,
         "difference_high": difference and scale * difference.high,
-        "p_holm": p_text(difference.p_holm) if difference else None,
+        "p_corrected": p_text(difference.p_corrected) if difference else None,
         "null": scale * board.null if difference and board.null is not None else None,
         "seeds": row.seeds.seeds if row.seeds else None,
         "seed_sd": scale * row.seeds.sd if row.seeds else None,
@@ -132,7 +132,7 @@ def _flat(board: Board, row: Row, result: Leaderboard) -> dict[str, Any]:
     difference, scale = row.difference, board.scale
     more = {
         "p": difference and difference.p,
-        "p_holm": difference and difference.p_holm,
+        "p_corrected": difference and difference.p_corrected,
         "test": difference and difference.test,
         "corrected_level": difference and difference.level,
         "pointwise_low": difference and scale * difference.pointwise_low,

@@ -67,14 +67,14 @@ def markdown(result: Leaderboard, command: str = "") -> str:
 def _markdown_table(board: Board, result: Leaderboard) -> str:
     published = any(row.published is not None for row in board.rows)
     unit = " %" if board.percent else ""
-    heads = ["#", "method", f"score{unit}", "− plain", "null", "p (Holm)", "seeds: sd (range)"]
+    heads = ["#", "method", f"score{unit}", "− plain", "null", "p", "seeds: sd (range)"]
     heads += ["published"] if published else []
     heads += ["verdict"]
     lines = [heads, ["---"] * len(heads)]
     for row in board.rows:
         cells = [rank_text(row), row.method, score_text(board, row.score)]
         cells += [difference_text(board, row.difference), _null(board, row)]
-        cells += [p_text(row.difference.p_holm) if row.difference else "", _seeds(board, row)]
+        cells += [p_text(row.difference.p_corrected) if row.difference else "", _seeds(board, row)]
         if published:
             cells.append("" if row.published is None else number(row.published))
         cells.append(verdict_text(board, row, result.options))

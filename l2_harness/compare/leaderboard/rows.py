@@ -12,8 +12,7 @@ from l2_harness.compare.leaderboard.costs import row_cost, summed
 from l2_harness.compare.leaderboard.families import Families
 from l2_harness.compare.leaderboard.table import Row, SeedSpread, Verdict
 from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome, Role
-from l2_harness.statistics.bootstrap import Floats
-from l2_harness.statistics.estimate import Estimate
+from l2_harness.statistics.estimate import Estimate, Floats
 from l2_harness.statistics.paired import Paired
 
 
@@ -45,7 +44,7 @@ def board_rows(
             score=paired.scores[methods.index(method)],
             rank=rank,
             tied=tied,
-            seeds=_seed_spread(tasks, method, paired.weights),
+            seeds=_seed_spread(tasks, method, paired.design.weights),
             difference=tested.of(method),
             cost=row_cost(_costs(tasks, method), plain_costs),
             errors=[error for task in tasks for error in task.failures[method]],

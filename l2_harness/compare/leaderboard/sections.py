@@ -170,7 +170,7 @@ def _caption(board: Board) -> str:
     if board.plain is None or not board.family:
         return words + "Nothing to compare."
     return words + (
-        f"Differences are to {board.plain}, corrected (Holm) for {board.family} comparisons. A "
+        f"Differences are to {board.plain}, corrected for {board.family} comparisons. A "
         "place is shared by all that can't be told from the best of it: against plain by the "
         "corrected difference shown, among each other corrected over all other pairs."
     )
@@ -256,7 +256,6 @@ def _settings(result: Leaderboard) -> dict[str, Any]:
     options = result.options
     return {
         "level": options.level,
-        "resamples": options.resamples,
         "flips": options.flips,
         "seed": options.seed,
         "points that matter": options.detect,

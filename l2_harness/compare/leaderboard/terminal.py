@@ -94,7 +94,7 @@ def _cells(board: Board, row: Row) -> list[str]:
     if board.null is not None:
         tested = difference is not None and row.verdict != "null"
         cells.append(f"±{number(board.scale * board.null)}" if tested else "")
-    cells.append(p_text(difference.p_holm) if difference and row.verdict != "null" else "")
+    cells.append(p_text(difference.p_corrected) if difference and row.verdict != "null" else "")
     if any(other.seeds for other in board.rows):
         seeds = row.seeds
         cells.append(f"{number(board.scale * seeds.sd)} ({seeds.seeds})" if seeds else "")
@@ -108,7 +108,7 @@ def _caption(board: Board) -> str:
     words = ["Intervals 95 %. = marks ties."]
     if board.family:
         words[0] = (
-            f"Intervals 95 %; differences and p corrected (Holm) for {board.family} "
+            f"Intervals 95 %; differences and p corrected for {board.family} "
             f"comparison{'s' if board.family > 1 else ''}. = marks ties."
         )
     if board.null is not None:

@@ -80,12 +80,12 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     assert "layers 1-3 explain" in said
     said = invoke("sae", "load", "--sae", saes, "--states", states)
     assert said.count("topk, layer") == 3
-    common = (states, "--sae", saes, "--out", out, "--resamples", 50)
+    common = (states, "--sae", saes, "--out", out)
     invoke("sae", "features", *common, "--features", 3, "--draws", 2, "--injected", 4)
     chosen = json.loads((out / "features.json").read_text("utf-8"))
     assert [len(one["selected"]) for one in chosen["layers"]] == [3, 3, 3]
-    invoke("sae", "trend", *common, "--features", out)
-    invoke("sae", "correlate", *common, "--features", out / "features.json")
+    invoke("sae", "trend", *common, "--features", out, "--resamples", 50)
+    invoke("sae", "correlate", *common, "--features", out / "features.json", "--resamples", 50)
     invoke("sae", "bound", states, "--sae", saes, "--out", out)
     sections = find_sections(tmp_path)
     names = ["sae_quality", "sae_features", "sae_trend", "sae_correlate", "sae_bound"]

@@ -36,14 +36,14 @@ def whole_table(make_rows: Any, harm: dict[str, float], n: int = 200, task: str 
 
 
 def words_of(table: pd.DataFrame) -> str:
-    return " ".join(causal_section(analyse(table, resamples=300), settings={}).findings)
+    return " ".join(causal_section(analyse(table), settings={}).findings)
 
 
 def test_written_and_read_back(make_rows: Any, tmp_path: Path) -> None:
     table = whole_table(make_rows, {"peaks": 0.5, "random": 0.1})
     both = pd.concat([table, whole_table(make_rows, {}, task="u")])
     section = causal_section(
-        analyse(both, resamples=300), settings={"model": "demo"}, command="x", notes=["An arm."]
+        analyse(both), settings={"model": "demo"}, command="x", notes=["An arm."]
     )
     back = read_section(write_section(section, tmp_path))
     assert (back.order, back.settings) == (40, {"model": "demo"})

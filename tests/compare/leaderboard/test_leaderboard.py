@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from l2_harness.compare.leaderboard import Board, Options, Row, leaderboard
+from l2_harness.compare.leaderboard.places import rank_groups
 from l2_harness.compare.leaderboard.words import board_findings, verdict_text
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome
-from l2_harness.statistics.ranks import rank_groups
 
-OPTIONS = Options(resamples=1000, flips=2000)
+OPTIONS = Options(flips=2000)
 Made = Callable[..., list[Outcome]]
 
 

@@ -46,7 +46,7 @@ def result(made: Callable[..., list[Outcome]]) -> Leaderboard:
                 )
             )
         outcomes.append(Outcome(model="m", task=task, method="[b]", error="no [/b] memory"))
-    return leaderboard(outcomes, Options(resamples=200, flips=500))
+    return leaderboard(outcomes, Options(flips=500))
 
 
 def test_the_files_hold_what_was_found(result: Leaderboard, tmp_path: Path) -> None:

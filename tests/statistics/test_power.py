@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 from statsmodels.stats.power import TTestPower
 
-from l2_harness.compare.leaderboard.options import Options
-from l2_harness.statistics.intervals import resampled_means
-from l2_harness.statistics.paired import Paired
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.paired import Contrasts, differences
 from l2_harness.statistics.power import (
     Spread,
     connor_questions,
@@ -20,6 +20,16 @@ from l2_harness.statistics.power import (
     normal_questions,
 )
 from l2_harness.statistics.significance import mcnemar_p
+
+#: Of a power of 0.8 in 500 data sets.
+ERROR = 3.3 * math.sqrt(0.8 * 0.2 / 500)
+
+
+def rejected(tables: list[np.ndarray]) -> float:
+    """How many data sets (questions, 2) show a difference, each on its own."""
+    values = np.stack(tables, axis=2)
+    found = differences(Contrasts.of(values[:, 1], values[:, 0]), flips=400)
+    return float(np.mean([one.p <= 0.05 for one in found]))
 
 
 def simulated_mcnemar(n: int, share: float, difference: float, alpha: float, runs: int) -> float:
@@ -73,11 +83,7 @@ def test_averages_reach_the_power_they_were_planned_for() -> None:
 
     pilot = draw(20_000)
     n = normal_questions(float((pilot[:, 1] - pilot[:, 0]).var(ddof=1)), gain, 0.05, 0.8)
-    options, rejected = Options(resamples=10, flips=400), 0
-    for _ in range(500):
-        (found,) = Paired(draw(n), np.zeros(n, dtype=np.int64), options).differences([(1, 0)])
-        rejected += found.p <= 0.05
-    assert rejected / 500 == pytest.approx(0.8, abs=3.3 * math.sqrt(0.8 * 0.2 / 500))
+    assert rejected([draw(n) for _ in range(500)]) == pytest.approx(0.8, abs=ERROR)
 
 
 def test_more_seeds_reach_the_power_they_were_planned_for() -> None:
@@ -92,12 +98,8 @@ def test_more_seeds_reach_the_power_they_were_planned_for() -> None:
     found = needed(Spread(questions, variance, None, variance, 2), gain, 0.05, 0.8)
     assert found.seeds is not None
     assert math.isfinite(found.seeds)
-    options, rejected = Options(resamples=10, flips=400), 0
-    for _ in range(500):
-        table = Paired(draw(int(found.seeds)), np.zeros(questions, dtype=np.int64), options)
-        (difference,) = table.differences([(1, 0)])
-        rejected += difference.p <= 0.05
-    assert rejected / 500 == pytest.approx(0.8, abs=3.3 * math.sqrt(0.8 * 0.2 / 500))
+    tables = [draw(int(found.seeds)) for _ in range(500)]
+    assert rejected(tables) == pytest.approx(0.8, abs=ERROR)
 
 
 def test_no_number_of_seeds_helps_where_questions_differ_in_what_they_gain() -> None:
@@ -119,10 +121,28 @@ def test_no_one_plans_for_millions() -> None:
     assert needed(Spread(100, 0.25, 0.25), 1e-5, 0.05, 0.8).questions is None
 
 
-def test_resampling_agrees_with_the_variance_that_power_uses() -> None:
+def test_the_variance_that_power_uses_is_that_of_resampled_tasks() -> None:
     rng = np.random.default_rng(3)
     values = (rng.random((4, 90, 2)) < 0.5).mean(axis=0)
     strata = np.repeat([0, 1], [30, 60])
-    (found,) = Paired(values, strata, Options()).differences([(1, 0)])
-    drawn = resampled_means(values, strata, 20_000, seed=1) @ np.array([-1.0, 1.0])
-    assert math.sqrt(found.variance / 90) == pytest.approx(drawn.std(), rel=0.04)
+    contrasts = Contrasts.of(values[:, 1:], values[:, :1], Design.of(90, strata))
+    (found,) = differences(contrasts)
+    by_question = values[:, 1] - values[:, 0]
+    drawn = np.mean(
+        [
+            rng.choice(by_question[strata == task], (20_000, n)).mean(axis=1)
+            for task, n in ((0, 30), (1, 60))
+        ],
+        axis=0,
+    )
+    assert math.sqrt(found.variance / 90) == pytest.approx(drawn.std(), rel=0.03)
+
+
+def test_the_search_for_questions_is_fast_and_right_to_a_percent() -> None:
+    start = time.process_time()
+    for share in np.linspace(0.03, 0.5, 40):
+        n = mcnemar_questions(float(share), 0.02, 0.01, 0.8)
+        if n < 10_000:
+            assert mcnemar_power(n, float(share), 0.02, 0.01) > 0.795
+            assert mcnemar_power(int(n * 0.96), float(share), 0.02, 0.01) < 0.805
+    assert time.process_time() - start < 5
