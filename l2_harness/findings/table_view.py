@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.findings.numbers import MISSING, interval_texts, number_texts
 from l2_harness.findings.section import Table
-from l2_harness.report.numbers import MISSING, interval_texts, number_texts
 
 if TYPE_CHECKING:
     import pandas as pd
