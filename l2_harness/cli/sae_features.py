@@ -117,7 +117,11 @@ def trend(
     table = trend_table(means, resamples=resamples, seed=seed)
     found = rises(means, resamples=resamples, seed=seed)
     support.show(
-        trend_section(table, found, {**support.settings(store, saes), **drawn}, command_line()),
+        trend_section(
+            *(table, found, len(chosen.pairs.held)),
+            {**support.settings(store, saes), **drawn},
+            command_line(),
+        ),
         out,
     )
 
@@ -149,7 +153,9 @@ def correlate(
     drawn = {**words, "rows": rows, "resamples": resamples, "seed": seed}
     support.show(
         correlate_section(
-            within, across, {**support.settings(store, saes), **drawn}, command_line()
+            *(within, across, len(chosen.pairs.held)),
+            {**support.settings(store, saes), **drawn},
+            command_line(),
         ),
         out,
     )

@@ -45,6 +45,7 @@ class Table:
         frame: the rows; plain numbers and texts, a plain index that is left out.
         caption: what it shows and how to read it, a sentence or two.
         meanings: column → what it is, with its unit; columns without one speak for themselves.
+        brief: the columns that a terminal shows; without any the table is in its file alone.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Table:
     frame: pd.DataFrame
     caption: str = ""
     meanings: Mapping[str, str] = field(default_factory=dict)
+    brief: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +83,9 @@ class Section:
         name: of the folder, lower case.
         title: its heading.
         order: where it stands in a report, small first.
-        findings: in plain words, a paragraph each, figures and intervals included. Negative ones
-            too.
-        caveats: what the findings do not show, a sentence each.
+        findings: at most three short sentences, negative ones too; what a table or a figure shows
+            is not told again.
+        caveats: what the findings do not show and what could not be done, a line each.
         settings: what they were made of and with; plain values.
         command: the command that makes them.
         tables: in order.
@@ -171,8 +173,8 @@ def find_sections(folder: Path) -> list[Section]:
     found = [read_section(path.parent) for path in sorted(folder.rglob(FILE))]
     if not found:
         raise SectionError(
-            f"{folder} holds no section: run `l2-harness analyze`, `sae`, `causal` or `compare` "
-            "with --out in it first."
+            f"{folder} holds no section: run `l2-harness analyze`, `select`, `sae`, `causal` or "
+            "`compare` with --out in it first."
         )
     return sorted(found, key=lambda section: (section.order, section.name))
 
