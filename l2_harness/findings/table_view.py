@@ -151,6 +151,6 @@ def _text(value: Any) -> str:
 
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return MISSING
-    if value is True or value is False:
+    if pd.api.types.is_bool(value):
         return "yes" if value else "no"
     return str(value)

@@ -21,7 +21,7 @@ from l2_harness.analysis.norms.relations import SIGNALS, WITHIN
 from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least, panels
 from l2_harness.findings.claims import signs
-from l2_harness.findings.figures import new_figure
+from l2_harness.findings.figures import new_grid
 from l2_harness.findings.section import Figure, Section, Table
 from l2_harness.findings.words import listed, of_row, share
 
@@ -172,12 +172,8 @@ def _heat_maps(study: Study) -> Figure | None:
     if not grids:
         return None
     columns = max(sum(scope == one for one, _ in grids) for scope, _ in grids)
-    drawing, axes = new_figure(
-        f"Norms with length and confidence: {study.options.task}",
-        *(columns, -(-len(grids) // columns)),
-        width=3.4,
-        height=3.2,
-    )
+    title = f"Norms with length and confidence: {study.options.task}"
+    drawing, axes = new_grid(title, len(grids), columns, width=3.4, height=3.2)
     names: Sequence[str] = [STATISTIC_WORDS[one] for one in STATISTICS]
     image: Any = None
     for index, (panel, ((scope, signal), grid)) in enumerate(
@@ -185,11 +181,10 @@ def _heat_maps(study: Study) -> Figure | None:
     ):
         rows = names if index % columns == 0 else [""] * len(names)
         look = {"cmap": "PuOr_r", "vmin": -1, "vmax": 1}
+        panel = axes[index]
         image = panels.heat_map(panel, grid, rows, study.measured.layers, **look)
         panel.set_title(f"{SIGNAL_WORDS[signal]}, {scope}", fontsize=9)
         panel.set_xlabel("layer")
-    for panel in axes[len(grids) :]:
-        panel.set_axis_off()
     drawing.colorbar(image, ax=axes, label="Spearman", shrink=0.8)
     return Figure(
         name="confounds",

@@ -12,7 +12,16 @@ from l2_harness.analysis.norms.relations import WITHIN
 from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least, panels
 from l2_harness.findings.claims import signs
-from l2_harness.findings.figures import BLUE, COLORS, GREEN, GREY, MARKERS, ORANGE, new_figure
+from l2_harness.findings.figures import (
+    BLUE,
+    COLORS,
+    GREEN,
+    GREY,
+    MARKERS,
+    ORANGE,
+    new_figure,
+    new_grid,
+)
 from l2_harness.findings.panels import Look
 from l2_harness.findings.section import Figure
 from l2_harness.statistics.bootstrap import Floats, percentile_interval
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
 
 #: Into how many groups of equal size responses go in the curve of accuracy, at most.
 GROUPS = 10
+_COLUMNS = 4
 _OF = {"variant": "all_rows", "outcome": "correct", "measure": "spearman"}
 _LINES = (
     ("pooled", "none", "over all responses", Look(BLUE, "o")),
@@ -36,24 +46,17 @@ def by_layer(study: Study) -> Figure | None:
     drawn = [one for one in STATISTICS if rows["value"][rows["statistic"] == one].notna().any()]
     if not drawn:
         return None
-    columns = min(len(drawn), 4)
-    drawing, axes = new_figure(
-        f"Norms and correctness by layer: {study.options.task}",
-        *(columns, -(-len(drawn) // columns)),
-        width=3.6,
-        height=3.0,
-    )
-    for panel, statistic in zip(axes, drawn, strict=False):
+    title = f"Norms and correctness by layer: {study.options.task}"
+    drawing, axes = new_grid(title, len(drawn), _COLUMNS, width=3.6, height=3.0)
+    for panel, statistic in zip(axes, drawn, strict=True):
         for scope, control, label, look in _LINES:
             own = study.rows(**_OF, statistic=statistic, scope=scope, control=control)
             panels.line(panel, own, "layer", "value", look, label, claimed=signs(own) != 0)
         panels.level(panel, 0)
         panels.layer_axis(panel)
         panel.set_title(STATISTIC_WORDS[statistic], fontsize=10)
-    for panel in axes[::columns]:
+    for panel in axes[::_COLUMNS]:
         panel.set_ylabel("Spearman with correctness")
-    for panel in axes[len(drawn) :]:
-        panel.set_axis_off()
     panels.legend(drawing, axes)
     return Figure(
         name="by_layer",
