@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from l2_harness.findings.numbers import fixed, p_text
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -96,7 +97,7 @@ def listed(words: Iterable[object], most: int = 0) -> str:
     return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
 
 
-def layers(of: Iterable[int]) -> str:
+def layers(of: Iterable[int] | np.ndarray) -> str:
     """``layer 8``, or ``layers 0 to 4 and 7``, of ascending layers; ``no layer``."""
     runs: list[list[int]] = []
     for layer in (int(layer) for layer in of):
@@ -111,8 +112,14 @@ def layers(of: Iterable[int]) -> str:
     return f"{'layer' if alone else 'layers'} {listed(texts)}"
 
 
-def sides(larger: Sequence[int], smaller: Sequence[int], neither: Sequence[int], than: str) -> str:
-    """``larger than … at layers 3 to 5, smaller at layer 8; no difference is shown at layer 0``."""
+def sides(where: Sequence[Sequence[int] | np.ndarray], than: str) -> str:
+    """``larger than … at layers 3 to 5, smaller at layer 8; no difference is shown at layer 0``.
+
+    Args:
+        where: the layers that are larger, that are smaller, and the others.
+        than: what.
+    """
+    larger, smaller, neither = where
     parts = [f"larger {than} at {layers(larger)}"] if len(larger) else []
     if len(smaller):
         parts.append(f"smaller {'' if parts else f'{than} '}at {layers(smaller)}")

@@ -71,7 +71,7 @@ def trend_finding(trend: pd.DataFrame, questions: int) -> str:
     """At which layers norms rise and fall over a response."""
     if not least.enough(questions):
         return f"Whether norms rise or fall over a response: {least.reason(questions)}."
-    where = sides(*groups(trend, "layer", "ratio", 1.0), "than in its first 30 %")
+    where = sides(groups(trend, "layer", "ratio", 1.0), "than in its first 30 %")
     return f"In the last 30 % of a response norms are {where}."
 
 

@@ -75,7 +75,7 @@ def part_finding(words: str, rows: pd.DataFrame, pairs: int) -> str:
     start = f"{capital(words)} of thinking responses to {count(pairs, 'document')}"
     if not least.enough(pairs):
         return f"{start}, beside direct ones: no difference is tested; {least.reason(pairs)}."
-    where = sides(*groups(rows, "layer", "ratio", 1.0), "than direct ones")
+    where = sides(groups(rows, "layer", "ratio", 1.0), "than direct ones")
     return f"{start} have norms {where}."
 
 

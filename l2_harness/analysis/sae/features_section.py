@@ -109,9 +109,8 @@ def features_findings(
     words = int(injected["word_detector"].sum())
     return [
         *found,
-        f"{share(words, len(injected), 'chosen feature').capitalize()} "
-        f"{'is a detector' if words < 2 else 'are detectors'} of words: their own tokens in direct "
-        "responses bring back half of the contrast or more.",
+        f"Flagged as detectors of words: {share(words, len(injected), 'chosen feature')}, whose "
+        "own tokens in direct responses bring back half of the contrast or more.",
     ]
 
 

@@ -94,8 +94,8 @@ def _doses(analyses: Sequence[Analysis]) -> Figure:
         for place, curve in enumerate(a.curves):
             look, label = _LOOKS[curve.where]
             rows = least.kept(curve_frame(curve), a.questions, ("points",), values=False)
-            how = {"bars": True, "shift": 0.008 * (place - (len(a.curves) - 1) / 2)}
-            panels.line(panel, rows, "kept", "points", look, label, **how)
+            shift = 0.008 * (place - (len(a.curves) - 1) / 2)
+            panels.line(panel, rows, "kept", "points", look, label, bars=True, shift=shift)
         panels.level(panel, 0)
         panel.invert_xaxis()
         panel.set_xlabel("share of the state that is kept")

@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from l2_harness.compare.leaderboard.table import Board, Row
+from l2_harness.findings import least, panels
 from l2_harness.findings.figures import (
     BLACK,
     BLUE,
@@ -18,10 +19,13 @@ from l2_harness.findings.figures import (
     MARKERS,
     ORANGE,
     YELLOW,
-    new_figure,
+    new_grid,
 )
+from l2_harness.findings.panels import Look
+from l2_harness.findings.words import count
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -50,14 +54,13 @@ _COSTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
 
 def forest(boards: Sequence[Board]) -> Figure | None:
     """Differences to plain with their corrected intervals, a panel a board; None without any."""
-    shown = [board for board in boards if any(_telling(row) for row in board.rows)][:PANELS]
+    shown = [board for board in boards if _telling(board)][:PANELS]
     if not shown:
         return None
-    rows = max(sum(map(_telling, board.rows)) for board in shown)
-    figure, panels = _panels("Differences to plain", len(shown), height=1.6 + 0.32 * rows)
-    for axes, board in zip(panels, shown, strict=False):
-        _forest_panel(axes, board)
-    _clear(panels[len(shown) :])
+    rows = max(len(_telling(board)) for board in shown)
+    figure, axes = _grid("Differences to plain", shown, height=1.6 + 0.32 * rows)
+    for panel, board in zip(axes, shown, strict=True):
+        _forest_panel(panel, board)
     return figure
 
 
@@ -66,12 +69,12 @@ def pareto(boards: Sequence[Board]) -> Figure | None:
     shown = [(board, cost) for board in boards if (cost := known_cost(board)) is not None][:PANELS]
     if not shown:
         return None
-    figure, panels = _panels("Score against cost", len(shown), height=4.6)
+    figure, axes = _grid("Score against cost", shown, height=4.6)
     styles = _styles([board for board, _ in shown])
     by_role = len(styles) > _MOST_IN_LEGEND
-    for axes, (board, cost) in zip(panels, shown, strict=False):
-        _pareto_panel(axes, board, *cost, styles=None if by_role else styles)
-    _clear(panels[len(shown) :])
+    for panel, (board, cost) in zip(axes, shown, strict=True):
+        _pareto_panel(panel, board, *cost, styles=None if by_role else styles)
+    panels.legend(figure, axes)
     return figure
 
 
@@ -80,11 +83,15 @@ def curves(boards: Sequence[Board]) -> Figure | None:
     shown = [(board, lines) for board in boards if (lines := sample_lines(board))][:PANELS]
     if not shown:
         return None
-    figure, panels = _panels("Score against samples", len(shown), height=4.2)
-    for axes, (board, lines) in zip(panels, shown, strict=False):
-        _curve_panel(axes, board, lines)
-    _clear(panels[len(shown) :])
+    figure, axes = _grid("Score against samples", shown, height=4.2)
+    for panel, (board, lines) in zip(axes, shown, strict=True):
+        _curve_panel(panel, board, lines)
+    panels.legend(figure, axes)
     return figure
+
+
+def _grid(title: str, shown: Sequence[object], height: float) -> tuple[Figure, list[Axes]]:
+    return new_grid(title, len(shown), 2, width=6.5, height=height)
 
 
 def frontier(points: Sequence[tuple[float, float]], higher_is_better: bool = True) -> list[int]:
@@ -163,7 +170,7 @@ def _beginning(texts: Sequence[str]) -> str:
 
 
 def _forest_panel(axes: Axes, board: Board) -> None:
-    rows = [row for row in board.rows if _telling(row)][::-1]
+    rows = _telling(board)[::-1]
     if board.null is not None:
         reach = board.scale * board.null
         axes.axvspan(-reach, reach, color=GREY, alpha=0.25, linewidth=0, label="null")
@@ -187,7 +194,7 @@ def _forest_panel(axes: Axes, board: Board) -> None:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     less = "" if board.higher_is_better else ", less is better"
     axes.set_xlabel(f"minus {_short(board.plain or 'plain')}, {board.unit}{less}")
-    axes.set_title(f"{board.title} ({board.questions} questions)", fontsize=10)
+    axes.set_title(f"{board.title} ({count(board.questions, 'question')})", fontsize=10)
 
 
 def _pareto_panel(
@@ -222,15 +229,6 @@ def _pareto_panel(
     axes.set_xlabel(title)
     axes.set_ylabel("score, %" if board.percent else board.metric)
     axes.set_title(board.title, fontsize=10)
-    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    axes.legend(
-        list(found.values()),
-        list(found),
-        fontsize=7,
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        frameon=False,
-    )
 
 
 def _name_points(axes: Axes, named: Sequence[tuple[str, tuple[float, float]]]) -> None:
@@ -257,31 +255,24 @@ def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
         axes.axhspan(*_ends(board, plain), color=GREY, alpha=0.2, linewidth=0)
         label = _short(plain.method)
         axes.axhline(_value(board, plain), color=GREY, linestyle="--", label=label)
-    ticks: set[int] = set()
     for i, line in enumerate(lines):
-        values = [_value(board, row) for row in line.rows.values()]
-        ends = [_ends(board, row) for row in line.rows.values()]
-        errors = [
-            [v - low for v, (low, _) in zip(values, ends, strict=True)],
-            [high - v for v, (_, high) in zip(values, ends, strict=True)],
-        ]
-        color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
-        numbers = [n * (1 + 0.02 * i) for n in line.rows]
-        axes.errorbar(
-            *(numbers, values, errors),
-            color=color,
-            marker=marker,
-            capsize=2,
-            label=_short(line.name),
-        )
-        ticks |= line.rows.keys()
+        look = Look(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
+        rows = _line_frame(board, line).assign(n=lambda own, i=i: own["n"] * (1 + 0.02 * i))
+        panels.line(axes, rows, "n", "score", look, _short(line.name), bars=True)
+    ticks = sorted({n for line in lines for n in line.rows})
     axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(ticks), [str(n) for n in sorted(ticks)])
+    axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.minorticks_off()
     axes.set_xlabel("samples to a question")
     axes.set_ylabel("score, %" if board.percent else board.metric)
     axes.set_title(board.title, fontsize=10)
-    axes.legend(fontsize=7, frameon=False)
+
+
+def _line_frame(board: Board, line: SampleLine) -> pd.DataFrame:
+    import pandas as pd
+
+    cells = [(n, _value(board, row), *_ends(board, row)) for n, row in line.rows.items()]
+    return pd.DataFrame(cells, columns=["n", "score", "score_low", "score_high"])
 
 
 def _styles(boards: Sequence[Board]) -> dict[str, tuple[str, str]]:
@@ -301,8 +292,10 @@ def known_cost(board: Board) -> tuple[str, Callable[[Row], float | None]] | None
     return _COSTS[counts.index(most)] if most > 1 else None
 
 
-def _telling(row: Row) -> bool:
-    return row.difference is not None and math.isfinite(row.difference.low)
+def _telling(board: Board) -> list[Row]:
+    """The rows whose difference has an interval, of enough questions."""
+    known = [row for row in board.rows if row.difference and math.isfinite(row.difference.low)]
+    return known if least.enough(board.questions) else []
 
 
 def _value(board: Board, row: Row) -> float:
@@ -313,19 +306,9 @@ def _value(board: Board, row: Row) -> float:
 def _ends(board: Board, row: Row) -> tuple[float, float]:
     score = row.score
     assert score is not None
-    if not score.known:
+    if not score.known or not least.enough(board.questions):
         return board.scale * score.value, board.scale * score.value
     return board.scale * score.low, board.scale * score.high
-
-
-def _panels(title: str, count: int, *, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(count, 2)
-    return new_figure(title, columns, -(-count // columns), width=6.5, height=height)
-
-
-def _clear(panels: Sequence[Axes]) -> None:
-    for axes in panels:
-        axes.set_axis_off()
 
 
 def _short(name: str) -> str:
