@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from l2_harness.findings.figures import GREY
+from l2_harness.findings.figures import COLORS, GREY, MARKERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,11 @@ class Look(NamedTuple):
     color: str
     marker: str = "o"
     style: str = "-"
+
+
+def look_of(number: int) -> Look:
+    """The looks of as many lines as there may be, told apart by colour and marker."""
+    return Look(COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)])
 
 
 def line(

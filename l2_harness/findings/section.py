@@ -193,25 +193,18 @@ def _remove_earlier(folder: Path) -> None:
 
 
 def _as_dict(section: Section) -> dict[str, Any]:
-    return {
+    def told(of: object, names: Sequence[str]) -> dict[str, Any]:
+        return {name: getattr(of, name) for name in names}
+
+    names = ("name", "title", "order", "findings", "caveats", "settings", "command")
+    content = {
         "schema": SCHEMA,
         "version": __version__,
-        "name": section.name,
-        "title": section.title,
-        "order": section.order,
-        "findings": list(section.findings),
-        "caveats": list(section.caveats),
-        "settings": plain(dict(section.settings)),
-        "command": section.command,
-        "tables": [
-            {"name": t.name, "title": t.title, "caption": t.caption, "meanings": dict(t.meanings)}
-            for t in section.tables
-        ],
-        "figures": [
-            {"name": f.name, "title": f.title, "caption": f.caption, "alt": f.alt}
-            for f in section.figures
-        ],
+        **told(section, names),
+        "tables": [told(t, ("name", "title", "caption", "meanings")) for t in section.tables],
+        "figures": [told(f, ("name", "title", "caption", "alt")) for f in section.figures],
     }
+    return dict(plain(content))
 
 
 def plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from l2_harness.analysis.norms.labels import (
     section_of,
 )
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
-from l2_harness.analysis.norms.norms_tables import figures_of
+from l2_harness.analysis.norms.norms_tables import side_by_side
 from l2_harness.analysis.norms.relations import SIGNALS, WITHIN
 from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least, panels
@@ -108,42 +108,38 @@ def surest(rows: pd.DataFrame) -> pd.Series | None:
 
 
 def _correlations(study: Study) -> Table:
-    import pandas as pd
-
-    frames = [
-        figures_of(_rows(study, signal, scope), f"{signal}{end}", corrected=True)
+    figures = {
+        f"{signal}{end}": _rows(study, signal, scope)
         for signal in _signals(study)
         for scope, end in (("pooled", ""), (WITHIN, "_within"))
-        if scope in study.scopes
-    ]
-    keys = ["layer", "statistic"]
-    wide = [frame.set_index(keys) for frame in frames]
+    }
     return Table(
         name="correlations",
         title="Norm statistics with length and confidence",
-        frame=pd.concat(wide, axis=1).reset_index() if wide else pd.DataFrame(),
+        frame=side_by_side(figures, list(figures)),
         caption="Spearman's coefficients of all rows, over all responses and within question, with "
         "95 % question-clustered intervals; …_holm is the p corrected over layers × statistics.",
     )
 
 
 def _partials(study: Study) -> Table:
-    rows = study.rows(variant="all_rows", outcome="correct", measure="spearman")
-    ends = {"": "value", "_low": "value_low", "_high": "value_high", "_holm": "p_holm"}
-    keys = ["scope", "layer", "statistic"]
-    wide = rows.pivot(index=keys, columns="control", values=list(ends.values()))
-    there = [control for control in CONTROLS if control in set(rows["control"])]
-    frame = wide[[(of, control) for control in there for of in ends.values()]]
-    frame.columns = [f"{control}{end}" for control in there for end in ends]
+    import pandas as pd
+
+    of = {"variant": "all_rows", "outcome": "correct", "measure": "spearman"}
+    frames = []
+    for scope in study.scopes:
+        figures = {control: study.rows(**of, scope=scope, control=control) for control in CONTROLS}
+        frames.append(side_by_side(figures, list(figures)))
+        frames[-1].insert(0, "scope", scope)
     return Table(
         name="partials",
         title="Norm statistics and correctness, under each control",
-        frame=frame.reset_index(),
+        frame=pd.concat(frames, ignore_index=True),
         caption="Spearman's coefficient of all rows with correctness, raw (none) and partial.",
         meanings={
-            control: f"controlled for {listed(COVARIATE_WORDS[one] for one in CONTROLS[control])}"
-            for control in there
-            if CONTROLS[control]
+            name: f"controlled for {listed(COVARIATE_WORDS[one] for one in covariates)}"
+            for name, covariates in CONTROLS.items()
+            if covariates
         },
     )
 

@@ -10,8 +10,7 @@ from l2_harness.analysis.norms.labels import section_of
 from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least, panels
 from l2_harness.findings.claims import groups
-from l2_harness.findings.figures import COLORS, MARKERS, new_figure
-from l2_harness.findings.panels import Look
+from l2_harness.findings.figures import new_figure
 from l2_harness.findings.section import Figure, Section, Table
 from l2_harness.findings.words import share, sides
 
@@ -97,7 +96,7 @@ def _figure(study: Study, whole: pd.DataFrame, first: pd.DataFrame) -> Figure:
     )
     middle = whole.assign(middle=(whole["start"] + whole["end"]) / 2)
     for index, layer in enumerate(chosen):
-        look, label = Look(COLORS[index], MARKERS[index]), f"layer {layer}"
+        look, label = panels.look_of(index), f"layer {layer}"
         for panel, frame, x in ((axes[1], middle, "middle"), (axes[2], first, "row")):
             panels.line(panel, frame[frame["layer"] == layer], x, "ratio", look, label)
     for panel, name in ((axes[1], "relative position"), (axes[2], "row")):

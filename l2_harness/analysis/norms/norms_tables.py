@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from l2_harness.analysis.norms.labels import VARIANT_WORDS
 from l2_harness.analysis.norms.relations import WITHIN
 from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least
+from l2_harness.findings.claims import CORRECTED
 from l2_harness.findings.section import Table
 
 if TYPE_CHECKING:
@@ -98,22 +100,30 @@ def _held_out(study: Study) -> Table:
 
 def wide_table(study: Study, variant: str) -> pd.DataFrame:
     """A row a layer and statistic, the figures with correctness side by side."""
+    return side_by_side(
+        {
+            name: study.rows(
+                variant=variant, outcome="correct", scope=scope, measure=measure, control=control
+            )
+            for name, scope, measure, control in _COLUMNS
+        },
+        [name for name, *_ in _COLUMNS if f"{name}_holm" in _MEANINGS],
+    )
+
+
+def side_by_side(figures: Mapping[str, pd.DataFrame], corrected: Sequence[str]) -> pd.DataFrame:
+    """A row a layer and statistic, each figure's value and interval under its name.
+
+    Args:
+        figures: rows of the study's table by name; a figure without rows is left out.
+        corrected: those whose corrected p stands beside them.
+    """
     import pandas as pd
 
-    result: pd.DataFrame | None = None
-    for name, scope, measure, control in _COLUMNS:
-        rows = study.rows(
-            variant=variant, outcome="correct", scope=scope, measure=measure, control=control
-        )
-        if rows.empty:
-            continue
-        kept = figures_of(rows, name, f"{name}_holm" in _MEANINGS)
-        result = kept if result is None else result.merge(kept, on=["layer", "statistic"])
-    return pd.DataFrame() if result is None else result
-
-
-def figures_of(rows: pd.DataFrame, name: str, corrected: bool) -> pd.DataFrame:
-    """``layer``, ``statistic`` and a figure's columns under a name, with its corrected p."""
-    ends = {f"value{end}": f"{name}{end}" for end in ("", "_low", "_high")}
-    ends |= {"p_holm": f"{name}_holm"} if corrected else {}
-    return rows[["layer", "statistic", *ends]].rename(columns=ends)
+    keys, wide = ["layer", "statistic"], []
+    for name, rows in figures.items():
+        ends = {f"value{end}": f"{name}{end}" for end in ("", "_low", "_high")}
+        ends |= {CORRECTED: f"{name}_holm"} if name in corrected else {}
+        if len(rows):
+            wide.append(rows.set_index(keys)[list(ends)].rename(columns=ends))
+    return pd.concat(wide, axis=1).reset_index() if wide else pd.DataFrame()

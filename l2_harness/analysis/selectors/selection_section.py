@@ -10,7 +10,7 @@ from l2_harness.analysis.selectors.comparison import RIVALS, Comparison, Selecto
 from l2_harness.config.selectors import ORACLE, SELECTORS, what_records
 from l2_harness.findings import least, panels
 from l2_harness.findings.claims import LEVEL, groups
-from l2_harness.findings.figures import COLORS, GREY, MARKERS, new_figure
+from l2_harness.findings.figures import GREY, new_figure
 from l2_harness.findings.numbers import fixed
 from l2_harness.findings.panels import Look
 from l2_harness.findings.section import Figure, Section, Table
@@ -184,9 +184,8 @@ def _figure(comparison: Comparison, curves: pd.DataFrame, title: str) -> Figure:
             band = rows if name in ("majority", "oracle") else rows[["n", "accuracy"]]
             panels.line(panel, band, "n", "accuracy", Look(GREY, "", style), name)
         for i, name in enumerate(own):
-            look = Look(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
             rows = curves[curves["selector"] == name][["n", "accuracy"]]
-            panels.line(panel, rows, "n", "accuracy", look, name)
+            panels.line(panel, rows, "n", "accuracy", panels.look_of(i), name)
         _finish(panel, kind, ks)
     axes[0].set_ylabel("expected accuracy, %")
     for panel in axes[1:]:

@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING
 
 from l2_harness.compare.leaderboard.table import Board, Row
 from l2_harness.findings import least, panels
-from l2_harness.findings.figures import (
-    BLACK,
-    BLUE,
-    COLORS,
-    GREEN,
-    GREY,
-    MARKERS,
-    ORANGE,
-    YELLOW,
-    new_grid,
-)
+from l2_harness.findings.figures import BLUE, GREY, ORANGE, new_grid
 from l2_harness.findings.panels import Look
 from l2_harness.findings.words import count
 
@@ -32,18 +22,6 @@ if TYPE_CHECKING:
 #: Panels of one figure; further boards are in the tables.
 PANELS = 6
 _LONGEST_NAME = 34
-#: From this many methods on a legend of them is longer than the picture.
-_MOST_IN_LEGEND = 14
-#: Ratio of two costs from which both points' names have room.
-_APART = 1.5
-_ROLE_STYLES: dict[str, tuple[str, str]] = {
-    "plain": (BLACK, "P"),
-    "null": (GREY, "s"),
-    "method": (BLUE, "o"),
-    "control": (YELLOW, "v"),
-    "rival": (GREEN, "D"),
-}
-
 #: What a cost axis may show: title, and where it comes from; the first that is known of two rows.
 _COSTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
     ("layer passes, plain = 1", lambda row: row.cost.compute),
@@ -71,9 +49,8 @@ def pareto(boards: Sequence[Board]) -> Figure | None:
         return None
     figure, axes = _grid("Score against cost", shown, height=4.6)
     styles = _styles([board for board, _ in shown])
-    by_role = len(styles) > _MOST_IN_LEGEND
     for panel, (board, cost) in zip(axes, shown, strict=True):
-        _pareto_panel(panel, board, *cost, styles=None if by_role else styles)
+        _pareto_panel(panel, board, *cost, styles)
     panels.legend(figure, axes)
     return figure
 
@@ -202,24 +179,17 @@ def _pareto_panel(
     board: Board,
     title: str,
     cost: Callable[[Row], float | None],
-    *,
-    styles: Mapping[str, tuple[str, str]] | None,
+    styles: Mapping[str, Look],
 ) -> None:
-    """Each method by its own style, or by its role's where ``styles`` has none."""
     rows = [row for row in board.rows if row.score is not None and cost(row) is not None]
     points = [(float(cost(row) or 0), _value(board, row)) for row in rows]
     for row, (x, y) in zip(rows, points, strict=True):
         low, high = _ends(board, row)
-        color, marker = _ROLE_STYLES[row.role] if styles is None else styles[row.method]
-        name = row.role if styles is None else _short(row.method)
-        axes.plot([x, x], [low, high], color=color, linewidth=1, alpha=0.5)
-        axes.plot(x, y, marker, color=color, markersize=7, label=name, linestyle="")
+        look, name = styles[row.method], _short(row.method)
+        axes.plot([x, x], [low, high], color=look.color, linewidth=1, alpha=0.5)
+        axes.plot(x, y, look.marker, color=look.color, markersize=7, label=name, linestyle="")
     costs = [x for x, _ in points]
-    on_it = frontier_rows(board, rows, points)
-    best = [points[i] for i in on_it]
-    if styles is None:
-        _name_points(axes, [(rows[i].method, points[i]) for i in on_it])
-        axes.margins(y=0.12)
+    best = [points[i] for i in frontier_rows(board, rows, points)]
     if best:
         best.append((max(costs), best[-1][1]))
         axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=2.5, alpha=0.6)
@@ -231,24 +201,6 @@ def _pareto_panel(
     axes.set_title(board.title, fontsize=10)
 
 
-def _name_points(axes: Axes, named: Sequence[tuple[str, tuple[float, float]]]) -> None:
-    """Names above the frontier's points, the best of those that lie at nearly one cost."""
-    left = math.inf
-    for name, (cost, score) in reversed(named):
-        if cost > left / _APART:
-            continue
-        left = cost
-        axes.annotate(
-            _short(name),
-            (cost, score),
-            xytext=(0, 26),
-            textcoords="offset points",
-            fontsize=7,
-            ha="center",
-            arrowprops={"arrowstyle": "-", "color": GREY},
-        )
-
-
 def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
     plain = next((row for row in board.rows if row.verdict == "plain"), None)
     if plain is not None and plain.score is not None:
@@ -256,9 +208,8 @@ def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
         label = _short(plain.method)
         axes.axhline(_value(board, plain), color=GREY, linestyle="--", label=label)
     for i, line in enumerate(lines):
-        look = Look(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
-        rows = _line_frame(board, line).assign(n=lambda own, i=i: own["n"] * (1 + 0.02 * i))
-        panels.line(axes, rows, "n", "score", look, _short(line.name), bars=True)
+        rows = _line_frame(board, line, 1 + 0.02 * i)
+        panels.line(axes, rows, "n", "score", panels.look_of(i), _short(line.name), bars=True)
     ticks = sorted({n for line in lines for n in line.rows})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(n) for n in ticks])
@@ -268,20 +219,18 @@ def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
     axes.set_title(board.title, fontsize=10)
 
 
-def _line_frame(board: Board, line: SampleLine) -> pd.DataFrame:
+def _line_frame(board: Board, line: SampleLine, apart: float) -> pd.DataFrame:
+    """``apart`` keeps bars at one place from hiding each other."""
     import pandas as pd
 
-    cells = [(n, _value(board, row), *_ends(board, row)) for n, row in line.rows.items()]
+    cells = [(n * apart, _value(board, row), *_ends(board, row)) for n, row in line.rows.items()]
     return pd.DataFrame(cells, columns=["n", "score", "score_low", "score_high"])
 
 
-def _styles(boards: Sequence[Board]) -> dict[str, tuple[str, str]]:
+def _styles(boards: Sequence[Board]) -> dict[str, Look]:
     """A method looks the same in every panel."""
     methods = dict.fromkeys(row.method for board in boards for row in board.rows)
-    return {
-        method: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
-        for i, method in enumerate(methods)
-    }
+    return {method: panels.look_of(i) for i, method in enumerate(methods)}
 
 
 def known_cost(board: Board) -> tuple[str, Callable[[Row], float | None]] | None:
