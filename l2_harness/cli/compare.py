@@ -86,7 +86,7 @@ def command(
     from l2_harness.compare.leaderboard import Options
     from l2_harness.findings.terminal import console as standard_output
 
-    console = standard_output()
+    console = standard_output(width=200)
     options = Options(detect=detect, resamples=resamples, seed=seed)
     if list_:
         _list(console)

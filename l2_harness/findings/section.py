@@ -139,8 +139,6 @@ def read_section(folder: Path) -> Section:
     Raises:
         SectionError: there is none, it is damaged, or a newer version wrote it.
     """
-    import pandas as pd
-
     path = folder / FILE
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -149,7 +147,7 @@ def read_section(folder: Path) -> Section:
         content.pop("schema")
         content.pop("version")
         tables = [
-            Table(frame=pd.read_csv(folder / f"{table['name']}.csv"), **table)
+            Table(frame=_read_table(folder / f"{table['name']}.csv"), **table)
             for table in content.pop("tables")
         ]
         figures = [Figure(**figure) for figure in content.pop("figures")]
@@ -162,6 +160,13 @@ def read_section(folder: Path) -> Section:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise SectionError(f"{path}: no section ({error!r}); run its command again.") from error
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Only what is empty is missing: a method may be called null, and a token nan."""
+    import pandas as pd
+
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def find_sections(folder: Path) -> list[Section]:

@@ -19,12 +19,12 @@ MOST_ROWS = 30
 _WIDTH = 100
 
 
-def console() -> Console:
-    """Standard output, which may be a file."""
+def console(width: int = _WIDTH) -> Console:
+    """Standard output; ``width`` is that of a file."""
     from rich.console import Console
 
     found = Console(highlight=False)
-    return found if found.is_terminal else Console(width=_WIDTH, highlight=False)
+    return found if found.is_terminal else Console(width=width, highlight=False)
 
 
 def show(

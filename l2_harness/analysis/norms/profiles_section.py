@@ -35,11 +35,11 @@ def profiles_section(study: Study, pairing: Pairing, command: str) -> Section:
     return section_of(
         *(study, command, "profiles", f"Thinking and direct responses ({pairing.direct})"),
         findings=[
-            f"Thinking responses have {thinking} tokens on average, direct ones {direct}.",
             *(
                 part_finding(words, profile[profile["part"] == part], pairing.pairs[part])
                 for part, words in PARTS.items()
             ),
+            f"Thinking responses have {thinking} tokens on average, direct ones {direct}.",
         ],
         caveats=[
             f"Documents are {pairing.same}.",

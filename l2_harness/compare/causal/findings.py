@@ -108,6 +108,8 @@ def causal_notes(analyses: Sequence[Analysis]) -> list[str]:
     notes = []
     for a in analyses:
         start = f"{a.runs.task}: " if len(analyses) > 1 else ""
+        if a.runs.sham is not None and not _sham_changed(a):
+            notes.append(f"{start}the sham, which edits nothing, changed no response.")
         if a.runs.dropped:
             left_out = count(a.runs.dropped, "question")
             notes.append(f"{start}{left_out} left out, for want of a score in every arm.")

@@ -76,7 +76,7 @@ def power_finding(board: Board, smallest: Sequence[float], options: Options) -> 
     ends = sorted({fixed(end, 1) for end in (min(smallest), max(smallest))}, key=float)
     return (
         f"{board.title}: {count(board.questions, 'question')} would show a difference of "
-        f"{' to '.join(ends)} points with a chance of {options.power:.0%}."
+        f"{' to '.join(ends)} points with a chance of {fixed(100 * options.power, 0)} %."
     )
 
 

@@ -99,9 +99,9 @@ def test_direct_responses_beside_thinking_ones(folder: Path) -> None:
     assert (profile["p_holm"].drop(LAYER) > 0.05).all()
     section = next(one for one in sections(found, "cmd") if one.name == "profiles")
     assert any("without --samples the questions can't be compared" in t for t in section.caveats)
-    assert "larger than direct ones at layer 1;" in section.findings[1]
-    assert "no difference is shown at layers 0 and 2" in section.findings[1]
-    assert section.findings[2] == "No response has the rows after the thinking."
+    assert "larger than direct ones at layer 1;" in section.findings[0]
+    assert "no difference is shown at layers 0 and 2" in section.findings[0]
+    assert section.findings[1] == "No response has the rows after the thinking."
 
 
 def test_documents_are_the_same_where_they_agree() -> None:
