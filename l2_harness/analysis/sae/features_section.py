@@ -16,6 +16,7 @@ from l2_harness.findings.words import count, share, span
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure as Drawing
 
 _MEANINGS = {
     "kind": "reasoning: chosen by contrast; random: matched in frequency",
@@ -119,39 +120,29 @@ def _is_or_are(rows: pd.DataFrame) -> str:
 
 
 def _contrast_figure(scores: pd.DataFrame) -> Figure:
-    drawing, (panel,) = new_figure("Thinking against direct, held questions", width=7, height=3.8)
-    for kind, shift in (("random", 0.18), ("reasoning", -0.18)):
-        own = scores[scores["kind"] == kind]
-        label = f"{kind} features"
-        panels.scattered(panel, own["layer"], own["effect"], LOOKS[kind], label, shift)
-    panels.level(panel, 0)
-    panels.layer_axis(panel)
-    panel.set_ylabel("effect (SDs of the paired difference)")
-    panels.legend(drawing, [panel])
+    kinds = {kind: scores[scores["kind"] == kind] for kind in ("random", "reasoning")}
+    points = {
+        f"{kind} features": (own["layer"], own["effect"], LOOKS[kind])
+        for kind, own in kinds.items()
+    }
+    title = "Thinking against direct, held questions"
     return Figure(
         "contrast",
         "Effects of reasoning and random features by layer",
         "A point a feature: mean difference between thinking and direct responses to a question, "
         "in standard deviations over questions.",
         "Points over layers, those of reasoning features beside those of random ones.",
-        drawing,
+        _points(title, points, "effect (SDs of the paired difference)", 0),
     )
 
 
 def _injection_figure(injected: pd.DataFrame) -> Figure:
-    drawing, (panel,) = new_figure(
-        "Share of the contrast that words bring back", width=7, height=3.8
-    )
-    for name, look, shift, label in (
-        ("control", Look(GREY, "s"), 0.18, "other tokens"),
-        ("share", Look(ORANGE), -0.18, "the feature's own tokens"),
-    ):
-        cut = injected[name].clip(-0.5, 2)
-        panels.scattered(panel, injected["layer"], cut, look, label, shift)
-    panels.level(panel, WORD_DETECTOR)
-    panels.layer_axis(panel)
-    panel.set_ylabel("share of the contrast (cut at −0.5 and 2)")
-    panels.legend(drawing, [panel])
+    layer, cut = injected["layer"], injected[["control", "share"]].clip(-0.5, 2)
+    points = {
+        "other tokens": (layer, cut["control"], Look(GREY, "s")),
+        "the feature's own tokens": (layer, cut["share"], Look(ORANGE)),
+    }
+    title, told = "Share of the contrast that words bring back", "share (cut at −0.5 and 2)"
     return Figure(
         "injected_shares",
         "The injected-token test by layer",
@@ -159,5 +150,19 @@ def _injection_figure(injected: pd.DataFrame) -> Figure:
         f"put into direct responses. From {WORD_DETECTOR} on (dashed) it counts as a detector of "
         "words.",
         "Points over layers: shares for the feature's own tokens and for other tokens.",
-        drawing,
+        _points(title, points, told, WORD_DETECTOR),
     )
+
+
+def _points(
+    title: str, of: Mapping[str, tuple[pd.Series, pd.Series, Look]], ylabel: str, level: float
+) -> Drawing:
+    """A point a feature beside its layer, two kinds of them side by side."""
+    drawing, (panel,) = new_figure(title, width=7, height=3.8)
+    for (label, (layer, values, look)), shift in zip(of.items(), (0.18, -0.18), strict=True):
+        panels.scattered(panel, layer, values, look, label, shift)
+    panels.level(panel, level)
+    panels.layer_axis(panel)
+    panel.set_ylabel(ylabel)
+    panels.legend(drawing, [panel])
+    return drawing
