@@ -94,7 +94,7 @@ def _figure(table: pd.DataFrame) -> Figure:
     for panel, name in (
         (left, "mean activation"),
         (middle, "mean norm"),
-        (right, "reasoning activation / norm (thinking)"),
+        (right, "activation / norm, thinking"),
     ):
         panel.set(ylabel=name, ylim=(0, None))
         panels.layer_axis(panel)
