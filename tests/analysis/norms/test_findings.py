@@ -76,7 +76,9 @@ def test_a_planted_effect_is_claimed_at_its_layer(folder: Path) -> None:
     assert signs(raw).any()
     assert within.startswith("Within question")
     assert "mean norm at layer 1" in held_out
-    assert str(found.choices[0].choosing) in held_out
+    choice = next(c for c in found.choices if c.scope == "within question")
+    assert f"on {choice.choosing} questions" in held_out
+    assert f"on {choice.held_out.questions} other questions" in held_out
     assert not any("truncation" in text for text in section.findings)  # it doesn't vary here
 
 
