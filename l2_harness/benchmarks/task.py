@@ -91,8 +91,8 @@ class BenchmarkTask(ConfigurableTask):
         added = dict.fromkeys(repeat_metrics(self.config.repeats), mean)
         return {**super().aggregation(), **added}
 
-    def higher_is_better(self) -> dict[str, bool]:
-        """Which way each metric points."""
+    def higher_is_better(self) -> dict[str, bool | None]:
+        """Which way each metric points; None for lengths."""
         added = dict.fromkeys(repeat_metrics(self.config.repeats), True)
         return {**super().higher_is_better(), **added}
 

@@ -110,9 +110,9 @@ def _tasks(
 
 def _run(options: StudyOptions, out: Path) -> None:
     from l2_harness.analysis.norms.study import study
-    from l2_harness.analysis.norms.terminal import print_study
-    from l2_harness.analysis.norms.write import write_study
+    from l2_harness.analysis.norms.write import ASSOCIATIONS, STATISTICS, write_study
     from l2_harness.config.errors import ConfigError
+    from l2_harness.findings.terminal import show
 
     try:
         found = study(options)
@@ -121,4 +121,4 @@ def _run(options: StudyOptions, out: Path) -> None:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     written = write_study(found, out, command_line())
-    print_study(found, written, out)
+    show(written, out, [ASSOCIATIONS, STATISTICS])

@@ -83,8 +83,9 @@ def command(
     Run again, it goes on where it was. Ends with status 1 if a cell failed.
     """
     from l2_harness.compare.leaderboard import Options
+    from l2_harness.findings.terminal import console as standard_output
 
-    console = _console()
+    console = standard_output(width=200)
     options = Options(detect=detect, seed=seed)
     if list_:
         _list(console)
@@ -137,12 +138,12 @@ def _leaderboard(
     published: Sequence[Published] = (),
 ) -> None:
     """Print and write it."""
-    from l2_harness.compare.leaderboard import leaderboard, print_leaderboard, write_leaderboard
+    from l2_harness.compare.leaderboard import leaderboard, write_leaderboard
+    from l2_harness.compare.leaderboard.output import NAMES
+    from l2_harness.findings.terminal import show
 
     result = leaderboard(outcomes, options, published)
-    print_leaderboard(result, console)
-    write_leaderboard(result, out, command=command_line())
-    console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
+    show(write_leaderboard(result, out, command=command_line()), out, NAMES, console)
 
 
 def _tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
@@ -288,10 +289,3 @@ def _model_args(text: str) -> dict[str, Any]:
         return dict(simple_parse_args_string(text))
     except (ValueError, IndexError) as error:
         raise ConfigError(f"--model-args={text!r} isn't of the form a=1,b=2.") from error
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

@@ -27,7 +27,7 @@ def _rgb(colour: str) -> tuple[int, ...]:
 def _profile() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     direct = rng.uniform(5, 15, (40, 12)) * 1.3 ** np.arange(12)
-    return layer_profile(direct * 1.1, direct, np.arange(40), np.arange(12), resamples=100)
+    return layer_profile(direct * 1.1, direct, np.arange(12))
 
 
 def _correlations() -> pd.DataFrame:

@@ -162,7 +162,7 @@ def test_a_group_is_one_task_with_all_its_questions(grouped: Path) -> None:
     mean = sum(once.scores.values()) / 14
     assert mean == pytest.approx(reported(grouped / "once", "both", "acc,none"))
     assert sum(key.endswith("#2") for key in once.scores) == 2
-    (board,) = leaderboard(outcomes, Options(resamples=100)).boards
+    (board,) = leaderboard(outcomes, Options()).boards
     assert board.null is not None
 
 

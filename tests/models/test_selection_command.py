@@ -82,7 +82,8 @@ def select(folder: Path, *words: str) -> pd.DataFrame:
     )
     assert done.returncode == 0, done.stderr
     (table,) = out.glob("**/selectors.csv")
-    return pd.read_csv(table).set_index("selector")
+    found = pd.read_csv(table).set_index("selector")
+    return found.assign(accuracy=found["accuracy"] / 100)
 
 
 def test_the_chosen_sample_is_scored(sampled: tuple[Path, Any]) -> None:

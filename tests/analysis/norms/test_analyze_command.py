@@ -72,14 +72,14 @@ def test_every_section_is_written_and_said(analysed: tuple[Path, str]) -> None:
     names = [section.name for section in find_sections(out)]
     assert names == ["norms", "confounds", "profiles", "course", "token_kinds"]
     for section in find_sections(out):
-        assert section.findings
+        assert 1 <= len(section.findings) <= 3
         assert section.caveats
         assert section.settings["responses"] == LIMIT * SAMPLES
         assert "l2-harness analyze" in section.command
         for figure in section.figures:
             assert (section.folder or out).joinpath(f"{figure.name}.png").stat().st_size > 5000
         assert section.title.split(":")[0] in said
-    assert len(said.splitlines()) < 150
+    assert len(said.splitlines()) < 40
 
 
 def test_figures_are_those_of_the_tables_beside_them(
@@ -127,7 +127,7 @@ def test_without_samples_nothing_is_said_of_correctness(recorded: Path) -> None:
     )
     assert status == 0
     norms = read_section(out / "norms")
-    assert "nothing is said of correctness" in norms.findings[0]
+    assert "nothing is known of the correctness" in norms.findings[0]
     assert not norms.tables
     assert norms.settings["layers"] == [8, 9, 10]
     table = pd.read_csv(out / "associations.csv")

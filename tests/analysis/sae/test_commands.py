@@ -77,7 +77,7 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     assert "24 responses" in said
     short = ("--steps", 60, "--batch", 32, "--k", 8, "--architecture", "topk")
     said = invoke("sae", "train", states, "--out", saes, "--layers", "1-3", *short)
-    assert "layers 1-3 explain" in said
+    assert "layers 1 to 3 explain" in said
     said = invoke("sae", "load", "--sae", saes, "--states", states)
     assert said.count("topk, layer") == 3
     common = (states, "--sae", saes, "--out", out)

@@ -20,6 +20,7 @@ from l2_harness.analysis.selectors.from_jsonl import load_jsonl, own_selectors
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
 from l2_harness.config import ConfigError
 from l2_harness.config.selectors import SELECTORS
+from l2_harness.findings.section import read_section
 from l2_harness.norms import TraceWarning
 
 Make = Callable[..., SampleTable]
@@ -197,15 +198,16 @@ class TestJsonl:
             [sys.executable, "-m", "l2_harness.cli", *words], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        assert "8 questions × 4 samples" in done.stdout
-        assert "not compared: l2_sum" in done.stdout
-        table = pd.read_csv(out / "selectors.csv").set_index("selector")
+        assert "8 questions with 4 samples each" in done.stdout
+        assert len(done.stdout.splitlines()) < 40
+        section = read_section(out / "selection")
+        assert sum("l2_sum" in caveat for caveat in section.caveats) == 1
+        table = section.tables[0].frame.set_index("selector")
         assert list(table.index) == ["random", "shortest", "longest", "majority", "oracle"]
-        curves = pd.read_csv(out / "curves.csv")
-        assert set(curves.n) == {1, 2, 4}
-        summary = json.loads((out / "selection.json").read_text())
-        assert summary["questions"] == 8
-        assert (out / "selection.png").stat().st_size > 10_000
+        assert set(section.tables[1].frame.n) == {1, 2, 4}
+        assert section.settings["questions"] == 8
+        assert (out / "selection" / "by_samples.png").stat().st_size > 10_000
+        assert table["accuracy_low"].isna().all()  # of eight questions
         choices = pd.read_csv(out / "choices.csv")
         assert list(choices.columns) == ["question", "shortest", "longest", "majority"]
         assert choices.shortest.eq(0).all()

@@ -27,7 +27,7 @@ def number_texts(values: Sequence[float], name: str = "") -> list[str]:
             like are labels.
     """
     if is_p_value(name):
-        return [_p_text(value) for value in values]
+        return [p_text(value) for value in values]
     shown = _rule(values, name)
     return [shown(value) for value in values]
 
@@ -38,9 +38,7 @@ def interval_texts(
     """``("0.842", "(0.801 to 0.880)")`` of each value and its interval; "" where it has none."""
     widths = [(high - low) / 2 for low, high in zip(lows, highs, strict=True)]
     typical = _median([width for width in widths if math.isfinite(width) and width > _NOTHING])
-    shown = (
-        _rule(values, "") if typical is None else partial(_fixed, decimals=_decimals(typical, 2))
-    )
+    shown = _rule(values, "") if typical is None else partial(fixed, decimals=_decimals(typical, 2))
     result = []
     for value, low, high in zip(values, lows, highs, strict=True):
         known = not (math.isnan(low) and math.isnan(high))
@@ -67,7 +65,7 @@ def _rule(values: Sequence[float], name: str) -> Callable[[float], str]:
         return lambda value: _whole(value, label)
     typical = _median([abs(value) for value in finite])
     decimals = _decimals(typical or 1.0, 3)
-    return partial(_fixed, decimals=decimals)
+    return partial(fixed, decimals=decimals)
 
 
 def _decimals(magnitude: float, significant: int) -> int:
@@ -83,7 +81,8 @@ def _whole(value: float, label: bool) -> str:
     return _signed(f"{value:.0f}" if label or abs(value) < 10_000 else f"{value:,.0f}")
 
 
-def _fixed(value: float, decimals: int) -> str:
+def fixed(value: float, decimals: int) -> str:
+    """So many decimals, a true minus, and none before what rounds to nothing."""
     if not math.isfinite(value):
         return _not_finite(value)
     if _NOTHING < abs(value) < 0.5 * 10**-decimals and decimals == _MOST_DECIMALS:
@@ -91,7 +90,6 @@ def _fixed(value: float, decimals: int) -> str:
     if abs(value) >= 1e9:
         return _scientific(value)
     text = f"{value:,.{decimals}f}" if abs(value) >= 10_000 else f"{value:.{decimals}f}"
-    # No minus before what rounds to nothing.
     return _signed(text if float(text.replace(",", "")) else text.lstrip("-"))
 
 
@@ -100,7 +98,8 @@ def _scientific(value: float) -> str:
     return _signed(f"{mantissa}e{int(exponent)}")
 
 
-def _p_text(value: float) -> str:
+def p_text(value: float) -> str:
+    """Three places, and never 0."""
     if not math.isfinite(value):
         return MISSING
     return "<0.001" if value < 0.001 else f"{value:.3f}"

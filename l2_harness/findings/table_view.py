@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.findings.numbers import MISSING, interval_texts, number_texts
 from l2_harness.findings.section import Table
-from l2_harness.report.numbers import MISSING, interval_texts, number_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,6 +151,6 @@ def _text(value: Any) -> str:
 
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return MISSING
-    if value is True or value is False:
+    if pd.api.types.is_bool(value):
         return "yes" if value else "no"
     return str(value)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2_harness.report.numbers import interval_texts, is_p_value, number_text, number_texts
+from l2_harness.findings.numbers import interval_texts, is_p_value, number_text, number_texts
 
 NAN = math.nan
 

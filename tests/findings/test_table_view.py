@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from l2_harness.findings.section import Table
-from l2_harness.report.tables import FOLDED_ROWS, TableView, table_view
+from l2_harness.findings.table_view import FOLDED_ROWS, TableView, table_view
 
 
 def test_a_value_and_its_ends_become_one_column() -> None:
