@@ -39,13 +39,22 @@ def command(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Run these cells only: model/task/method, globs; or a method's name."),
+        typer.Option(
+            help="These cells only: model/task/method, globs; or a method's name. With --from, "
+            "these rows and plain."
+        ),
     ] = None,
     limit: Annotated[
         float | None, typer.Option(help="The first so many documents of each task.")
     ] = None,
-    tasks: Annotated[str | None, typer.Option(help="In place of the suite's: a,b.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="In place of the suite's: 0,1,2.")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="In place of the suite's: a,b. With --from, of those there; globs."),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="In place of the suite's: 0,1,2. With --from, of those there."),
+    ] = None,
     model_args: Annotated[
         str, typer.Option(help="Over every model's, as for lm_eval: pretrained=…,dtype=….")
     ] = "",
@@ -60,11 +69,17 @@ def command(
         ),
     ] = None,
     plain: Annotated[
-        str | None, typer.Option(help="With --from: the method that all are compared with.")
+        str | None,
+        typer.Option(
+            help="With --from: the method that all are compared with; else the one named plain, "
+            "else the first."
+        ),
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="With --from: exact_match or exact_match,number; a task's first."),
+        typer.Option(
+            help="With --from: a metric, a filter or both, exact_match,number; else a task's first."
+        ),
     ] = None,
     pair_by: Annotated[
         str,
@@ -90,20 +105,21 @@ def command(
     if list_:
         _list(console)
         return
+    runs_only = {"--limit": limit, "--model-args": model_args, "--batch-size": batch_size}
+    runs_only |= {"--device": device, "--dry-run": dry_run}
+    from_only = {"--plain": plain, "--metric": metric, "--subtasks": subtasks}
+    from_only |= {"--pair-by": pair_by if pair_by != "document" else None}
     if from_:
-        from l2_harness.config.options import choice
-        from l2_harness.lm_eval_files import from_folders
+        from l2_harness.cli.compare_folders import Narrowed, folder_outcomes
 
-        folders = [*from_, *(words or [])]
-        outcomes = from_folders(
-            folders,
-            metric=metric,
-            plain=plain,
-            pair_by=choice("document", "doc_id")("--pair-by", pair_by),
-            subtasks=subtasks,
+        _refuse(runs_only, "runs something, and --from runs nothing")
+        narrowed = Narrowed(_words_of(tasks), _seeds(seeds), tuple(only or ()))
+        outcomes, notes = folder_outcomes(
+            [*from_, *(words or [])], narrowed, metric, plain, pair_by, subtasks
         )
-        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console)
+        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, notes=notes)
         return
+    _refuse(from_only, "is for --from, with folders of results")
     overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
     suite = overrides.applied(_suite(words))
     folder = out or Path(f"compare_{suite.name}")
@@ -114,6 +130,15 @@ def command(
     if any(outcome.scores or outcome.aggregate for outcome in outcomes):
         _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
     _tell_failures(outcomes, console)
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Options that would have no effect."""
+    from l2_harness.config.errors import ConfigError
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{given[0]} {why}: leave it out.")
 
 
 def _suite(words: list[str] | None) -> Suite:
@@ -136,11 +161,12 @@ def _leaderboard(
     options: Options,
     console: Console,
     published: Sequence[Published] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Print and write it."""
     from l2_harness.compare.leaderboard import leaderboard, print_leaderboard, write_leaderboard
 
-    result = leaderboard(outcomes, options, published)
+    result = leaderboard(outcomes, options, published, notes)
     print_leaderboard(result, console)
     write_leaderboard(result, out, command=command_line())
     console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
@@ -253,12 +279,16 @@ def _overrides(
         raise ConfigError(f"--batch-size={batch_size!r} is no whole number, nor auto.")
     return Overrides(
         limit=int(limit) if limit is not None and limit >= 1 else limit,
-        tasks=tuple(word.strip() for word in tasks.split(",")) if tasks else (),
+        tasks=_words_of(tasks),
         seeds=_seeds(seeds),
         device=device,
         batch_size=int(batch_size) if batch_size and batch_size.isdigit() else batch_size,
         model_args=_model_args(model_args),
     )
+
+
+def _words_of(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def _seeds(words: str | None) -> tuple[int, ...] | None:

@@ -44,6 +44,7 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
     content = {
         "command": command,
         "options": sections[0].settings,
+        "notes": list(result.notes),
         "boards": [_described(board) for board in result.boards],
         "rows": rows,
     }
@@ -57,9 +58,11 @@ def markdown(result: Leaderboard, command: str = "") -> str:
     parts = ["# Leaderboard", *([f"    {command}"] if command else [])]
     for board in result.boards:
         parts.append(f"## {_escaped(board.title)}")
-        parts.append(f"{board.questions} questions, {_escaped(board.metric)}.")
+        parts.append(f"{_escaped(board.metric)}, {board.size}.")
         parts.append(_markdown_table(board, result))
         parts += [f"- {_escaped(one)}" for one in board_findings(board, result.options)]
+    if result.notes:
+        parts += ["## Of all tables", *(f"- {_escaped(one)}" for one in result.notes)]
     parts += ["## What this does not show", *(f"- {one}" for one in CAVEATS)]
     return _joined(parts) + "\n"
 

@@ -54,7 +54,7 @@ def _leaderboard(result: Leaderboard, command: str) -> Section:
         name="leaderboard",
         title="Leaderboard",
         order=5,
-        findings=findings,
+        findings=[*findings, *result.notes],
         caveats=CAVEATS,
         settings=_settings(result),
         command=command,
@@ -133,7 +133,7 @@ def _power(result: Leaderboard, command: str) -> Section | None:
     tables = _tables(
         result,
         lambda board: power_frame(board, result) if board.percent else None,
-        lambda board: f"At the {board.questions} questions at hand, and what it would take.",
+        lambda board: f"With {board.size} at hand, and what it would take.",
         {
             "alpha": "two-sided level that the row is tested at, after correction",
             "detectable": "points that would be seen with the chance named in the settings",
@@ -166,7 +166,7 @@ def _power(result: Leaderboard, command: str) -> Section | None:
 
 
 def _caption(board: Board) -> str:
-    words = f"{board.questions} questions, {board.metric}. "
+    words = f"{board.size}, {board.metric}. "
     if board.plain is None or not board.family:
         return words + "Nothing to compare."
     return words + (
@@ -214,7 +214,7 @@ def _power_text(board: Board, result: Leaderboard) -> str:
     if f"{least.max():.1f}" != ends:
         ends += f" to {least.max():.1f}"
     return (
-        f"{board.title}: with {board.questions} questions, differences of {ends} points would be "
+        f"{board.title}: with {board.size}, differences of {ends} points would be "
         f"seen with a chance of {result.options.power:.0%}, depending on the method."
     )
 

@@ -59,6 +59,8 @@ def print_leaderboard(
             console.print(f"  {escape(sentence)}", highlight=False)
         if costs and any(row.cost.known for row in board.rows):
             console.print(_cost_table(board), highlight=False)
+    for note in result.notes:
+        console.print(f"\n{escape(note)}", highlight=False)
     if hidden:
         console.print(f"\n{len(hidden)} boards of single tasks are in the files.")
 
@@ -68,7 +70,7 @@ def _board_table(board: Board) -> Table:
 
     unit = "%" if board.percent else ""
     arrow = "" if board.higher_is_better else ", less is better"
-    table = _table(f"{escape(board.title)}: {board.questions} questions, {escape(board.metric)}")
+    table = _table(f"{escape(board.title)}: {board.size}, {escape(board.metric)}")
     table.caption = _caption(board)
     table.add_column("#", no_wrap=True)
     table.add_column("method", max_width=25, overflow="fold")

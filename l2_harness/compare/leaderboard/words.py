@@ -61,7 +61,8 @@ def signed(value: float) -> str:
 
 def verdict_text(board: Board, row: Row, options: Options) -> str:
     """A row's verdict, a sentence without its end."""
-    seeds = f" ({len(row.errors)} runs failed: {row.errors[0]})" if row.errors else ""
+    runs = "1 run" if len(row.errors) == 1 else f"{len(row.errors)} runs"
+    seeds = f" ({runs} failed: {row.errors[0]})" if row.errors else ""
     return _verdict(board, row, options) + (seeds if row.verdict != "failed" else "")
 
 
@@ -70,10 +71,12 @@ def _verdict(board: Board, row: Row, options: Options) -> str:
         return f"failed: {row.errors[0] if row.errors else 'no scores'}"
     if row.verdict == "plain":
         return "what all are compared with"
+    if row.reason:
+        return f"not compared: {row.reason}"
     if row.unpaired:
         return "not compared: its questions' scores aren't known, only the figure for all of them"
     if row.difference is None:
-        return "not compared: there is no plain run here"
+        return f"not compared: {board.reason}"
     interval = _ends(board, row.difference, " to ")
     if row.verdict == "null":
         gap = f"{_signed(board, row.difference.value)} {board.unit} ({interval})"
@@ -139,7 +142,8 @@ def board_findings(board: Board, options: Options) -> list[str]:
     """What a board shows, a paragraph an entry: how many differ from plain first, then which."""
     groups: dict[str, list[Row]] = {}
     for row in board.rows:
-        groups.setdefault("unpaired" if row.unpaired else row.verdict, []).append(row)
+        told_apart = row.unpaired or row.reason
+        groups.setdefault("unpaired" if told_apart else row.verdict, []).append(row)
     found = [_headline(board, groups)]
     found += [
         f"{verdict.capitalize()} than {board.plain}, in {board.unit or board.metric}: "
@@ -159,9 +163,9 @@ def board_findings(board: Board, options: Options) -> list[str]:
 
 
 def _headline(board: Board, groups: Mapping[str, Sequence[Row]]) -> str:
-    start = f"{board.title}, {board.questions} questions"
+    start = f"{board.title}, {board.size}"
     if board.plain is None:
-        return f"{start}: there is no plain run to compare with, so no difference is tested."
+        return f"{start}: {board.reason}, so no difference is tested."
     better, worse, open_ = (len(groups.get(name, ())) for name in ("better", "worse", "not shown"))
     compared = better + worse + open_
     if not compared:
