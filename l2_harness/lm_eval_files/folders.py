@@ -19,6 +19,7 @@ from l2_harness.lm_eval_files.metrics import (
     reported,
 )
 from l2_harness.lm_eval_files.names import NamedRun, Source, name_runs, printable
+from l2_harness.lm_eval_files.orphans import orphan_runs
 from l2_harness.lm_eval_files.outcomes import Aggregate, Outcome, Weighting
 from l2_harness.lm_eval_files.questions import PairBy, ScoredTask, score_task
 from l2_harness.lm_eval_files.recorded_cost import recorded_cost
@@ -111,7 +112,7 @@ def _found(sources: Sequence[Source]) -> _Found:
     left_out: dict[str, LeftOut] = {}
     for source in sources:
         found = find_runs(source.folder)
-        for run in found.runs:
+        for run in [*found.runs, *orphan_runs(found.orphans)]:
             runs.setdefault(run.path.resolve(), (source, run))
         left_out |= {one.what: one for one in found.left_out}
     return _Found(list(runs.values()), list(left_out.values()))
@@ -150,6 +151,8 @@ def _outcome(entry: Entry, metric: Metric, pair_by: PairBy) -> Outcome:
     aggregate = None if scores else figure or _pooled(scored)
     if not scores and aggregate is None:
         raise NoMetricError(f"no finite number for {first.label}, and {few(notes)}")
+    if run.note:
+        notes.append(run.note)
     if entry.passed_over:
         notes.append(f"run {entry.passed_over + 1} times; the latest counts, {run.date}")
     return Outcome(

@@ -46,12 +46,14 @@ class Run:
         date: of the run, as file names hold it: later dates sort later; empty if unknown.
         content: what it holds.
         samples: files that may hold its samples.
+        note: what a reader of its figures has to know.
     """
 
     path: Path
     date: str
     content: Mapping[str, Any]
     samples: Sequence[SampleFile] = ()
+    note: str = ""
 
     @property
     def folder(self) -> Path:
@@ -130,9 +132,9 @@ class Run:
         return _mapping(self.content.get(name))
 
     def samples_of(self, task: str) -> SampleFile | None:
-        """Its sample file of a task; of several, the latest."""
+        """Its sample file of a task; of several, the one of its date, else the latest."""
         own = [one for one in self.samples if one.may_hold(task) and self._owner(one) == task]
-        return max(own, key=lambda one: one.date, default=None)
+        return max(own, key=lambda one: (one.date == self.date, one.date), default=None)
 
     def _owner(self, file: SampleFile) -> str:
         """The task of a file whose name ends in several tasks' names: the longest."""
@@ -148,10 +150,12 @@ class FoundRuns:
     Attributes:
         runs: that can be read.
         left_out: files that can't.
+        orphans: sample files without a result file.
     """
 
     runs: list[Run] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    orphans: list[SampleFile] = field(default_factory=list)
 
 
 def find_runs(folder: Path) -> FoundRuns:
@@ -168,10 +172,15 @@ def find_runs(folder: Path) -> FoundRuns:
     for path in [folder] if folder.is_file() else paths:
         if path.suffix == ".json" and not path.name.startswith("samples_"):
             _add(found, path)
-    homes: dict[Path, list[Run]] = {}
-    for run in found.runs:
-        homes.setdefault(run.folder, []).append(run)
-    found.runs = _with_samples(homes, sample_files(paths))
+    homes = {run.folder for run in found.runs}
+    owned: dict[Path, list[SampleFile]] = {home: [] for home in homes}
+    for file in sample_files(paths):
+        home = next((place for place in file.path.parents if place in homes), None)
+        if home is not None:
+            owned[home].append(file)
+        elif file.task is not None and folder.is_dir():
+            found.orphans.append(file)
+    found.runs = [_with_samples(run, found.runs, owned[run.folder]) for run in found.runs]
     return found
 
 
@@ -227,38 +236,32 @@ def _foreign(content: Any) -> str | None:
 
 
 def _date(path: Path, content: Mapping[str, Any]) -> str:
-    match = _NAME.fullmatch(path.name)
-    if match is not None and match["date"]:
-        return match["date"].replace(":", "-")
+    if dated := _dated(path):
+        return dated.replace(":", "-")
     try:
         return datetime.fromtimestamp(float(content["date"])).isoformat().replace(":", "-")
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return ""
 
 
-def _with_samples(homes: Mapping[Path, Sequence[Run]], files: Sequence[SampleFile]) -> list[Run]:
-    """Each run with its sample files: of its date, from its folder or folders below without runs.
+def _dated(path: Path) -> str:
+    match = _NAME.fullmatch(path.name)
+    return match["date"] or "" if match is not None else ""
+
+
+def _with_samples(run: Run, runs: Sequence[Run], files: Sequence[SampleFile]) -> Run:
+    """A run with its sample files: of its date, from its folder or folders below without runs.
 
     Those of a date that no run has belong to the folder's only run, or only one without a date.
     """
-    below: dict[Path, list[SampleFile]] = {}
-    for file in files:
-        home = next((place for place in file.path.parents if place in homes), None)
-        if home is not None:
-            below.setdefault(home, []).append(file)
-    found = []
-    for home, runs in homes.items():
-        dates = {run.date for run in runs if run.date}
-        undated = [run for run in runs if _NAME.fullmatch(run.path.name) is None or not run.date]
-        heirs = runs if len(runs) == 1 else undated if len(undated) == 1 else ()
-        for run in runs:
-            own = [
-                file
-                for file in below.get(home, ())
-                if (file.date == run.date if file.date in dates else run in heirs)
-            ]
-            found.append(replace(run, samples=own))
-    return found
+    beside = [other for other in runs if other.folder == run.folder]
+    undated = [other for other in beside if not _dated(other.path)]
+    heirs = beside if len(beside) == 1 else undated if len(undated) == 1 else ()
+    dates = {other.date for other in beside if other.date}
+    own = [
+        file for file in files if (file.date == run.date if file.date in dates else run in heirs)
+    ]
+    return replace(run, samples=own)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

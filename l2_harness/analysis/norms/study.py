@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.norms.correctness import Judging, Verdicts, verdicts, with_documents
 from l2_harness.analysis.norms.held_out import HeldOutChoice
 from l2_harness.analysis.norms.measure import FIRST_ROWS, Measured, measure
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
@@ -20,6 +19,7 @@ from l2_harness.analysis.norms.relations import choices_of, scopes_of, signals_o
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.layers import LayerSelection
+from l2_harness.lm_eval_files.verdicts import Judging, Verdicts, verdicts, with_documents
 from l2_harness.statistics.resamples import Resamples
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.norms.correctness import Judging, judged, with_documents
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.analysis.selectors.recorded_scores import score_groups
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
 from l2_harness.config.layers import LayerSelection
 from l2_harness.config.selection import Part
+from l2_harness.lm_eval_files.verdicts import Judging, judged, with_documents
 from l2_harness.norms import read_run_settings
 from l2_harness.selection.confidence_scores import WINDOW
 from l2_harness.selection.vote_answers import answer_kind, vote_answer

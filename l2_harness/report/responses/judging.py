@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.analysis.norms.correctness import Judging, judged
-from l2_harness.analysis.selectors.rescoring import Judged
 from l2_harness.lm_eval_files import join_samples
+from l2_harness.lm_eval_files.judging import Judged
 from l2_harness.lm_eval_files.samples import Sample, read_samples
+from l2_harness.lm_eval_files.verdicts import Judging, judged
 from l2_harness.report.responses.views import Verdict
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from l2_harness.analysis.norms.correctness import Judging, verdicts, with_documents
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.cli import main
 from l2_harness.findings.section import find_sections, read_section
+from l2_harness.lm_eval_files.verdicts import Judging, verdicts, with_documents
 from l2_harness.norms import read_traces
 from l2_harness.paths import tasks_dir
 

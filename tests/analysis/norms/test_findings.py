@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2_harness.analysis.norms.correctness import Verdicts
 from l2_harness.analysis.norms.norms_section import norms_section
 from l2_harness.analysis.norms.pairing import same_document
 from l2_harness.analysis.norms.profiles_section import profiles_section
 from l2_harness.analysis.norms.study import Study, StudyOptions, study
 from l2_harness.analysis.norms.words import layers_of, shown
 from l2_harness.analysis.norms.write import sections
+from l2_harness.lm_eval_files.verdicts import Verdicts
 from l2_harness.norms import TraceWriter
 
 QUESTIONS, SAMPLES, LAYER = 60, 4, 1

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.selectors.rescoring import Answered, Judged, judge, load_task
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files import join_samples
+from l2_harness.lm_eval_files.judging import Answered, Judged, judge, load_task
 from l2_harness.lm_eval_files.samples import Sample, read_samples
 from l2_harness.norms import read_run_settings
 from l2_harness.selection.sampled_text import SampledText
