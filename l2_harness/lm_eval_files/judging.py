@@ -1,14 +1,47 @@
-"""Recorded responses scored by their own lm-eval task: its filters, then its process_results."""
+"""Recorded responses judged by their own lm-eval task: its filters, then its process_results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from l2_harness.config.errors import ConfigError, nearest
+from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.tasks import load_task
 from l2_harness.selection.sampled_text import SampledText
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How responses are judged.
+
+    Attributes:
+        task: which.
+        include_path: folders of task YAMLs.
+        metadata: for the task, as lm-eval's ``--metadata``.
+        filter, metric: the task's, by default its first ones.
+    """
+
+    task: str
+    include_path: Sequence[Path] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    filter: str | None = None
+    metric: str | None = None
+
+    def load(self, settings: Mapping[str, Any]) -> Any:
+        """The task, as it was for a run with these settings.
+
+        Raises:
+            ConfigError: it can't be loaded, or generates nothing.
+        """
+        metadata = dict(self.metadata)
+        if settings.get("think_end_token"):
+            metadata.setdefault("think_end_token", settings["think_end_token"])
+        task = load_task(self.task, self.include_path, metadata)
+        if getattr(task, "OUTPUT_TYPE", None) != "generate_until":
+            raise ConfigError(f"task {self.task!r} generates nothing that could be chosen among.")
+        return task
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,69 +68,75 @@ class Judged:
     answer: Any
 
 
-def load_task(
-    name: str, include_path: Sequence[Path] = (), metadata: Mapping[str, Any] | None = None
-) -> Any:
-    """The lm-eval task of that name, this project's own and lm-eval's among them.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    from lm_eval.tasks import TaskManager
-
-    from l2_harness.paths import tasks_dir
-    from l2_harness.registration import register
-
-    register()
-    manager = TaskManager(
-        include_path=[str(path) for path in (*include_path, tasks_dir())],
-        metadata=dict(metadata or {}),
-    )
-    if name not in manager.all_tasks:
-        match = nearest(name, manager.all_tasks)
-        hint = f"; did you mean {match!r}?" if match else "."
-        raise ConfigError(
-            f"lm-eval knows no task {name!r}{hint} Pass --include-path with the folder of its YAML."
-        )
-    return manager.load([name])["tasks"][name]
-
-
 def judge(
     task: Any, answered: Sequence[Answered], filter: str | None = None, metric: str | None = None
 ) -> list[Judged]:
     """Each response on its own: its answer and one metric.
 
     Args:
-        task: of :func:`load_task`.
+        task: of :meth:`Judging.load`.
         answered: the responses.
         filter: which of the task's filters; the first by default.
         metric: which of its metrics; the first in its metric_list by default.
 
     Raises:
-        ConfigError: an unknown filter or metric, or a metric that is no number.
+        ConfigError: an unknown filter or metric, a metric that is no number, or an error of the
+            task's own code.
     """
-    from lm_eval.api.instance import Instance
-
-    instances = [
-        Instance("generate_until", one.doc, (one.prompt, {}), 0, (None, i, 1), [one.response])
-        for i, one in enumerate(answered)
-    ]
-    task._instances = instances
-    task.apply_filters()
-    names = list(instances[0].filtered_resps)
-    chosen = filter if filter is not None else names[0]
-    _check("--filter", chosen, names)
-    answers = [one.filtered_resps[chosen] for one in instances]
-    scored = [
-        task.process_results(one.doc, [answer])
-        for one, answer in zip(instances, answers, strict=True)
-    ]
+    answers = _answers(task, answered, filter)
+    try:
+        scored = [
+            task.process_results(one.doc, [answer])
+            for one, answer in zip(answered, answers, strict=True)
+        ]
+    except Exception as error:  # of the task's own code
+        raise _failed(task, "scoring", error) from error
     metric = metric if metric is not None else _first_metric(task, scored[0])
     _check("--metric", metric, list(scored[0]))
     return [
         Judged(metric, _number(metric, result[metric]), answer)
         for result, answer in zip(scored, answers, strict=True)
     ]
+
+
+def _answers(task: Any, answered: Sequence[Answered], filter: str | None) -> list[Any]:
+    """What one of the task's filters makes of each response.
+
+    A filter that asks for several responses to a question (``take_first_k``) gets as many copies.
+    """
+    ensembles = {one.name: one for one in task._filters}
+    chosen = filter if filter is not None else next(iter(ensembles))
+    _check("--filter", chosen, list(ensembles))
+    try:
+        instances = _instances(task, answered, 1)
+        try:
+            ensembles[chosen].apply(instances)
+        except AssertionError:
+            instances = _instances(task, answered, int(task.config.repeats or 1))
+            ensembles[chosen].apply(instances)
+    except Exception as error:  # of the task's own code
+        raise _failed(task, f"filter {chosen!r}", error) from error
+    return [one.filtered_resps[chosen] for one in instances]
+
+
+def _instances(task: Any, answered: Sequence[Answered], copies: int) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    task._instances = [
+        Instance(
+            *("generate_until", one.doc, (one.prompt, {}), 0, (None, i, copies)),
+            resps=[one.response] * copies,
+        )
+        for i, one in enumerate(answered)
+    ]
+    return list(task._instances)
+
+
+def _failed(task: Any, what: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"task {task.config.task!r}: its {what} fails on a recorded response "
+        f"({type(error).__name__}: {error}). Name another --filter or --metric."
+    )
 
 
 def _first_metric(task: Any, result: Mapping[str, Any]) -> str:

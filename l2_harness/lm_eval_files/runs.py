@@ -172,7 +172,9 @@ def find_runs(folder: Path) -> FoundRuns:
     for path in [folder] if folder.is_file() else paths:
         if path.suffix == ".json" and not path.name.startswith("samples_"):
             _add(found, path)
-    homes = {run.folder for run in found.runs}
+    homes: dict[Path, list[Run]] = {}
+    for run in found.runs:
+        homes.setdefault(run.folder, []).append(run)
     owned: dict[Path, list[SampleFile]] = {home: [] for home in homes}
     for file in sample_files(paths):
         home = next((place for place in file.path.parents if place in homes), None)
@@ -180,7 +182,7 @@ def find_runs(folder: Path) -> FoundRuns:
             owned[home].append(file)
         elif file.task is not None and folder.is_dir():
             found.orphans.append(file)
-    found.runs = [_with_samples(run, found.runs, owned[run.folder]) for run in found.runs]
+    found.runs = [_with_samples(r, homes[r.folder], owned[r.folder]) for r in found.runs]
     return found
 
 
@@ -249,12 +251,11 @@ def _dated(path: Path) -> str:
     return match["date"] or "" if match is not None else ""
 
 
-def _with_samples(run: Run, runs: Sequence[Run], files: Sequence[SampleFile]) -> Run:
+def _with_samples(run: Run, beside: Sequence[Run], files: Sequence[SampleFile]) -> Run:
     """A run with its sample files: of its date, from its folder or folders below without runs.
 
     Those of a date that no run has belong to the folder's only run, or only one without a date.
     """
-    beside = [other for other in runs if other.folder == run.folder]
     undated = [other for other in beside if not _dated(other.path)]
     heirs = beside if len(beside) == 1 else undated if len(undated) == 1 else ()
     dates = {other.date for other in beside if other.date}

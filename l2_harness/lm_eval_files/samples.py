@@ -162,8 +162,18 @@ def read_samples(path: str | os.PathLike[str], tasks: Sequence[str]) -> dict[str
         ValueError: a file by another name than lm-eval gives, or that can't be read; two folders
             with one task.
     """
+    files = _files_of(path, tasks)
+    return {task: _all_of(_latest(task, own)) for task, own in files.items()}
+
+
+def logged_tasks(path: str | os.PathLike[str], tasks: Sequence[str]) -> list[str]:
+    """Those of ``tasks`` that have a file, with the errors of :func:`read_samples`."""
+    return list(_files_of(path, tasks))
+
+
+def _files_of(path: str | os.PathLike[str], tasks: Sequence[str]) -> dict[str, list[SampleFile]]:
     files = _files_by_task(Path(path).expanduser())
-    found = {task: _all_of(_latest(task, files[task])) for task in tasks if task in files}
+    found = {task: files[task] for task in tasks if task in files}
     if not found:
         raise FileNotFoundError(
             f"{path} has samples of {', '.join(sorted(files))}, none of the traces' tasks: "
