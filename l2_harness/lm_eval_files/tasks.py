@@ -53,7 +53,7 @@ def _yaml_of(name: str, folders: Sequence[Path]) -> Path:
 
     known: dict[str, Path] = {}
     for folder in (*folders, tasks_dir(), Path(lm_eval.__file__).parent / "tasks"):
-        known = {**_names(folder), **known}
+        known = {**task_files(folder), **known}
         if name in known:
             return known[name]
     match = nearest(name, known)
@@ -63,7 +63,7 @@ def _yaml_of(name: str, folders: Sequence[Path]) -> Path:
     )
 
 
-def _names(folder: Path) -> dict[str, Path]:
+def task_files(folder: Path) -> dict[str, Path]:
     """Task → its file, the first of several, as lm-eval takes them."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("**/*.yaml"), key=Path.as_posix):
