@@ -27,7 +27,7 @@ def told(left_out: Iterable[LeftOut]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for one in left_out:
         by_reason.setdefault(one.reason, []).append(one.what)
-    return [f"Left out, {reason}: {few(what)}." for reason, what in by_reason.items()]
+    return [f"Left out: {few(what)} ({reason})." for reason, what in by_reason.items()]
 
 
 def few(names: Sequence[str]) -> str:

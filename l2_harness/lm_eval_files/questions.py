@@ -61,7 +61,11 @@ def score_task(run: Run, task: str, chosen: Chosen, pair_by: PairBy = "document"
         notes = notes or [f"no score of {chosen.label} in the sample file"]
     elif expected is not None and len(scores) != expected:
         notes.append(f"the sample file has {len(scores)} of the run's {expected} questions")
-    elif figure is not None and not _averages_to(scores, figure.value):
+    elif (
+        (expected is not None or not notes)
+        and figure is not None
+        and not _averages_to(scores, figure.value)
+    ):
         notes.append(
             f"the questions' {chosen.name} does not average to the reported figure, so it is no "
             "mean over questions and can't be compared by them"

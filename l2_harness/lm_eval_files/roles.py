@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,8 @@ def conditions_of(entry: Entry) -> dict[str, str]:
     one: models have their own.
     """
     run, one = entry.named.run, entry.named
+    if run.note:  # its result file, which would tell, isn't there
+        return {}
     versions = [str(run.table("versions").get(task, "unknown")) for task in entry.tasks]
     settings = run.settings(entry.tasks[0])
     if one.model:
@@ -106,7 +109,10 @@ def conditions_of(entry: Entry) -> dict[str, str]:
 def with_roles(
     outcomes: Sequence[Outcome], entries: Sequence[Entry], plain: str | None
 ) -> list[Outcome]:
-    """One method is plain in all tables: the one asked for, the one named plain, or the first.
+    """One method is plain in all tables.
+
+    It is the one asked for, the one named plain, or of the first folder's methods the one that has
+    scores on most tasks; then the first.
 
     Raises:
         ConfigError: there is none of that name.
@@ -114,7 +120,7 @@ def with_roles(
     methods = list(dict.fromkeys(o.method for o in outcomes))
     if plain is not None and plain not in methods:
         raise unknown_value("--plain", plain, methods)
-    chosen = plain or (PLAIN if PLAIN in methods else methods[0])
+    chosen = plain or (PLAIN if PLAIN in methods else _first(outcomes, entries))
     repeats = {(e.named.model, e.named.method): e.named.repeats for e in entries}
 
     def role(o: Outcome) -> Role:
@@ -123,3 +129,11 @@ def with_roles(
         return "null" if repeats.get((o.model, o.method)) == chosen else "method"
 
     return [replace(o, role=role(o)) for o in outcomes]
+
+
+def _first(outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> str:
+    folder = entries[0].named.source
+    own = {e.named.method for e in entries if e.named.source == folder}
+    tasks = Counter(o.method for o in outcomes if o.method in own and o.scores)
+    found = [o.method for o in outcomes if o.method in own] or [outcomes[0].method]
+    return max(dict.fromkeys(found), key=lambda method: tasks[method])

@@ -146,7 +146,7 @@ def test_a_report_judges_what_it_can(recorded: Path) -> None:
 def test_a_task_that_is_nowhere_is_told_at_once(recorded: Path) -> None:
     load_task("voted", (recorded / "tasks",))  # lm-eval is imported
     start = time.perf_counter()
-    with pytest.raises(ConfigError, match="did you mean 'l2_demo'.*--include-path"):
+    with pytest.raises(ConfigError, match=r"did you mean 'l2_demo'.*--include-path"):
         load_task("l2_dem")
     assert time.perf_counter() - start < 8
 
@@ -169,5 +169,5 @@ def test_an_error_of_the_tasks_own_code_names_the_task(recorded: Path) -> None:
     task = Judging("voted", (recorded / "tasks",)).load({})
     with pytest.raises(ConfigError, match=r"task 'voted': its scoring fails .*--filter or"):
         judge(task, [answered("It is 1.", {"question": "?"})])
-    with pytest.raises(ConfigError, match="--filter='x' is unknown. Allowed: maj@2"):
+    with pytest.raises(ConfigError, match=r"--filter='x' is unknown\. Allowed: maj@2"):
         judge(task, [answered("It is 1.", {"question": "?", "answer": "1"})], filter="x")

@@ -199,7 +199,7 @@ def _told(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _differing(outcomes: Sequence[Outcome]) -> list[str]:
-    """Conditions that are not the same for all."""
+    """Conditions that are not the same for all, a sentence each."""
     names = dict.fromkeys(name for o in outcomes for name in o.conditions)
     told = []
     for name in names:
@@ -210,8 +210,8 @@ def _differing(outcomes: Sequence[Outcome]) -> list[str]:
                 methods.setdefault(value, []).append(outcome.method)
         if len(methods) > 1:
             values = (f"{v} ({few(list(dict.fromkeys(m)))})" for v, m in methods.items())
-            told.append(f"{name} {', '.join(values)}")
-    return [f"Not the same in all rows: {'; '.join(told)}."] if told else []
+            told.append(f"Not the same in all rows: {name} {', '.join(values)}.")
+    return told
 
 
 def _fewer(scored: Mapping[str, Sequence[Outcome]], questions: int) -> list[str]:

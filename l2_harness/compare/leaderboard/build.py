@@ -153,9 +153,9 @@ def _reason(tasks: Sequence[Aligned], methods: Sequence[str], plain: str | None)
         return "there is no plain run to compare with"
     if plain in methods:
         return ""
-    if all(plain in task.roles and not task.failures[plain] for task in tasks):
-        return f"of {plain}, which all are compared with, single questions' scores aren't known"
-    return f"there is no plain run to compare with, as {plain} failed"
+    if any(task.failures.get(plain) for task in tasks):
+        return f"there is no plain run to compare with, as {plain} failed"
+    return f"{plain}, which all are compared with, has no scores of single questions here"
 
 
 def _values(tasks: Sequence[Aligned], methods: Sequence[str]) -> Floats:

@@ -57,7 +57,7 @@ def print_leaderboard(
         console.print(_board_table(board), highlight=False)
         for sentence in board_findings(board, result.options):
             console.print(f"  {escape(sentence)}", highlight=False)
-        if costs and any(row.cost.known for row in board.rows):
+        if costs and _costs_differ(board):
             console.print(_cost_table(board), highlight=False)
     for note in result.notes:
         console.print(f"\n{escape(note)}", highlight=False)
@@ -116,6 +116,13 @@ def _caption(board: Board) -> str:
     if board.null is not None:
         words.append("null: how far plain, run once more, came out from plain.")
     return " ".join(words)
+
+
+def _costs_differ(board: Board) -> bool:
+    """Whether more is known than that all have as many responses to a question."""
+    costs = [costs_of(row) for row in board.rows]
+    others = any(cost[name] is not None for cost in costs for name in cost if name != "samples")
+    return others or len({cost["samples"] for cost in costs} - {None}) > 1
 
 
 def _cost_table(board: Board) -> Table:
