@@ -36,8 +36,8 @@ def test_settings_that_differ_between_tasks_only_separate_nothing(
     """gsm8k with 1024 tokens, ifeval with 2048: two tables of two models, not four of one."""
     for model in ("org/a", "org/b"):
         for task, tokens in (("gsm8k", 1024), ("ifeval", 2048)):
-            config = {"model": "hf", "model_args": f"pretrained={model}"}
-            config |= {"gen_kwargs": {"max_gen_toks": tokens}}
+            config: dict[str, Any] = {"model": "hf", "model_args": f"pretrained={model}"}
+            config["gen_kwargs"] = {"max_gen_toks": tokens}
             write_run(tmp_path / model / task, {task: SCORES}, config=config)
     found = boards(from_folders([tmp_path]))
     assert set(found) == {"average", "gsm8k", "ifeval"}
