@@ -84,10 +84,10 @@ def read_folders(
     found = _found([Source.parse(folder) for folder in folders])
     if not found.runs:
         raise ConfigError(_nothing(folders, found.left_out))
-    entries = [e for e in _entries(name_runs(found.runs), subtasks) if tasks(e.task)]
+    every = _entries(name_runs(found.runs), subtasks)
+    entries = [entry for entry in every if tasks(entry.task)]
     if not entries:
-        known = dict.fromkeys(task for _, run in found.runs for task in run.tasks)
-        raise ConfigError(f"no task that was asked for is here. There are: {', '.join(known)}.")
+        raise ConfigError(_no_task(every, tasks))
     entries = models_as_rows(latest(entries))
     outcomes, left_out = [], found.left_out
     for entry in entries:
@@ -127,6 +127,13 @@ def _nothing(folders: Sequence[str | Path], left_out: Sequence[LeftOut]) -> str:
         f"{names} holds no result file of lm-eval, results_<date>.json. Run lm_eval with "
         "--output_path, and with --log_samples for comparisons question by question."
     )
+
+
+def _no_task(entries: Sequence[Entry], wanted: Callable[[str], bool]) -> str:
+    inner = any(wanted(task) for entry in entries for task in entry.tasks)
+    way = " --subtasks compares the tasks of a group." if inner else ""
+    known = ", ".join(dict.fromkeys(entry.task for entry in entries))
+    return f"no task that was asked for is here. There are: {known}.{way}"
 
 
 def _entries(named: Iterable[NamedRun], subtasks: bool) -> list[Entry]:

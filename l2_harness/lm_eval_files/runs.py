@@ -85,7 +85,8 @@ class Run:
         """The model as it was named: a hub's name, or a path."""
         named = [self.model_args[key] for key in _MODEL_KEYS if self.model_args.get(key)]
         # Without any of them lm-eval makes up a name.
-        return str(named[0] if named else self.model_class or self.content.get("model_name"))
+        made_up = self.model_class or self.content.get("model_name") or self.folder.name
+        return str(named[0] if named else made_up)
 
     @property
     def seed(self) -> int | None:

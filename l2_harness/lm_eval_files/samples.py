@@ -229,7 +229,7 @@ def damaged_lines(numbers: Sequence[int]) -> str:
 
 def _sample(line: Mapping[str, Any], seen: Counter[int]) -> Sample:
     doc_id = int(line["doc_id"])
-    names = line.get("metrics", [name for name in line if name not in _FIELDS])
+    names = line.get("metrics") or [name for name in line if name not in _FIELDS]
     known = line.get("doc_hash")
     sample = Sample(
         doc_id=doc_id,

@@ -220,9 +220,13 @@ def _fewer(scored: Mapping[str, Sequence[Outcome]], questions: int) -> list[str]
     if all(size == questions for size in sizes.values()):
         return []
     told = few([f"{name} {size}" for name, size in sizes.items()])
+    number = "one" if questions == 1 else str(questions)
+    least = min(sizes, key=lambda name: sizes[name])
+    cause = sizes[least] == questions and list(sizes.values()).count(questions) == 1
+    out = f"; there are more without {least}" if cause else ""
     return [
-        f"The runs have different questions ({told}). All figures are of the {questions} that "
-        "every run has."
+        f"The runs have different questions ({told}). All figures are of the {number} that every "
+        f"run has{out}."
     ]
 
 

@@ -211,5 +211,5 @@ def _not_shown(board: Board, rows: Sequence[Row], options: Options) -> str:
     many = low if low == high else f"{low} to {high}"
     return (
         f"{words} To tell a difference of {options.detect:g} points with a chance of "
-        f"{options.power:.0%}, about {many} questions would be needed; here are {board.questions}."
+        f"{options.power:.0%}, about {many} questions would be needed; here: {board.size}."
     )
