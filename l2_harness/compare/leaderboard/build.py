@@ -68,18 +68,7 @@ def leaderboard(
             left_out = [task.task for task in tasks if task not in averaged]
             boards.append(_board(model, averaged, plain, options, published, left_out))
         boards += own
-    shared = _shared_notes(boards)
-    boards = [replace(b, notes=[note for note in b.notes if note not in shared]) for b in boards]
-    return Leaderboard(boards, options, [*notes, *shared.values()])
-
-
-def _shared_notes(boards: Sequence[Board]) -> dict[str, str]:
-    """Notes that several boards have → said once for all of them."""
-    titles: dict[str, list[str]] = {}
-    for board in boards:
-        for note in board.notes:
-            titles.setdefault(note, []).append(board.title)
-    return {note: f"{few(own)}: {note}" for note, own in titles.items() if len(own) > 1}
+    return Leaderboard(boards, options, notes)
 
 
 def _grouped(outcomes: Sequence[Outcome], name: str) -> dict[str, list[Outcome]]:
