@@ -95,8 +95,10 @@ def figures_of(run: Run, task: str, settings: str = "") -> list[str]:
     last = len(order)
     keys = [
         key
-        for key in _figures(run, task)
+        for key, value in _figures(run, task).items()
         if key not in _NO_FIGURES
+        and key.strip()
+        and not isinstance(value, dict | list)
         and not _parts(key)[0].endswith("_stderr")
         and _parts(key)[0] != _NOTHING_SCORED
     ]

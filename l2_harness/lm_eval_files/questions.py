@@ -102,9 +102,12 @@ def as_number(value: Any) -> float | None:
         numbers = [as_number(one) for one in value]
         known = [one for one in numbers if one is not None]
         return sum(known) / len(known) if known and len(known) == len(numbers) else None
-    if isinstance(value, bool | int | float) and math.isfinite(value):
-        return float(value)
-    return None
+    if not isinstance(value, bool | int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond any float
+        return None
 
 
 def _scores(

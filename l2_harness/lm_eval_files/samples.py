@@ -148,7 +148,7 @@ def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[Sample]:
     for number, line in read_values(path):
         try:
             sample = _sample(line, seen)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
             damaged(number)
             continue
         yield sample

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2_harness.lm_eval_files.join import join_samples
+from l2_harness.lm_eval_files.join import joined
 from l2_harness.lm_eval_files.judging import Answered, Judged, Judging, judge
 from l2_harness.lm_eval_files.samples import Sample, read_samples
 from l2_harness.selection.sampled_text import SampledText
@@ -64,17 +64,19 @@ def with_documents(
     """
     logged = read_samples(samples, [task])[task]
     names = [sample.filter for sample in logged]
-    joined = join_samples(traces, samples, filter=filter if filter in names else names[0])
-    joined = joined[joined["logged_doc_id"].notna()].reset_index(drop=True)
-    if joined.empty:
+    if not names:
+        raise ValueError(f"{samples} has no sample of {task!r}.")
+    table = joined(traces, {task: logged}, filter if filter in names else names[0])
+    table = table[table["logged_doc_id"].notna()].reset_index(drop=True)
+    if table.empty:
         raise ValueError(f"{samples} has no document of the traces of {task!r}.")
     documents: dict[int, Sample] = {sample.doc_id: sample for sample in logged}
-    found = [documents[int(doc_id)] for doc_id in joined["logged_doc_id"]]
-    joined["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
-    joined["prompt"] = [
-        sample.prompts[idx] or "" for sample, idx in zip(found, joined["idx"], strict=True)
+    found = [documents[int(doc_id)] for doc_id in table["logged_doc_id"]]
+    table["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
+    table["prompt"] = [
+        sample.prompts[idx] or "" for sample, idx in zip(found, table["idx"], strict=True)
     ]
-    return joined
+    return table
 
 
 def check_judging(traces: pd.DataFrame, judging: Judging, settings: Mapping[str, Any]) -> None:

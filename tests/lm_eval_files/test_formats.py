@@ -352,3 +352,57 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     locked.chmod(0)
     (one,) = read_folders([tmp_path]).left_out
     assert "not to be opened" in one.reason
+
+
+JUNK: list[Any] = [
+    None,
+    float("nan"),
+    float("inf"),
+    -1,
+    10**400,
+    "",
+    "x",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    True,
+]
+PLACES = [
+    *(("results",), ("results", "t"), ("results", "t", "acc,none"), ("configs",), ("configs", "t")),
+    *(("versions",), ("n-shot",), ("n-shot", "t"), ("n-samples",), ("n-samples", "t"), ("config",)),
+    *(("config", "model_args"), ("config", "model"), ("config", "gen_kwargs"), ("date",)),
+    *(("group_subtasks",), ("higher_is_better",), ("chat_template_sha",)),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+def test_junk_in_one_file_leaves_the_others(tmp_path: Path, place: tuple[str, ...]) -> None:
+    (tmp_path / "usual").mkdir()
+    as_0_4_13(tmp_path / "usual")
+    (tmp_path / "theirs").mkdir()
+    as_0_4_13(tmp_path / "theirs")
+    path = tmp_path / "theirs" / f"results_{DATE}.json"
+    for junk in JUNK:
+        content = result("0.4.13", "theirs")
+        table: dict[str, Any] = content
+        for name in place[:-1]:
+            table = table[name]
+        table[place[-1]] = junk
+        path.write_text(json.dumps(content))
+        found = read_folders([tmp_path])
+        usual = [o for o in found.outcomes if o.folder == tmp_path / "usual"]
+        assert [len(o.scores) for o in usual] == [4]
+        assert leaderboard(found.outcomes, Options(resamples=100)).boards
+
+
+@pytest.mark.parametrize("field", ["doc_id", "doc", "doc_hash", "filter", "metrics", "arguments"])
+def test_junk_in_one_sample_leaves_the_others(tmp_path: Path, field: str) -> None:
+    as_0_4_13(tmp_path)
+    (path,) = tmp_path.glob("samples_*")
+    whole = logged("0.4.13")
+    for junk in JUNK:
+        lines = [{**whole[0], field: junk}, *whole[1:]]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (outcome,) = from_folders([tmp_path])
+        assert {document_hash(doc(i)) for i in range(1, 4)} <= set(outcome.scores)

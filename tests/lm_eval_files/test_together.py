@@ -92,7 +92,7 @@ def test_a_model_run_again_is_its_models_row_once_more(tmp_path: Path, write_run
     ]
 
 
-def test_what_makes_it_another_test_is_said_once(tmp_path: Path, write_run: Write) -> None:
+def test_what_makes_it_another_test_is_said(tmp_path: Path, write_run: Write) -> None:
     tasks = {"t": SCORES, "u": SCORES}
     write_run(tmp_path / "a", tasks, model="org/a")
     other: dict[str, Any] = {
@@ -155,7 +155,7 @@ def test_groups_in_groups_are_one_task_only_where_they_have_a_figure(
     """A suite of different metrics has none: its groups and tasks stand for themselves."""
     tasks = {"a1": SCORES, "a2": SCORES, "alone": SCORES}
     groups = {"suite": ["a", "alone"], "a": ["a1", "a2"], "loop": ["loop"]}
-    figures = {"suite": {"alias": "suite"}, "a": {"acc,none": 0.75}}
+    figures = {"suite": {" ": " ", "alias": "suite"}, "a": {"acc,none": 0.75}}
     write_run(tmp_path, tasks, results=figures, group_subtasks=groups)
     assert {o.task: len(o.scores) for o in from_folders([tmp_path])} == {"a": 8, "alone": 4}
     assert {o.task for o in from_folders([tmp_path], subtasks=True)} == set(tasks)
