@@ -222,14 +222,13 @@ def _foreign(content: Any) -> str | None:
     if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
         return ""
     results = content["results"]
-    general = content.get("config_general")
-    if isinstance(general, dict) and "lighteval_sha" in general:
-        return "written by lighteval, whose files are not read: evaluate with lm_eval"
-    if isinstance(general, dict) or any(str(task).startswith("harness|") for task in results):
+    if any(str(task).startswith("harness|") for task in results):
         return (
             "of the Open LLM Leaderboard before June 2024, whose files are not read: take the "
             "later leaderboard's details"
         )
+    if "config_general" in content:
+        return "written by lighteval, whose files are not read: evaluate with lm_eval"
     figures = [name for own in results.values() if isinstance(own, dict) for name in own]
     if not figures or not all(isinstance(own, dict) for own in results.values()):
         return "without a figure of any task" if "config" in content or not results else ""

@@ -211,7 +211,7 @@ FOREIGN: list[tuple[str, str | bytes, str]] = [
         "results_2023-09-01T00-00-00.1.json",
         json.dumps(
             {
-                "config_general": {"model_name": "x", "model_sha": "y"},
+                "config_general": {"lighteval_sha": "z", "model_name": "x", "model_sha": "y"},
                 "results": {"harness|arc:challenge|25": {"acc": 0.5}, "all": {"acc": 0.5}},
             }
         ),
