@@ -11,6 +11,18 @@ import typer
 from rich.markup import escape
 
 from l2_harness.cli.command_line import command_line
+from l2_harness.cli.compare_folders import (
+    From,
+    Metric,
+    Narrowed,
+    Only,
+    PairBy,
+    Plain,
+    Seeds,
+    Subtasks,
+    Tasks,
+    folder_outcomes,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,57 +49,22 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the cells, run none.")
     ] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="These cells only: model/task/method, globs; or a method's name. With --from, "
-            "these rows and plain."
-        ),
-    ] = None,
+    only: Only = None,
     limit: Annotated[
         float | None, typer.Option(help="The first so many documents of each task.")
     ] = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option(help="In place of the suite's: a,b. With --from, of those there; globs."),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(help="In place of the suite's: 0,1,2. With --from, of those there."),
-    ] = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
     model_args: Annotated[
         str, typer.Option(help="Over every model's, as for lm_eval: pretrained=…,dtype=….")
     ] = "",
     batch_size: Annotated[str | None, typer.Option(help="In place of the suite's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, …")] = None,
-    from_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            help="Run nothing: compare these folders of lm-eval results, of any model class. "
-            "DIR, DIR=method or DIR=model/method.",
-        ),
-    ] = None,
-    plain: Annotated[
-        str | None,
-        typer.Option(
-            help="With --from: the method that all are compared with; else the one named plain, "
-            "else the first."
-        ),
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            help="With --from: a metric, a filter or both, exact_match,number; else a task's first."
-        ),
-    ] = None,
-    pair_by: Annotated[
-        str,
-        typer.Option(help="With --from: what makes two questions the same: document or doc_id."),
-    ] = "document",
-    subtasks: Annotated[
-        bool, typer.Option("--subtasks", help="With --from: every task of a group for itself.")
-    ] = False,
+    from_: From = None,
+    plain: Plain = None,
+    metric: Metric = None,
+    pair_by: PairBy = "document",
+    subtasks: Subtasks = False,
     detect: Annotated[
         float, typer.Option(min=0.01, help="The difference that matters, in points.")
     ] = 2.0,
@@ -110,8 +87,6 @@ def command(
     from_only = {"--plain": plain, "--metric": metric, "--subtasks": subtasks}
     from_only |= {"--pair-by": pair_by if pair_by != "document" else None}
     if from_:
-        from l2_harness.cli.compare_folders import Narrowed, folder_outcomes
-
         _refuse(runs_only, "runs something, and --from runs nothing")
         narrowed = Narrowed(_words_of(tasks), _seeds(seeds), tuple(only or ()))
         outcomes, notes = folder_outcomes(

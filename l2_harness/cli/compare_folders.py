@@ -5,10 +5,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from l2_harness.lm_eval_files.outcomes import Outcome
+
+From = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        help="Run nothing: compare these folders of lm-eval results, of any model class. DIR, "
+        "DIR=method or DIR=model/method.",
+    ),
+]
+Plain = Annotated[
+    str | None,
+    typer.Option(
+        help="With --from: the method that all are compared with; else the one named plain, else "
+        "the first."
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        help="With --from: a metric, a filter or both, exact_match,number; else a task's first."
+    ),
+]
+PairBy = Annotated[
+    str, typer.Option(help="With --from: what makes two questions the same: document or doc_id.")
+]
+Subtasks = Annotated[
+    bool, typer.Option("--subtasks", help="With --from: every task of a group for itself.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="These cells only: model/task/method, globs; or a method's name. With --from, these "
+        "rows and plain."
+    ),
+]
+Tasks = Annotated[
+    str | None,
+    typer.Option(help="In place of the suite's: a,b. With --from, of those there; globs."),
+]
+Seeds = Annotated[
+    str | None, typer.Option(help="In place of the suite's: 0,1,2. With --from, of those there.")
+]
 
 
 @dataclass(frozen=True)

@@ -225,8 +225,8 @@ def _together(
         return "questions", {}, notes
     if len(scored) == 1:
         return "questions", dict(next(iter(scored.values())).scores), notes
-    sizes = [len(one.scores) for one in scored.values()]
-    means = [sum(one.scores.values()) / len(one.scores) for one in scored.values()]
+    means = [one.mean for one in scored.values()]
+    sizes = [one.size for one in scored.values()]
     weighting = weighting_of(figure, means, sizes)
     if weighting is None:
         notes.append(

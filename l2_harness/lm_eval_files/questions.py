@@ -43,6 +43,19 @@ class ScoredTask:
     reported: Aggregate | None
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def mean(self) -> float:
+        """Over all questions of the run, whether or not each has a score here."""
+        if self.reported is not None:
+            return self.reported.value
+        return sum(self.scores.values()) / len(self.scores)
+
+    @property
+    def size(self) -> int:
+        """How many questions the run had."""
+        known = None if self.reported is None else self.reported.questions
+        return len(self.scores) if known is None else known
+
 
 def score_task(run: Run, task: str, chosen: Chosen, pair_by: PairBy = "document") -> ScoredTask:
     """The scores of a task's questions.

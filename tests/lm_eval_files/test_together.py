@@ -136,6 +136,20 @@ def test_a_groups_own_figure_is_used(
     assert [row.score and row.score.value for row in board.rows] == pytest.approx([mean, mean])
 
 
+def test_a_groups_figure_is_known_again_where_a_question_is_missing(
+    tmp_path: Path, write_run: Write
+) -> None:
+    tasks = {"small": [1.0, 0.0], "large": [1.0, 0.0, 0.0, 0.0]}
+    figures = {"both": {"acc,none": 0.375}}
+    groups = {"group_subtasks": {"both": ["small", "large"]}}
+    write_run(tmp_path, tasks, results=figures, **groups)
+    (path,) = tmp_path.glob("samples_large_*")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    (outcome,) = from_folders([tmp_path])
+    assert (len(outcome.scores), outcome.weighting) == (5, "tasks")
+    assert outcome.notes == ["the sample file has 3 of the run's 4 questions: large"]
+
+
 def test_a_group_whose_figure_is_neither_is_shown_as_reported(
     tmp_path: Path, write_run: Write
 ) -> None:
