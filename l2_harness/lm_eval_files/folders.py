@@ -71,7 +71,8 @@ def read_folders(
         metric: of all tasks, or by task: ``exact_match``, ``exact_match,number`` or ``number``;
             by default each task's first.
         plain: the method that all are compared with. By default the one named plain, which is
-            also what a run without any of the others' settings is called; else the first.
+            also what a run without any of the others' settings is called; else the first
+            folder's, of several the one with scores on most tasks.
         pair_by: what makes two questions the same: the document, or its number.
         subtasks: every task of a group for itself.
         tasks: whether a task or group is wanted.
