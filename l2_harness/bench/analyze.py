@@ -154,7 +154,7 @@ def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], float, i
 
 def _verdicts(traces: Any) -> Any:
     """Right or wrong by chance, questions of unequal difficulty."""
-    from l2_harness.analysis.norms.correctness import Verdicts
+    from l2_harness.lm_eval_files.verdicts import Verdicts
 
     rng = np.random.default_rng(0)
     difficulty = rng.random(int(traces["doc_id"].max()) + 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from l2_harness.cli.command_line import command_line
+from l2_harness.cli.each_task import each_task
 from l2_harness.cli.recorded_options import (
     Filter,
     IncludePath,
@@ -83,23 +84,22 @@ def command(
         **{"filter": filter, "metric": metric, "metadata": parse_metadata(metadata)},
         **{"include_path": tuple(include_path or ()), "layers": parse_layers(layers)},
     }
-    for name in _tasks(trace_dir, samples, run_id, task):
+
+    def select(name: str, samples: Path) -> None:
         table, seconds = _load(trace_dir, samples, name, options)
         settings = {"task": name, **options, "seconds": seconds}
         folder = out if task else out / name
         _show(table, list(SELECTORS.values()), name, folder, drawn, settings)
+
+    each_task(((name, samples) for name in _tasks(trace_dir, samples, run_id, task)), select)
 
 
 def _load(
     trace_dir: Path, samples: Path, task: str, options: dict[str, Any]
 ) -> tuple[Any, dict[str, float]]:
     from l2_harness.analysis.selectors.from_traces import TraceSource, load_samples
-    from l2_harness.config.errors import ConfigError
 
-    try:
-        loaded = load_samples(TraceSource(trace_dir, samples, task, **options))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    loaded = load_samples(TraceSource(trace_dir, samples, task, **options))
     return loaded.table, {name: round(value, 2) for name, value in loaded.seconds.items()}
 
 
@@ -127,14 +127,14 @@ def _show(
 
 def _tasks(trace_dir: Path, samples: Path, run_id: str | None, task: str | None) -> list[str]:
     """The tasks that have generated responses here and a sample file there."""
-    from l2_harness.lm_eval_files.samples import read_samples
+    from l2_harness.lm_eval_files.samples import logged_tasks
     from l2_harness.norms import read_traces
 
     if task is not None:
         return [task]
     keys = read_traces(trace_dir, run_id=run_id, columns=["task", "request_type"])
     generated = sorted(set(keys[keys["request_type"] == "generate_until"]["task"]))
-    return list(read_samples(samples, generated))
+    return logged_tasks(samples, generated)
 
 
 def _part(value: str) -> str:

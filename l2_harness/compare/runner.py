@@ -80,7 +80,7 @@ def replace_record(planned: PlannedCell, record: CellRecord | None) -> PlannedCe
 
 def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress: Progress) -> None:
     from l2_harness.compare.evaluation import environment_once
-    from l2_harness.lm_eval_files.quiet_run import quiet
+    from l2_harness.lm_eval_files.quiet import quiet
     from l2_harness.models.hf.weight_pool import pooled_weights
 
     progress.begin(plan)

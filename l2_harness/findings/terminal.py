@@ -32,6 +32,7 @@ def show(
     out: Path,
     files: Sequence[str] = (),
     to: Console | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Each section's title, the tables that it names columns of, and its findings.
 
@@ -40,6 +41,7 @@ def show(
         out: the folder.
         files: others that were written there.
         to: where; standard output by default.
+        notes: what belongs to no section.
     """
     to = to or console()
     for section in sections:
@@ -49,6 +51,8 @@ def show(
                 print_table(table, to)
         for finding in section.findings:
             to.print(f"• {finding}", markup=False)
+    for note in notes:
+        to.print(note, markup=False)
     names = ", ".join([*(f"{section.name}/" for section in sections), *files])
     to.print(f"In {out}: {names}", markup=False, soft_wrap=True)
     to.print(f"See tables and figures with: l2-harness report {out}", markup=False, soft_wrap=True)

@@ -38,7 +38,8 @@ GROUP = "group: both\ntask: [first, second]\naggregate_metric_list: [{metric: ac
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``l2hf``, ``alrr`` and ``hf`` on the demo's two tasks."""
-    from l2_harness.lm_eval_files.quiet_run import evaluate, quiet
+    from l2_harness.lm_eval_files.quiet import quiet
+    from l2_harness.lm_eval_files.quiet_run import evaluate
     from l2_harness.paths import demo_model_path
 
     folder = tmp_path_factory.mktemp("runs")
@@ -61,7 +62,7 @@ def grouped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
-    from l2_harness.lm_eval_files.quiet_run import quiet
+    from l2_harness.lm_eval_files.quiet import quiet
 
     folder = tmp_path_factory.mktemp("grouped")
     tasks = folder / "tasks"

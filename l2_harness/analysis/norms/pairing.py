@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.norms.correctness import with_documents
 from l2_harness.analysis.norms.measure import Measured, measure
 from l2_harness.analysis.norms.profiles import layer_profile, pair_by_document
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.verdicts import with_documents
 from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.significance import holm, sign_flip_p
 

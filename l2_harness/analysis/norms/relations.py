@@ -15,12 +15,12 @@ from l2_harness.analysis.norms.association import (
     corrected,
     usable_controls,
 )
-from l2_harness.analysis.norms.correctness import Verdicts
 from l2_harness.analysis.norms.covariates import CONTROLS
 from l2_harness.analysis.norms.held_out import HeldOutChoice, choose_held_out
 from l2_harness.analysis.norms.measure import Measured
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.verdicts import Verdicts
 from l2_harness.statistics.resamples import Resamples
 
 if TYPE_CHECKING:

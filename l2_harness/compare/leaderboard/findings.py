@@ -24,7 +24,12 @@ def main_boards(boards: Sequence[Board]) -> list[Board]:
 
 def leaderboard_findings(boards: Sequence[Board]) -> list[str]:
     """How many comparisons with plain come out better and worse, then which."""
-    rows = [(board, row) for board in boards for row in board.rows if row.verdict in _COMPARED]
+    rows = [
+        (board, row)
+        for board in boards
+        for row in board.rows
+        if row.verdict in _COMPARED and not row.reason
+    ]
     if not rows:
         return ["Nothing is compared with a plain run."]
     tested = [(board, row) for board, row in rows if least.enough(board.questions)]
@@ -57,8 +62,12 @@ def verdict_text(board: Board, row: Row) -> str:
     if row.verdict == "failed":
         return f"failed: {row.errors[0] if row.errors else 'no scores'}"
     said: str = row.verdict
-    if row.unpaired:
+    if row.reason:
+        said = f"not compared: {row.reason}"
+    elif row.unpaired:
         said = "not compared: its questions' scores aren't known"
+    elif board.plain is None and row.difference is None:
+        said = f"not compared: {board.reason}"
     elif row.verdict in _COMPARED and not least.enough(board.questions):
         said = "too few questions"
     if row.errors:
@@ -75,8 +84,8 @@ def power_finding(board: Board, smallest: Sequence[float], options: Options) -> 
     """Which differences the questions at hand would show."""
     ends = sorted({fixed(end, 1) for end in (min(smallest), max(smallest))}, key=float)
     return (
-        f"{board.title}: {count(board.questions, 'question')} would show a difference of "
-        f"{' to '.join(ends)} points with a chance of {fixed(100 * options.power, 0)} %."
+        f"{board.title}: with {board.size}, a difference of {' to '.join(ends)} points would be "
+        f"shown with a chance of {fixed(100 * options.power, 0)} %."
     )
 
 

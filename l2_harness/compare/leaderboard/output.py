@@ -37,6 +37,7 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
     content = {
         "command": command,
         "options": sections[0].settings,
+        "notes": list(result.notes),
         "boards": [_described(board) for board in result.boards],
         "rows": rows,
     }

@@ -124,9 +124,7 @@ def _power(result: Leaderboard, command: str) -> Section | None:
     tables = _tables(
         result,
         lambda board: power_frame(board, result) if board.percent else None,
-        lambda board: (
-            f"At the {count(board.questions, 'question')} at hand, and what it would take."
-        ),
+        lambda board: f"With {board.size} at hand, and what it would take.",
         _power_meanings(result),
     )
     if not tables:
@@ -174,9 +172,9 @@ def _brief(result: Leaderboard) -> list[Board]:
 
 def _caption(board: Board) -> str:
     less = "" if board.higher_is_better else ", less is better"
-    words = f"{count(board.questions, 'question')}, {board.metric}{less}. "
+    words = f"{board.size}, {board.metric}{less}. "
     if board.plain is None or not board.family:
-        return words + "Nothing to compare."
+        return f"{words}Not compared: {board.reason or 'there is one row only'}."
     return words + (
         f"Differences are to {board.plain}, corrected for {count(board.family, 'comparison')}. A "
         "place is shared by all that can't be told from the best of it: against plain by the "

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from l2_harness.analysis.norms.correctness import Judging, verdicts, with_documents
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.cli import main
 from l2_harness.findings.section import find_sections, read_section
+from l2_harness.lm_eval_files.judging import Judging
+from l2_harness.lm_eval_files.verdicts import verdicts, with_documents
 from l2_harness.norms import read_traces
 from l2_harness.paths import tasks_dir
 
@@ -105,7 +106,7 @@ def test_figures_are_those_of_the_tables_beside_them(
 def test_all_samples_are_judged_and_the_log_agrees_on_its_own(recorded: Path) -> None:
     traces = read_groups(recorded / "traces", None, "l2_demo")
     joined = with_documents(traces, recorded / "out", "l2_demo")
-    found = verdicts(joined, recorded / "traces", Judging("l2_demo"))
+    found = verdicts(joined, Judging("l2_demo"), {})
     assert (found.metric, found.binary) == ("exact_match", True)
     assert "judged again" in found.source
     chosen = joined["chosen"].to_numpy()
@@ -114,7 +115,7 @@ def test_all_samples_are_judged_and_the_log_agrees_on_its_own(recorded: Path) ->
     assert 0 < found.values.mean() < 1
     # where each document has one response, the log is all there is to ask
     alone = joined[chosen].assign(metrics_judge="response")
-    asked = verdicts(alone, recorded / "traces", Judging("no such task"))
+    asked = verdicts(alone, Judging("no such task"), {})
     assert asked.source == "lm-eval's log"
     assert asked.values.tolist() == logged[chosen].tolist()
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2_harness.analysis.norms.correctness import Verdicts
 from l2_harness.analysis.norms.pairing import same_document
 from l2_harness.analysis.norms.study import Study, StudyOptions, study
 from l2_harness.analysis.norms.write import sections
 from l2_harness.findings.claims import signs
+from l2_harness.lm_eval_files.verdicts import Verdicts
 from l2_harness.norms import TraceWriter
 
 QUESTIONS, SAMPLES, LAYER = 60, 4, 1

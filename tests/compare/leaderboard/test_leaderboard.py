@@ -178,14 +178,28 @@ def test_runs_with_different_questions_are_put_on_the_common_ones() -> None:
     assert score.value == pytest.approx(8 / 15)
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_what_cannot_be_compared_stands_apart_and_the_others_are_compared() -> None:
+    plain = outcome("plain", [1, 0, 1], role="plain")
+    others = [
+        outcome("strange", {"x": 1.0}, seed=None),
+        outcome("f1", [1, 1, 1], metric="f1,none"),
+        outcome("a", [1, 1, 1]),
+    ]
+    alone, together = board([plain, others[-1]]), board([*others, plain])
+    assert row(together, "a").difference == row(alone, "a").difference
+    assert together.questions == 3
+    assert {one.method for one in together.rows if one.verdict == "not compared"} == {
+        *("strange", "f1")
+    }
+    assert "not compared: it has no question in common" in words(together, "strange")
+    assert "not compared: its metric is f1,none, here it is acc,none" in words(together, "f1")
+    assert together.percent
+
+
+def test_mistakes_of_who_made_the_outcomes_are_refused() -> None:
     plain = outcome("plain", [1, 0], role="plain")
-    with pytest.raises(ConfigError, match="b has no question in common"):
-        board([plain, outcome("a", [1, 1]), outcome("b", {"x": 1.0}, seed=None)])
     with pytest.raises(ConfigError, match="two runs of a with seed 0"):
         board([plain, outcome("a", [1, 1]), outcome("a", [1, 0])])
-    with pytest.raises(ConfigError, match="different metrics, acc,none of plain, f1,none of a"):
-        board([plain, outcome("a", [1, 1], metric="f1,none")])
     with pytest.raises(ConfigError, match="plain and other both have the role plain"):
         board([plain, outcome("other", [1, 1], role="plain")])
     with pytest.raises(ConfigError, match="a is both method and control"):

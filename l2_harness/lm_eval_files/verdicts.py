@@ -8,37 +8,17 @@ the one that lm-eval got, so all of them are put through the task's own filters 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.selectors.rescoring import Answered, Judged, judge, load_task
-from l2_harness.config.errors import ConfigError
-from l2_harness.lm_eval_files import join_samples
+from l2_harness.lm_eval_files.join import joined
+from l2_harness.lm_eval_files.judging import Answered, Judged, Judging, judge
 from l2_harness.lm_eval_files.samples import Sample, read_samples
-from l2_harness.norms import read_run_settings
 from l2_harness.selection.sampled_text import SampledText
-
-
-@dataclass(frozen=True)
-class Judging:
-    """How responses are judged.
-
-    Attributes:
-        task: which.
-        include_path: folders of task YAMLs.
-        metadata: for the task, as lm-eval's ``--metadata``.
-        filter, metric: the task's, by default its first ones.
-    """
-
-    task: str
-    include_path: Sequence[Path] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    filter: str | None = None
-    metric: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +29,13 @@ class Verdicts:
         values: (n,) float64; 1 and 0 for most metrics.
         metric: which.
         source: where they come from, in words.
+        answers: what the task's filter made of each response.
     """
 
     values: np.ndarray
     metric: str
     source: str
+    answers: Sequence[Any] = ()
 
     @property
     def binary(self) -> bool:
@@ -82,26 +64,38 @@ def with_documents(
     """
     logged = read_samples(samples, [task])[task]
     names = [sample.filter for sample in logged]
-    joined = join_samples(traces, samples, filter=filter if filter in names else names[0])
-    joined = joined[joined["logged_doc_id"].notna()].reset_index(drop=True)
-    if joined.empty:
+    if not names:
+        raise ValueError(f"{samples} has no sample of {task!r}.")
+    table = joined(traces, {task: logged}, filter if filter in names else names[0])
+    table = table[table["logged_doc_id"].notna()].reset_index(drop=True)
+    if table.empty:
         raise ValueError(f"{samples} has no document of the traces of {task!r}.")
     documents: dict[int, Sample] = {sample.doc_id: sample for sample in logged}
-    found = [documents[int(doc_id)] for doc_id in joined["logged_doc_id"]]
-    joined["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
-    joined["prompt"] = [
-        sample.prompts[idx] or "" for sample, idx in zip(found, joined["idx"], strict=True)
+    found = [documents[int(doc_id)] for doc_id in table["logged_doc_id"]]
+    table["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
+    table["prompt"] = [
+        sample.prompts[idx] or "" for sample, idx in zip(found, table["idx"], strict=True)
     ]
-    return joined
+    return table
 
 
-def verdicts(traces: pd.DataFrame, trace_dir: Path, judging: Judging) -> Verdicts:
+def check_judging(traces: pd.DataFrame, judging: Judging, settings: Mapping[str, Any]) -> None:
+    """Load the task now if it will have to judge: what takes long should not come first.
+
+    Raises:
+        ConfigError: it can't be loaded, or generates nothing.
+    """
+    if _logged(traces, judging) is None:
+        judging.load(settings)
+
+
+def verdicts(traces: pd.DataFrame, judging: Judging, settings: Mapping[str, Any]) -> Verdicts:
     """Each response's verdict: the logged one where it judges this response, else a new one.
 
     Args:
         traces: of :func:`with_documents`.
-        trace_dir: where they came from.
         judging: how.
+        settings: of the run.
 
     Raises:
         ConfigError: the task cannot be loaded, or an option does not fit it.
@@ -109,10 +103,10 @@ def verdicts(traces: pd.DataFrame, trace_dir: Path, judging: Judging) -> Verdict
     logged = _logged(traces, judging)
     if logged is not None:
         return logged
-    settings = read_run_settings(trace_dir, str(traces["run_id"].iat[0]))
     found = judged(traces, [{}] * len(traces), judging, settings)
     values = np.array([one.value for one in found])
-    return Verdicts(values, found[0].metric, "every response judged again by its task")
+    answers = [one.answer for one in found]
+    return Verdicts(values, found[0].metric, "every response judged again by its task", answers)
 
 
 def judged(
@@ -132,12 +126,6 @@ def judged(
     Raises:
         ConfigError: the task cannot be loaded, generates nothing, or an option does not fit it.
     """
-    metadata = dict(judging.metadata)
-    if settings.get("think_end_token"):
-        metadata.setdefault("think_end_token", settings["think_end_token"])
-    task = load_task(judging.task, judging.include_path, metadata)
-    if getattr(task, "OUTPUT_TYPE", None) != "generate_until":
-        raise ConfigError(f"task {judging.task!r} generates nothing that could be chosen among.")
     answered = [
         Answered(
             SampledText(
@@ -151,7 +139,7 @@ def judged(
         )
         for i, row in enumerate(traces.itertuples(index=False))
     ]
-    return judge(task, answered, judging.filter, judging.metric)
+    return judge(judging.load(settings), answered, judging.filter, judging.metric)
 
 
 def _logged(traces: pd.DataFrame, judging: Judging) -> Verdicts | None:
@@ -160,10 +148,10 @@ def _logged(traces: pd.DataFrame, judging: Judging) -> Verdicts | None:
         return None
     if judging.filter is not None and (traces["filter"] != judging.filter).any():
         return None
-    names = [name for name in traces.columns if str(name).startswith("metric_")]
-    wanted = f"metric_{judging.metric}" if judging.metric else next(iter(names), "")
-    values = pd.to_numeric(traces.get(wanted), errors="coerce") if wanted in names else None
-    if values is None or values.isna().any():
-        return None
-    metric = wanted.removeprefix("metric_")
-    return Verdicts(values.to_numpy(np.float64), metric, "lm-eval's log")
+    names = [str(name) for name in traces.columns if str(name).startswith("metric_")]
+    for name in [f"metric_{judging.metric}"] if judging.metric else names:
+        values = pd.to_numeric(traces.get(name), errors="coerce") if name in names else None
+        if values is not None and not values.isna().any():
+            metric, answers = name.removeprefix("metric_"), list(traces["filtered_resp"])
+            return Verdicts(values.to_numpy(np.float64), metric, "lm-eval's log", answers)
+    return None
