@@ -20,14 +20,13 @@ from typing import Any
 
 import numpy as np
 from lm_eval.api.instance import Instance
-from scipy.stats import bootstrap as scipy_bootstrap
 
 from l2_harness.demo.evaluate import MAX_NEW_TOKENS, wilson
 from l2_harness.demo.problems import extract_answer
 from l2_harness.demo.tokenizer import chat_prompt
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.paths import tasks_dir
-from l2_harness.statistics.significance import mcnemar_exact
+from l2_harness.statistics.paired import Contrasts, Difference, differences
 
 Args = Mapping[str, Any]
 
@@ -87,29 +86,10 @@ class Arm:
         return sum(self.counts.get(name, 0) for name in names)
 
 
-@dataclass(frozen=True)
-class Paired:
-    """A difference of accuracies over the same problems, in points, with its 95 % interval.
-
-    ``p`` is McNemar's exact one; the interval a bootstrap over problems.
-    """
-
-    points: float
-    low: float
-    high: float
-    p: float
-
-    @classmethod
-    def of(cls, arm: Arm, other: Arm) -> Paired:
-        """``arm`` less ``other``."""
-        difference = np.array(arm.right, dtype=float) - np.array(other.right, dtype=float)
-        if not difference.any():
-            return cls(0.0, 0.0, 0.0, 1.0)
-        interval = scipy_bootstrap(
-            (difference,), np.mean, n_resamples=9999, method="percentile", rng=0
-        ).confidence_interval
-        mean, low, high = (100 * float(x) for x in (difference.mean(), interval.low, interval.high))
-        return cls(mean, low, high, mcnemar_exact(arm.right, other.right))
+def less(arm: Arm, other: Arm) -> Difference:
+    """``arm`` less ``other`` over the same problems, in points."""
+    first, second = (np.array(one.right, dtype=float)[:, None] for one in (arm, other))
+    return differences(Contrasts.of(first, second))[0].times(100)
 
 
 class Bench:
@@ -191,11 +171,11 @@ def table(plain: Arm, arms: Sequence[Arm]) -> str:
     ]
     for arm in [plain, *arms]:
         low, high = wilson(sum(arm.right), len(arm.right))
-        d, c = Paired.of(arm, plain), {**dict.fromkeys(_COUNTED, 0), **arm.counts}
+        d, c = less(arm, plain), {**dict.fromkeys(_COUNTED, 0), **arm.counts}
         left = c["recursion_credits_left"] + c["steering_credits_left"]
         left += c["suppression_credits_left"]
         p_value = "" if arm is plain else _p_value(d.p).removeprefix("= ")
-        paired = "" if arm is plain else f"{d.points:+.1f} ({d.low:+.1f} to {d.high:+.1f})"
+        paired = "" if arm is plain else f"{d.value:+.1f} ({d.low:+.1f} to {d.high:+.1f})"
         lines.append(
             f"| {arm.name} | {arm.accuracy:.1%} ({low:.1%}-{high:.1%}) | {paired} | "
             f"{p_value} | {arm.changed} | {c['gates_opened']} / "
@@ -228,7 +208,7 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     by_name = {arm.name: arm for arm in arms}
     peaks, rows = by_name["peaks suppressed (scale)"], by_name["control: random rows (scale)"]
-    against = Paired.of(peaks, rows)
+    against = less(peaks, rows)
     chosen = "\n".join(
         f"- {name}: `{','.join(f'{k}={v}' for k, v in by_name[name].args.items())}`"
         for name in ("ALRR", "ERSS")
@@ -243,12 +223,12 @@ def write(
     {command}
 
 Greedy decoding, {len(plain.right)} problems of the test split, float32 on the CPU, monitored layers
-`late` (9 and 10 of 12). Intervals are 95 %: Wilson for accuracies, a bootstrap over problems for
-differences; p is McNemar's exact one, not corrected for the number of arms.
+`late` (9 and 10 of 12). Intervals are 95 %: Wilson's for accuracies, Tango's for differences;
+p is McNemar's exact one, not corrected for the number of arms.
 
 {table(plain, arms)}
 
-Peaks less random rows suppressed (scale): {against.points:+.1f} points ({against.low:+.1f} to
+Peaks less random rows suppressed (scale): {against.value:+.1f} points ({against.low:+.1f} to
 {against.high:+.1f}), p {_p_value(against.p)}.
 
 Chosen on the validation split, by accuracy among the candidates that act:

@@ -55,7 +55,7 @@ def tango(
         better: (m,) questions that only the first answers; need not be whole.
         worse: (m,) those that only the second answers.
         questions: how many there are, for all or (m,).
-        z: the quantile, for all or (m,).
+        z: the quantile, for all or (m,); nan leaves the ends open.
 
     Returns:
         Lower and upper ends, (m,) each.
@@ -69,7 +69,8 @@ def tango(
         middle = (inner + outer) / 2
         kept = np.abs(_score(better, worse, n, middle)) <= z
         inner, outer = np.where(kept, middle, inner), np.where(kept, outer, middle)
-    return inner[0], inner[1]
+    low, high = np.where(np.isnan(z), np.nan, inner)
+    return low, high
 
 
 def _score(better: Floats, worse: Floats, questions: Floats, difference: Floats) -> Floats:

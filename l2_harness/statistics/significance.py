@@ -30,17 +30,10 @@ def holm(p: ArrayLike) -> Floats:
     return corrected
 
 
-def mcnemar_exact(first: ArrayLike, second: ArrayLike) -> float:
-    """Two-sided p of McNemar's exact test, of paired right (1) and wrong (0) answers, (n,) each.
+def mcnemar_p(better: ArrayLike, worse: ArrayLike) -> Floats:
+    """(...) two-sided p values of McNemar's exact test.
 
     Under the null, a question that only one of the two answers is as likely to be either's.
-    """
-    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    return float(mcnemar_p((first & ~second).sum(), (~first & second).sum()))
-
-
-def mcnemar_p(better: ArrayLike, worse: ArrayLike) -> Floats:
-    """:func:`mcnemar_exact` from counts, of many pairs at once.
 
     Args:
         better: (...) questions that only the first answers.

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from l2_harness.statistics.intervals import tango, wilson
-from l2_harness.statistics.significance import mcnemar_exact, sign_flip_p
+from l2_harness.statistics.significance import mcnemar_p, sign_flip_p
 
 pytest.importorskip("evalstats", reason="evalstats is not installed: pip install evalstats")
 
@@ -42,7 +42,9 @@ def test_p_values(answers: np.ndarray) -> None:
     from evalstats import tests as other
 
     private: Any = other
-    assert mcnemar_exact(*answers) == pytest.approx(private._mcnemar_p(*answers))
+    first, second = answers
+    found = mcnemar_p((first > second).sum(), (first < second).sum())
+    assert found == pytest.approx(private._mcnemar_p(first, second))
     rng = np.random.default_rng(1)
     differences = rng.integers(-4, 6, 40) / 8
     expected = private._paired_signflip_pvalue(

@@ -185,6 +185,14 @@ def test_means_of_averages_count_as_so_many_single_answers() -> None:
     assert (free.low, free.high) == pytest.approx((10 * mean - half, 10 * mean + half))
 
 
+def test_one_question_has_a_difference_and_no_interval() -> None:
+    low, high = difference_ends(np.ones((1, 1)), Design.of(1), 0.95)
+    assert np.isnan([low, high]).all()
+    (score,) = mean_estimates(np.ones((1, 1)), Design.of(1))
+    assert score.known  # a single answer's share has Wilson's interval
+    assert score.low < 0.3
+
+
 def test_what_is_unknown_has_no_mean() -> None:
     (score,) = mean_estimates(np.array([[1.0], [np.nan]]), Design.of(2), bounded=False)
     assert not score.known

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _MEANINGS = {
     "pooled": "Spearman with correctness over all responses",
     "pooled_holm": "its p, corrected over layers × statistics",
-    "controlled": "the same, partial for length, position, entropy, truncation, if they vary",
+    "controlled": "the same, partial for {}",
     "controlled_holm": "its p, corrected over layers × statistics",
     "auroc": "how often a right response has the larger value than a wrong one",
     "within": "Spearman within question",
     "within_holm": "its p, corrected over layers × statistics",
-    "within_controlled": "the same, partial for the covariates",
+    "within_controlled": "the same, partial for {}",
     "auroc_within": "mean AUROC over questions with right and wrong responses",
 }
 _COLUMNS = (
@@ -47,7 +47,7 @@ def norms_tables(study: Study) -> list[Table]:
             frame=wide_table(study, str(variant)),
             caption="A row a layer and statistic, with 95 % question-clustered intervals. Blank: "
             f"fewer than {least.QUESTIONS} questions tell.",
-            meanings=_MEANINGS,
+            meanings=_meanings(study),
         )
         for variant in dict.fromkeys(study.table["variant"])
     ]
@@ -99,6 +99,17 @@ def _held_out(study: Study) -> Table:
             "overstated": "how much the figure shrinks, the mean over random splits",
         },
     )
+
+
+def _meanings(study: Study) -> dict[str, str]:
+    """With the covariates that were taken out, those that vary."""
+    taken = {
+        name: ", ".join(rows["controlled_for"].unique()).replace("_", " ")
+        for name, scope, measure, control in _COLUMNS
+        if control == "all"
+        for rows in [study.rows(scope=scope, measure=measure, control=control, outcome="correct")]
+    }
+    return {name: text.format(taken.get(name, "")) for name, text in _MEANINGS.items()}
 
 
 def wide_table(study: Study, variant: str) -> pd.DataFrame:

@@ -97,6 +97,7 @@ def compare(
         except MissingScoreError as error:
             missing[selector.name] = str(error)
     curves = _curves(values)
+    drawn = Resamples(np.repeat(np.arange(len(table.correct)), table.n), resamples, seed)
     to_rivals = _differences({n: of[table.n] for n, of in values.items()}, seed)
     rows = [
         SelectorRow(
@@ -104,7 +105,7 @@ def compare(
             accuracy=curves[selector.name][table.n],
             differences=to_rivals.get(selector.name, {}),
             curve=curves[selector.name],
-            **_signs(selector, table, resamples, seed),
+            **_signs(selector, table, drawn),
         )
         for selector in (*selectors, ORACLE)
         if selector.name in values
@@ -150,31 +151,35 @@ def _differences(values: Mapping[str, Floats], seed: int) -> dict[str, dict[str,
     return found
 
 
-def _signs(selector: Selector, table: SampleTable, resamples: int, seed: int) -> dict[str, Any]:
-    """How a score goes with length and with correctness; nothing for what has no score."""
+def _signs(selector: Selector, table: SampleTable, drawn: Resamples) -> dict[str, Any]:
+    """How a score goes with length and with correctness; nothing for what has no score.
+
+    Args:
+        selector: whose score.
+        table: Q questions with N responses each.
+        drawn: resamples of its questions.
+    """
     nan = float("nan")
     if selector.kind != "score":
         return {"length_correlation": nan, "length_within": nan, "auroc": UNKNOWN}
     raw = table.candidates.scores[selector.score]
     known = np.isfinite(raw)
-    question = np.broadcast_to(np.arange(len(raw))[:, None], raw.shape)[known]
+    question = drawn.question.reshape(raw.shape)[known]
     x, y = raw[known], table.lengths[known]
     values = table.candidates.score(selector)[known]
     return {
         "length_correlation": correlation_interval(x, y, question, resamples=0).value,
         "length_within": correlation_interval(x, y, question, (), question, resamples=0).value,
-        "auroc": _auroc(values, table.correct[known], question, resamples, seed),
+        "auroc": _auroc(values, table.correct[known], question, drawn),
     }
 
 
-def _auroc(
-    values: Floats, correct: Floats, question: np.ndarray, resamples: int, seed: int
-) -> Estimate:
-    if not len(values) or not np.isin(correct, (0.0, 1.0)).all():
+def _auroc(values: Floats, correct: Floats, question: np.ndarray, drawn: Resamples) -> Estimate:
+    """Of responses (n,), within their questions (n,)."""
+    if not np.isin(correct, (0.0, 1.0)).all():
         return UNKNOWN
-    drawn = Resamples(question, resamples, seed)
     none = np.empty((len(values), 0))
     found = rank_associations(
-        *(values[:, None], correct, none, question, drawn.question, drawn), {"none": ()}
+        *(values[:, None], correct, none, question, question, drawn), {"none": ()}
     )
     return found["auroc", "none"].estimate() if found else UNKNOWN

@@ -125,6 +125,18 @@ def test_an_outcome_that_is_no_verdict_has_no_auroc(
     assert value[1, "none"] == pytest.approx(expected)
 
 
+def test_what_does_not_vary_is_not_named_as_controlled_for(
+    data: tuple[np.ndarray, np.ndarray, pd.DataFrame],
+) -> None:
+    x, y, covariates = data
+    flat = covariates.assign(truncated=1.0, prompt=QUESTION.astype(float))
+    outcome = Outcome("correct", y, {"none": (), "all": ("length", "truncated", "prompt")})
+    drawn = Resamples(QUESTION, 20, 0)
+    for scope, names in ((Scope("pooled"), "length, prompt"), (WITHIN, "length")):
+        found = associations(x, outcome, scope, flat, drawn)
+        assert set(found[found["control"] == "all"]["controlled_for"]) == {names}
+
+
 def test_controls_that_say_nothing_are_left_out() -> None:
     covariates = pd.DataFrame({"a": [1.0, 2], "flat": [3.0, 3], "gone": [np.nan] * 2})
     wanted = {"none": (), "a": ("a",), "flat": ("flat",), "both": ("a", "gone")}
