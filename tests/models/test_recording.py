@@ -320,7 +320,9 @@ class TestBadInput:
         ).save_pretrained(tmp_path)
         tokenizer.save_pretrained(tmp_path)
         with pytest.raises(ValueError, match=r"decoder-only models.*record=off"):
-            L2HF(str(tmp_path), device="cpu")
+            L2HF(str(tmp_path), device="cpu", record="summary")
+        # by default it runs unrecorded
+        assert L2HF(str(tmp_path), device="cpu").get_model_info()["l2"]["record"] == "off"
         assert L2HF(str(tmp_path), device="cpu", record="off").backend == "seq2seq"
 
     @pytest.mark.parametrize(
