@@ -25,7 +25,7 @@ gen_kwargs: {max_gen_toks: 16}
 methods:
   plain: {role: plain}
   alrr: {args: {recursion: norm}}
-  broken: {gen_kwargs: {until: [3]}}
+  broken: {gen_kwargs: {until: [5]}}
 """
 
 
@@ -45,7 +45,7 @@ def test_a_run_and_its_leaderboard(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "[3/3] demo/l2_demo/broken/seed0" in done.stdout
     assert "FAILED after" in done.stdout
-    assert "failed demo/l2_demo/broken/seed0: until=[3] (task l2_demo" in done.stdout
+    assert "failed demo/l2_demo/broken/seed0: until=[5] (task l2_demo" in done.stdout
     assert "1 of 3 cells failed; the same command tries them again." in done.stdout
     out = tmp_path / "compare_mine"
     rows = json.loads((out / "leaderboard" / "leaderboard.json").read_text())["rows"]

@@ -216,7 +216,26 @@ def test_a_custom_generate_of_the_users(both: Callable[..., Pair]) -> None:
     assert len(set(pair.ours)) > 1
 
 
-def test_an_arguments_that_knows_batches(both: Callable[..., Pair]) -> None:
+def test_a_generate_of_the_models_own(
+    tiny_model: Callable[..., Any],
+    tokenizer: Any,
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As from_pretrained sets it where a model's folder has a custom_generate."""
+    model = tiny_model("llama")
+    model.generate = lambda input_ids, **kwargs: torch.cat([input_ids, input_ids[:, -3:]], dim=1)
+    requests = instances("generate_until", [(p, GREEDY) for p in prompts[:4]])
+    stock, ours = (
+        cls(model, tokenizer=tokenizer, batch_size=3).generate_until(requests)
+        for cls in (HFLM, L2HF)
+    )
+    assert ours == stock
+    assert "a generate of LlamaForCausalLM's own: stock generate decodes" in warned(caplog)
+
+
+def test_an_argument_that_knows_batches(both: Callable[..., Pair]) -> None:
     """The batch index that it gets would be another one after a row has been dropped."""
     allowed = [list(range(5, 20)), list(range(20, 40)), list(range(40, 60)), list(range(60, 80))]
     settings = GREEDY | {"prefix_allowed_tokens_fn": lambda row, ids: allowed[row]}

@@ -102,6 +102,9 @@ def _model_obstacle(model: Any, causal_lm: Any) -> str | None:
     name = type(causal_lm).__name__
     if causal_lm.config.is_encoder_decoder:
         return "an encoder-decoder model"
+    # a class may bring one, and so may the model's folder (custom_generate)
+    if getattr(causal_lm.generate, "__func__", None) is not GenerationMixin.generate:
+        return f"a generate of {name}'s own"
     # transformers' own test of who brings a cache of another kind
     if "mamba" in name.lower() or not causal_lm._supports_default_dynamic_cache():
         return f"{name}, whose state is not a DynamicCache"
