@@ -74,9 +74,15 @@ class _Demo:
     console: Console
 
     def run(self) -> None:
-        """Run them all, then show what came out."""
+        """Run them all, then show what came out.
+
+        Raises:
+            ConfigError: the folder can't be made, or a command found something wrong.
+            typer.Exit: a run of the suite failed.
+        """
         from l2_harness.compare.leaderboard import print_leaderboard
 
+        self._make_folder()
         suite = self._suite()
         methods = "; ".join(f"{method.name}: {method.description}" for method in suite.methods)
         self.console.print(f"[1/4] l2-harness compare {SUITE}. {methods}", markup=False)
@@ -97,6 +103,14 @@ class _Demo:
     def say(self, line: str) -> None:
         """A line that stays on the screen."""
         self.console.print(line, markup=False, soft_wrap=True)
+
+    def _make_folder(self) -> None:
+        from l2_harness.config.errors import ConfigError
+
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--out {self.out} can't be made: {error.strerror}.") from error
 
     def _suite(self) -> Suite:
         from l2_harness.compare.suite import Overrides
@@ -157,7 +171,7 @@ class _Demo:
             Shows a line until the next one comes.
         """
         log = self.out / "log" / f"{words[0]}.txt"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log.parent.mkdir(exist_ok=True)
         with (
             log.open("w", encoding="utf-8") as file,
             self.console.status(words[0]) as status,
