@@ -206,7 +206,7 @@ def _index_tasks_once() -> None:
             return build(paths, **options)
         return {**stock(), **build(paths[1:])}
 
-    TaskIndex.build = staticmethod(build_but_for_its_own)  # type: ignore[method-assign]
+    TaskIndex.build = staticmethod(build_but_for_its_own)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -81,6 +81,7 @@ def test_random_models_end_their_responses_anywhere(tmp_path: Any) -> None:
     assert ends == pytest.approx(1 / 64, rel=0.3)
 
 
+@pytest.mark.slow
 def test_the_command(run_command: Callable[..., Any]) -> None:
     done = run_command(
         *["l2-harness", "bench", "interventions", "--json"],

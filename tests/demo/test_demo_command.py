@@ -19,6 +19,8 @@ from l2_harness.cli.app import app
 from l2_harness.compare.progress import Lines
 from l2_harness.findings.section import find_sections
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 6
 METHODS = {
     *("plain", "hf", "alrr", "alrr_random"),
