@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 from unittest.mock import patch
 
@@ -27,6 +28,8 @@ TASK = "l2_demo"
 DEFAULT_LIMIT = 200
 #: Of a line on the screen.
 _WIDTH = 100
+#: Of a finding on the screen, two or three lines.
+_FINDING = 240
 #: Sections whose first finding is shown; the leaderboard is shown as its table.
 _SHOWN = ("norms", "selection")
 _NEXT = (
@@ -84,8 +87,10 @@ class _Demo:
 
         self._make_folder()
         suite = self._suite()
-        methods = "; ".join(f"{method.name}: {method.description}" for method in suite.methods)
-        self.console.print(f"[1/4] l2-harness compare {SUITE}. {methods}", markup=False)
+        self.say(
+            f"[1/4] l2-harness compare {SUITE}: greedy decoding and its norms, ALRR, "
+            "a choice among 8 samples"
+        )
         result = self._compare(suite)
         plain, samples = self._recorded(suite)
         self.say("[2/4] l2-harness analyze: what the norms of the plain responses go with")
@@ -187,15 +192,16 @@ class _Demo:
             yield show
 
     def _print_findings(self) -> None:
-        """The first finding of a few sections, in the order of the report."""
+        """The beginning of a few sections, in the order of the report."""
         from rich.markup import escape
 
         from l2_harness.findings.section import find_sections
 
         for section in find_sections(self.out):
             if section.name in _SHOWN and section.findings:
-                title, finding = escape(section.title), escape(section.findings[0])
-                self.console.print(f"\n[bold]{title}.[/bold] {finding}")
+                title = f"[bold]{escape(section.title)}.[/bold]"
+                finding = shorten(section.findings[0], _FINDING, placeholder=" …")
+                self.console.print(f"\n{title} {escape(finding)}")
 
     def _print_end(self) -> None:
         report, log = self.out / "report.html", self.out / "log"
