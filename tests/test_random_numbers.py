@@ -39,6 +39,7 @@ def test_a_product_stays_below_the_total() -> None:
     assert (largest * totals < totals).all()
 
 
+@pytest.mark.process
 def test_the_same_in_another_process() -> None:
     code = (
         "from l2_harness.random_numbers import uniform_draws as u; print(u(3, 'ä', 1, 4).tolist())"

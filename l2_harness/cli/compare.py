@@ -104,7 +104,7 @@ def command(
     outcomes = _run(suite, folder, only or [], console)
     if any(outcome.scores or outcome.aggregate for outcome in outcomes):
         _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
-    _tell_failures(outcomes, console)
+    tell_failures(outcomes, console)
 
 
 def _refuse(options: dict[str, Any], why: str) -> None:
@@ -148,7 +148,12 @@ def _leaderboard(
     show(sections, out, NAMES, console, result.notes)
 
 
-def _tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
+def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
+    """A line a cell that failed.
+
+    Raises:
+        typer.Exit: there is one.
+    """
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
         where = f"{outcome.model}/{outcome.task}/{outcome.method}/seed{outcome.seed}"

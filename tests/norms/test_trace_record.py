@@ -137,6 +137,7 @@ def test_hashes() -> None:
     assert len({one, *others}) == 5
 
 
+@pytest.mark.process
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, l2_harness.norms; "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from l2_harness.analysis.norms.responses import read_groups
-from l2_harness.cli import main
 from l2_harness.findings.section import find_sections, read_section
 from l2_harness.lm_eval_files.judging import Judging
 from l2_harness.lm_eval_files.verdicts import verdicts, with_documents
@@ -23,28 +21,12 @@ from l2_harness.paths import tasks_dir
 LIMIT, SAMPLES = 12, 3
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, env=environment
-    )
-
-
-def analyze(*words: str) -> int:
-    """The command in this process, which has the libraries; its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["l2-harness", "analyze", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return int(ended.value.code or 0)
-
-
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(run_command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three samples to each of 12 problems, with thinking and without."""
     folder = tmp_path_factory.mktemp("recorded")
     args = f"demo,record=tokens,layers=all,trace_dir={folder / 'traces'},num_samples={SAMPLES}"
-    done = run(
+    done = run_command(
         *("lm_eval", "--model", "l2hf", "--model_args", f"pretrained={args},seed=1"),
         *("--tasks", "l2_demo,l2_demo_direct", "--include_path", str(tasks_dir())),
         "--apply_chat_template",
@@ -57,10 +39,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def analysed(recorded: Path) -> tuple[Path, str]:
+def analysed(run_command: Callable[..., Any], recorded: Path) -> tuple[Path, str]:
     out = recorded / "analysis"
-    done = run(
-        *("l2_harness.cli", "analyze", str(recorded / "traces")),
+    done = run_command(
+        *("l2-harness", "analyze", str(recorded / "traces")),
         *("--samples", str(recorded / "out"), "--direct", "l2_demo_direct"),
         *("--strata", "family", "--resamples", "100", "--out", str(out)),
     )
@@ -120,13 +102,15 @@ def test_all_samples_are_judged_and_the_log_agrees_on_its_own(recorded: Path) ->
     assert asked.values.tolist() == logged[chosen].tolist()
 
 
-def test_without_samples_nothing_is_said_of_correctness(recorded: Path) -> None:
+def test_without_samples_nothing_is_said_of_correctness(
+    run_command: Callable[..., Any], recorded: Path
+) -> None:
     out = recorded / "without"
-    status = analyze(
-        *(str(recorded / "traces"), "--task", "l2_demo_direct"),
-        *("--resamples", "50", "--layers", "8-10", "--out", str(out)),
+    done = run_command(
+        *("l2-harness", "analyze", recorded / "traces", "--task", "l2_demo_direct"),
+        *("--resamples", 50, "--layers", "8-10", "--out", out),
     )
-    assert status == 0
+    assert done.returncode == 0, done.stderr
     norms = read_section(out / "norms")
     assert "nothing is known of the correctness" in norms.findings[0]
     assert not norms.tables
@@ -147,7 +131,9 @@ def test_without_samples_nothing_is_said_of_correctness(recorded: Path) -> None:
     ],
 )
 def test_wrong_options_are_named(
-    recorded: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    run_command: Callable[..., Any], recorded: Path, words: list[str], said: str
 ) -> None:
-    assert analyze(str(recorded / "traces"), "--out", str(recorded / "x"), *words) == 2
-    assert said in capsys.readouterr().err
+    traces, out = recorded / "traces", recorded / "x"
+    done = run_command("l2-harness", "analyze", traces, "--out", out, *words)
+    assert done.returncode == 2
+    assert said in done.stderr

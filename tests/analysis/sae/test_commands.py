@@ -106,6 +106,7 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     assert tables["bound"]["violations"].sum() == 0
 
 
+@pytest.mark.process
 def test_help_does_not_import_what_is_heavy() -> None:
     code = (
         "import sys; from l2_harness.cli.app import app\n"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,7 +178,7 @@ class TestJsonl:
         with pytest.raises(ConfigError, match=re.escape(message)):
             load_jsonl(path)
 
-    def test_the_command(self, tmp_path: Path) -> None:
+    def test_the_command(self, run_command: Callable[..., Any], tmp_path: Path) -> None:
         path = tmp_path / "samples.jsonl"
         rng = np.random.default_rng(0)
         path.write_text(
@@ -194,9 +192,7 @@ class TestJsonl:
         )
         out = tmp_path / "out"
         words = ["select", "--jsonl", str(path), "--out", str(out), "--resamples", "20"]
-        done = subprocess.run(
-            [sys.executable, "-m", "l2_harness.cli", *words], capture_output=True, text=True
-        )
+        done = run_command("l2-harness", *words)
         assert done.returncode == 0, done.stderr
         assert "8 questions with 4 samples each" in done.stdout
         assert len(done.stdout.splitlines()) < 40
@@ -212,9 +208,7 @@ class TestJsonl:
         assert list(choices.columns) == ["question", "shortest", "longest", "majority"]
         assert choices.shortest.eq(0).all()
 
-    def test_nothing_to_read(self) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "l2_harness.cli", "select"], capture_output=True, text=True
-        )
+    def test_nothing_to_read(self, run_command: Callable[..., Any]) -> None:
+        done = run_command("l2-harness", "select")
         assert done.returncode == 2
         assert "pass TRACE_DIR with --samples RESULTS, or --jsonl FILE" in done.stderr
