@@ -13,7 +13,10 @@ _COMMANDS = frozenset({"lm_eval", "lm-eval"})
 
 
 def errors_in_one_line() -> None:
-    """Where lm-eval's command runs, show a ConfigError as its message; leave all others."""
+    """Where lm-eval's command runs, show a ConfigError as its message; leave all others.
+
+    In any other program, such as a script or a notebook, tracebacks stay.
+    """
     started = Path(sys.argv[0] if sys.argv else "")
     name = started.parent.name if started.name == "__main__.py" else started.stem
     if name not in _COMMANDS:

@@ -14,8 +14,8 @@ from lm_eval.models.huggingface import HFLM
 
 from l2_harness.config import ConfigError
 from l2_harness.models.hf.l2hf import L2HF
-from l2_harness.models.plain_errors import tell_plainly
 from l2_harness.paths import tasks_dir
+from l2_harness.registration.one_line import errors_in_one_line
 
 SETTINGS = {"until": ["."], "max_gen_toks": 8, "do_sample": False}
 Answers = Callable[..., list[list[str]]]
@@ -229,11 +229,11 @@ def test_the_command_shows_an_error_without_a_traceback() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("l2hf: error: max_gen_toks=99999 (task l2_demo, document 0) leaves no")
+    assert last.startswith("error: max_gen_toks=99999 (task l2_demo, document 0) leaves no")
     assert "Traceback" not in done.stderr
 
 
 def test_other_programs_keep_their_tracebacks() -> None:
     before = sys.excepthook
-    tell_plainly("l2hf")
+    errors_in_one_line()
     assert sys.excepthook is before

@@ -29,7 +29,6 @@ from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.model_files import model_files
 from l2_harness.interventions import InterventionRun
 from l2_harness.models.evaluation import Evaluation, RunPlan, Tally
-from l2_harness.models.plain_errors import tell_plainly
 from l2_harness.models.recorder import RunRecorder, run_id
 from l2_harness.models.response_cache import keep_apart
 from l2_harness.models.terminal_log import terminal_log
@@ -56,7 +55,6 @@ class HFBase(HFLM):
     """
 
     def __init__(self, pretrained: Any, **kwargs: Any) -> None:
-        tell_plainly("l2hf")
         source = resolve_pretrained(pretrained, kwargs)
         config, inherited = split_hf_args(kwargs, source)
         self._recording, self._decoding = config.recording, config.decoding
