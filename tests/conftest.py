@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from l2_harness.norms import TraceRecord, hash_prompt, hash_request
+from l2_harness.norms.signals import SIGNALS
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Before torch is imported: models are tiny, and the threads of two workers would collide.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+#: Each holds torch and the models of its tests.
+MOST_WORKERS = 4
 #: Sizes that most families share. Sliding windows are shorter than the prompts.
 SIZES: dict[str, Any] = {
     "hidden_size": 32,
@@ -37,6 +47,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3": ("Phi3", {}),
     "olmo2": ("Olmo2", {}),
     "gpt-neox": ("GPTNeoX", {}),
+    "bloom": ("Bloom", {}),
+    "ctrl": ("CTRL", {"dff": 48}),
     "gpt2": ("GPT2", {}),
     "granite": ("Granite", {}),
     "smollm3": ("SmolLM3", {}),
@@ -154,7 +166,9 @@ def _make_record(doc_id: int = 0, rows: int = 5, **changes: Any) -> TraceRecord:
         "entropy": rng.exponential(size=rows),
         "self_certainty": rng.exponential(size=rows),
     }
-    return TraceRecord(**{**defaults, **changes})
+    values = {**defaults, **changes}
+    signals = {name: values.pop(name) for name in SIGNALS.names if name in values}
+    return TraceRecord(signals=signals, **values)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -169,3 +183,100 @@ def _no_fsync() -> Iterator[None]:
 def make_record() -> Callable[..., TraceRecord]:
     """``make_record(doc_id, rows, **columns)``: a valid record with these columns."""
     return _make_record
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Workers for folders of tests; a file or a single test is started sooner without."""
+    if not any(Path(word.partition("::")[0]).is_dir() for word in config.args):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, MOST_WORKERS)
+
+
+@functools.cache
+def _index_tasks_once() -> None:
+    """lm-eval reads its thousands of task files for every TaskManager: five seconds, and always the
+    same. From here on it reads them once a process.
+    """
+    import lm_eval.tasks
+    from lm_eval.tasks._index import TaskIndex
+
+    build = TaskIndex.build
+    own = Path(lm_eval.tasks.__file__).parent
+    stock = functools.cache(lambda: build([own]))
+
+    def build_but_for_its_own(paths: Iterable[Path], **options: Any) -> dict[str, Any]:
+        paths = list(paths)
+        if own not in paths[:1] or options:
+            return build(paths, **options)
+        return {**stock(), **build(paths[1:])}
+
+    TaskIndex.build = staticmethod(build_but_for_its_own)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    if "lm_eval.tasks" in sys.modules:
+        _index_tasks_once()
+
+
+class Done(NamedTuple):
+    """What a command left, as ``subprocess.run`` has it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@functools.cache
+def _environment() -> str:
+    """What lm-eval asks pip for at each result file: the same for a whole process."""
+    from torch.utils import collect_env
+
+    return str(collect_env.get_pretty_env_info())
+
+
+def _run_command(program: str, *words: object) -> Done:
+    from torch.utils import collect_env
+
+    _index_tasks_once()
+    environment = _environment()
+    streams = io.StringIO(), io.StringIO()
+    code: object = 0
+    with (
+        patch.object(sys, "argv", [program, *map(str, words)]),
+        patch.object(collect_env, "get_pretty_env_info", lambda: environment),
+        patch.dict(os.environ),
+        contextlib.redirect_stdout(streams[0]),
+        contextlib.redirect_stderr(streams[1]),
+    ):
+        try:
+            _entry_point(program)()
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    if isinstance(code, str):  # the interpreter would print it
+        streams[1].write(code)
+    return Done(code if isinstance(code, int) else 1, *(s.getvalue() for s in streams))
+
+
+def _entry_point(program: str) -> Callable[[], Any]:
+    if program == "l2-harness":
+        from l2_harness.cli import main
+
+        return main
+    from lm_eval._cli import HarnessCLI
+
+    # Not its `cli_evaluate`, which for good takes lm-eval's log away from pytest.
+    cli = HarnessCLI()
+    return lambda: cli.execute(cli.parse_args())
+
+
+@pytest.fixture(scope="session")
+def run_command() -> Callable[..., Done]:
+    """``run_command("lm_eval", …)`` or ``run_command("l2-harness", …)``: what a user types, in
+    this process, which has all libraries; ``returncode``, ``stdout``, ``stderr``.
+    """
+    return _run_command

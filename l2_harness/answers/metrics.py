@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from l2_harness.answers.equivalence import AnswerKind
-from l2_harness.answers.estimators import majority_accuracy, pass_at_k, sample_sizes
+from l2_harness.answers.estimators import compare_all, majority_accuracy, pass_at_k, sample_sizes
 from l2_harness.answers.judgement import Judgement
 
 #: Metrics of every run, and whether more is better.
@@ -33,20 +33,25 @@ def question_metrics(
 
     `acc` is the first response's, as in lm-eval; with n > 1 responses, `avg@n`, `pass@k` and
     `maj@n` use them all. `no_answer`, `truncated` and `unverified` (comparisons that timed out or
-    failed, scored as wrong) are shares of the responses; lengths are means over them.
+    failed, with the reference, scored as wrong, or with each other, for `maj@n`) are shares of the
+    responses; lengths are means over them.
     """
+    grouping = compare_all([one.answer for one in judgements], kind)
     metrics = {
         "acc": float(judgements[0].correct),
         "no_answer": fmean(one.answer is None for one in judgements),
         "truncated": fmean(one.truncated for one in judgements),
-        "unverified": fmean(one.verdict.unverified for one in judgements),
+        "unverified": fmean(
+            one.verdict.unverified or index in grouping.unverified
+            for index, one in enumerate(judgements)
+        ),
         "chars": fmean(one.characters for one in judgements),
         "words": fmean(one.words for one in judgements),
     }
     tokens = [one.tokens for one in judgements if one.tokens is not None]
     if len(tokens) == len(judgements):
         metrics["tokens"] = fmean(tokens)
-    return metrics | _repeated(judgements, kind)
+    return metrics | _repeated(judgements, grouping.groups)
 
 
 def repeat_metrics(n: int) -> list[str]:
@@ -56,7 +61,7 @@ def repeat_metrics(n: int) -> list[str]:
     return [f"avg@{n}", *(f"pass@{k}" for k in sample_sizes(n)), f"maj@{n}"]
 
 
-def _repeated(judgements: Sequence[Judgement], kind: AnswerKind) -> dict[str, float]:
+def _repeated(judgements: Sequence[Judgement], groups: Sequence[Sequence[int]]) -> dict[str, float]:
     n = len(judgements)
     if n < 2:
         return {}
@@ -65,5 +70,5 @@ def _repeated(judgements: Sequence[Judgement], kind: AnswerKind) -> dict[str, fl
     return {
         f"avg@{n}": hits / n,
         **{f"pass@{k}": pass_at_k(n, hits, k) for k in sample_sizes(n)},
-        f"maj@{n}": majority_accuracy([one.answer for one in judgements], correct, kind),
+        f"maj@{n}": majority_accuracy(groups, correct),
     }

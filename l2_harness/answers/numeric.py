@@ -6,13 +6,17 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from l2_harness.answers.units import KNOWN_UNITS, SCALES, is_unit
+
 #: Above this power of ten nothing is a number that an answer writes out.
 MAX_EXPONENT = 400
+#: Figures after which a decimal is cut; a number with more before its point is none here.
+MAX_DIGITS = 1000
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
 _TIMES = r"(?:\\times|\\cdot|\*|x)"
 _SCIENTIFIC = re.compile(
-    rf"(?P<sign>[+-]?)(?P<digits>{_DIGITS})(?:[eE](?P<e>[+-]?\d+)"
+    rf"(?P<sign>[+-]?)(?P<digits>{_DIGITS}|\d{{1,3}}(?: \d{{3}})+)(?:[eE](?P<e>[+-]?\d+)"
     rf"|\s*{_TIMES}\s*10\s*(?:\^|\*\*)\s*\{{?\s*(?P<power>[+-]?\d+)\s*\}}?)?"
 )
 _POWER_OF_TEN = re.compile(r"(?P<sign>[+-]?)10\s*(?:\^|\*\*)\s*\{?\s*(?P<power>[+-]?\d+)\s*\}?")
@@ -24,15 +28,22 @@ _MIXED = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>\d+)\s*(?:\\frac\{(?P<a>\d+)\}\{(?P<b>\d+)\}"
     r"|\s(?P<c>\d+)/(?P<d>\d+))"
 )
+_REPEATING = re.compile(
+    r"(?P<sign>[+-]?)(?P<whole>\d*)\.(?P<once>\d{0,40}?)"
+    r"(?:\\(?:overline|bar|dot)\s*\{?(?P<over>\d+)\}?|\((?P<bracketed>\d+)\)"
+    r"|(?P<dots>\d)(?P=dots){2,40}\s*\\[lc]?dots)"
+)
 _PERCENT = re.compile(r"\s*(?:\\?%|percent|per cent|\bpct\b)$", re.IGNORECASE)
 #: `18 dollars`: a word of three letters or more after a number is a unit, unless it is mathematics.
 _WORDS = re.compile(
-    r"(?<=[\d}%])\s+(?!(?:sin|cos|tan|log|exp|mod|and|or|over|times)\b)[A-Za-z]{3,}[A-Za-z .'/-]*$"
+    r"(?<=[\d}%])(?:\s+(?P<words>[A-Za-z]{3,}[A-Za-z .'/-]*)|\s*[぀-ヿ一-鿿가-힣]+)$"
+)
+_SCALE = re.compile(
+    rf"(?<=[\d}}])[\s~]*(?P<scale>{'|'.join(SCALES)})s?(?![A-Za-z])\s*(?P<words>.*)$", re.I
 )
 #: Units of more than one letter; `5 m` could be a product.
 _UNITS = re.compile(
-    r"(?<=[\d}])\s*(?:km|cm|mm|kg|mg|m[lL]|ft|lbs?|oz|hrs?|min|secs?|mph|kph|in\.)"
-    r"(?:\s*/\s*(?:h|hr|min|s|sec))?(?:\s*\^\s*\{?[23]\}?)?$"
+    rf"(?<=[\d}}])\s*{KNOWN_UNITS}(?:\s*/\s*(?:h|hr|min|s|sec))?(?:\s*\^\s*\{{?[23]\}}?)?$"
 )
 
 
@@ -56,12 +67,19 @@ def read_number(text: str) -> Number | None:
 
     Leading zeros and thousands separators are read over, and so is a unit.
     """
-    text = _UNITS.sub("", _WORDS.sub("", text.strip()))
+    text = text.strip()
+    scaled = _SCALE.search(text)
+    if scaled and (not scaled["words"] or is_unit(scaled["words"], "1")):
+        number = _read_plain(text[: scaled.start()])
+        factor = SCALES[scaled["scale"].lower()]
+        return number and Number(number.value * factor, number.exact)
+    words = _WORDS.search(text)
+    if words and is_unit(words[0], text[: words.start()]):
+        text = text[: words.start()]
+    text = _UNITS.sub("", text)
     percent = _PERCENT.search(text)
     number = _read_plain(text[: percent.start()] if percent else text)
-    if number is None or not percent:
-        return number
-    return Number(number.value, number.exact, percent=True)
+    return number and Number(number.value, number.exact, percent=percent is not None)
 
 
 def numbers_equal(reference: Number, answer: Number, tolerance: float) -> bool:
@@ -95,19 +113,36 @@ def _read_plain(text: str) -> Number | None:
 
 
 def _read_scientific(match: re.Match[str]) -> Number | None:
-    digits = match["digits"].replace(",", "")
-    exponent = int(match["e"] or match["power"] or 0)
-    if abs(exponent) > MAX_EXPONENT:
+    digits = re.sub("[, ]", "", match["digits"])
+    exponent = _exponent(match["e"] or match["power"] or "0")
+    whole, _, decimals = digits.partition(".")
+    if exponent is None or len(whole) > MAX_DIGITS:
         return None
-    value = Fraction(digits.rstrip(".") or "0") * Fraction(10) ** exponent
+    value = Fraction(f"{whole or 0}.{decimals[:MAX_DIGITS] or 0}") * Fraction(10) ** exponent
     return Number(_signed(match, value), exact="." not in digits)
 
 
+def _read_repeating(match: re.Match[str]) -> Number | None:
+    """`0.1` and a 6 that repeats: 1/10 + 6/90."""
+    once, period = match["once"], match["over"] or match["bracketed"] or match["dots"]
+    if max(len(match["whole"]), len(once), len(period)) > MAX_DIGITS:
+        return None
+    value = Fraction(f"{match['whole'] or 0}.{once or 0}")
+    value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(once))
+    return Number(_signed(match, value), exact=True)
+
+
 def _read_power(match: re.Match[str]) -> Number | None:
-    exponent = int(match["power"])
-    if abs(exponent) > MAX_EXPONENT:
+    exponent = _exponent(match["power"])
+    if exponent is None:
         return None
     return Number(_signed(match, Fraction(10) ** exponent), exact=True)
+
+
+def _exponent(digits: str) -> int | None:
+    """The power of ten, or None where it is out of bounds."""
+    exponent = int(digits) if len(digits.lstrip("+-0")) <= len(str(MAX_EXPONENT)) else None
+    return exponent if exponent is not None and abs(exponent) <= MAX_EXPONENT else None
 
 
 def _read_fraction(match: re.Match[str]) -> Number | None:
@@ -121,10 +156,13 @@ def _read_fraction(match: re.Match[str]) -> Number | None:
 
 
 def _read_mixed(match: re.Match[str]) -> Number | None:
-    top, bottom = int(match["a"] or match["c"]), int(match["b"] or match["d"])
+    figures = match["whole"], match["a"] or match["c"], match["b"] or match["d"]
+    if max(map(len, figures)) > MAX_DIGITS:
+        return None
+    whole, top, bottom = map(int, figures)
     if not 0 < top < bottom:
         return None
-    return Number(_signed(match, int(match["whole"]) + Fraction(top, bottom)), exact=True)
+    return Number(_signed(match, whole + Fraction(top, bottom)), exact=True)
 
 
 def _signed(match: re.Match[str], value: Fraction) -> Fraction:
@@ -136,4 +174,5 @@ _READERS = (
     (_SCIENTIFIC, _read_scientific),
     (_FRACTION, _read_fraction),
     (_MIXED, _read_mixed),
+    (_REPEATING, _read_repeating),
 )

@@ -1,9 +1,11 @@
 """Comparing two expressions with math-verify, in a process of its own.
 
-Run by :mod:`l2_harness.answers.sympy_client`, which kills it where a comparison takes too long:
-an arithmetic operation on huge integers answers to no signal. It reads a JSON object a line,
-``{"gold": ..., "answer": ..., "tolerance": ...}``, and writes one, ``{"equal": bool}`` or
-``{"error": ...}``; the first line it writes is ``{"ready": true}``.
+Run by :mod:`l2_harness.answers.sympy_client`. It reads a JSON object a line, ``{"gold": ...,
+"answer": ..., "tolerance": ..., "seconds": ...}``, and writes ``{"reading": ...}`` before it reads
+either expression and ``{"reading": null}`` before it compares them, then ``{"equal": bool}`` or
+``{"error": ...}``, both with ``"seconds"``, the processor time spent. The first line it writes is
+``{"ready": true}``. The system ends the process when a comparison has taken ``seconds`` of
+processor time: an arithmetic operation on huge integers answers to no handler.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import sys
+import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -31,39 +36,87 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     logging.disable(logging.WARNING)
     _write(answers, {"ready": True})
     for line in requests:
-        _write(answers, _answer(json.loads(line)))
+        _answer(json.loads(line), answers)
 
 
-def expressions_equal(gold: str, answer: str, tolerance: float) -> bool:
+def expressions_equal(
+    gold: str, answer: str, tolerance: float, reading: Callable[[str | None], None] = lambda _: None
+) -> bool:
     r"""Whether two LaTeX expressions are equal; ``gold`` decides where an equation is unwrapped.
 
     What does not parse equals nothing. Two numbers are compared by value, where one is a decimal
     to a relative ``tolerance``; math-verify rounds to six places, which takes all numbers below
-    1e-7 for equal. Everything else is math-verify's to decide.
+    1e-7 for equal. Two equations are the same where one is a multiple of the other. Everything
+    else is math-verify's to decide.
+
+    ``reading`` is told which expression is read, and None when both are.
 
     Raises:
         Exception: whatever sympy raises on an expression that it cannot handle.
     """
     from math_verify import verify
 
-    expected, given = _parse(gold), _parse(answer)
+    reading(gold)
+    expected = _parse(gold)
+    values = [_value(expected)]
+    reading(answer)
+    given = _parse(answer)
+    values.append(_value(given))
+    reading(None)
     if expected is None or given is None:
         return False
-    values = _value(expected), _value(given)
     if values[0] is not None and values[1] is not None:
         size = max(abs(values[0]), abs(values[1]))
         if _holds_decimal(expected) or _holds_decimal(given):
             return bool(abs(values[0] - values[1]) <= tolerance * size)
         return bool(abs((expected - given).doit().evalf(30)) <= EXACT_DIFFERENCE * min(1, size))
-    return verify(expected, given, timeout_seconds=None, raise_on_error=True)
+    same = _equations_equal(expected, given)
+    if same is None:
+        same = verify(expected, given, timeout_seconds=None, raise_on_error=True)
+    return bool(same)
 
 
+def _equations_equal(expected: Any, given: Any) -> bool | None:
+    """Whether two equations say the same; None where the solutions must decide.
+
+    Without a real solution, all equations have the same ones: that says nothing.
+    """
+    from sympy import Eq, Expr, S, fraction, simplify, solveset, together
+
+    sides = [side for one in (expected, given) if isinstance(one, Eq) for side in one.args]
+    if len(sides) < 4 or not all(isinstance(side, Expr) for side in sides):
+        return None
+    left, right = (fraction(together(one.lhs - one.rhs))[0].expand() for one in (expected, given))
+    if not left.free_symbols or left.free_symbols != right.free_symbols:
+        return bool(left == right)
+    ratio = simplify(left / right)
+    if ratio.is_number:
+        return True
+    symbols = left.free_symbols
+    if len(symbols) > 1 or solveset(left, *symbols, domain=S.Reals).is_empty:
+        return False
+    return None
+
+
+@lru_cache(maxsize=1 << 12)
 def _parse(latex: str) -> Any:
     """The sympy object that an expression stands for, or None."""
     from math_verify import parse
 
     found = parse(f"${latex}$", [_reading()], parsing_timeout=None, raise_on_error=True)
-    return found[0] if found and not isinstance(found[0], str) else None
+    return _evaluated(found[0]) if found and not isinstance(found[0], str) else None
+
+
+def _evaluated(expression: Any) -> Any:
+    """With sets worked out and `i` as the imaginary unit, for the parser a variable."""
+    from sympy import I, Set
+    from sympy.core.relational import Relational
+
+    if isinstance(expression, Set):
+        return expression.doit()  # unions and intersections are left as written
+    if not hasattr(expression, "subs") or expression.has(Relational):
+        return expression
+    return expression.subs({one: I for one in expression.free_symbols if one.name == "i"})
 
 
 @lru_cache(maxsize=1)
@@ -100,11 +153,30 @@ def _holds_decimal(expression: Any) -> bool:
     return bool(expression.atoms(Float))
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
+def _answer(request: dict[str, Any], answers: TextIO) -> None:
+    _limit_time(request.pop("seconds"))
+    begun = time.process_time()
     try:
-        return {"equal": bool(expressions_equal(**request))}
+        equal = expressions_equal(
+            **request, reading=lambda latex: _write(answers, {"reading": latex})
+        )
+        reply: dict[str, Any] = {"equal": equal}
     except Exception as error:  # sympy raises whatever an expression provokes
-        return {"error": f"{type(error).__name__}: {error}"[:500]}
+        reply = {"error": f"{type(error).__name__}: {error}"[:500]}
+    _write(answers, reply | {"seconds": time.process_time() - begun})
+
+
+def _limit_time(seconds: float) -> None:
+    """Have the system end this process once it has computed for ``seconds`` more."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # not on Windows
+
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        wanted = math.ceil(time.process_time() + seconds)
+        resource.setrlimit(
+            resource.RLIMIT_CPU,
+            (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard),
+        )
 
 
 def _limit_memory() -> None:
@@ -114,6 +186,7 @@ def _limit_memory() -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         wanted = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
         resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _write(stream: TextIO, message: dict[str, Any]) -> None:

@@ -2,13 +2,17 @@
 
 A response that opens its thinking and never closes it was cut off before it answered. Some chat
 templates open the thinking in the prompt: then the response holds no opening tag, and the caller
-says so (``opened``), since the text alone cannot.
+says so (``opened``), since the text alone cannot. A tag that is only spoken of, as in "I will use
+<think> tags", opens nothing.
 """
 
 from __future__ import annotations
 
+import re
+
 #: (opening, closing) tags of the models in use: Qwen3 and DeepSeek-R1, Phi-4, Gemini-like,
-#: Magistral, Seed, and gpt-oss, whose final channel follows its analysis.
+#: Magistral, Seed, Kimi-VL, OpenThinker and Sky-T1, Command A, and gpt-oss, whose final channel
+#: follows its analysis.
 THINKING_TAGS = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -16,12 +20,25 @@ THINKING_TAGS = (
     ("<reasoning>", "</reasoning>"),
     ("[THINK]", "[/THINK]"),
     ("<seed:think>", "</seed:think>"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 )
 
 #: gpt-oss decoded without its special tokens: what is left of the two at a response's start and
 #: before its final channel.
 BARE_CHANNELS = ("analysis", "assistantfinal")
+
+_OPENING, _CLOSING = (
+    re.compile(
+        rf"(?<![`'\"“])(?:{'|'.join(map(re.escape, tags))})"
+        r"(?![`'\"”]|\s*(?:-\s*)?(?:tags?|tokens?|blocks?|sections?|markers?|and|or)\b)"
+    )
+    for tags in zip(*THINKING_TAGS, strict=True)
+)
+#: What stands before a tag that opens: a line's start, or another tag's or token's end.
+_STRUCTURE = re.compile(r"(?:^|\n|[>\]▷|}])[ \t]*$")
 
 
 def final_text(text: str, opened: bool = False) -> str | None:
@@ -38,11 +55,13 @@ def final_text(text: str, opened: bool = False) -> str | None:
     if text.startswith(opening):
         _, closed, answer = text.rpartition(closing)
         return answer if closed else None
-    closed_at = _last_close(text)
-    if closed_at is None:
-        return None if opened or _last_open(text) is not None else text
-    opened_at = _last_open(text)
-    return None if opened_at is not None and opened_at >= closed_at else text[closed_at:]
+    closes = [tag.end() for tag in _CLOSING.finditer(text)]
+    closed_at = closes[-1] if closes else 0
+    thinks = opened and not closes
+    end = len(text.rstrip())
+    for tag in _OPENING.finditer(text, closed_at):
+        thinks = thinks or bool(closes) or tag.end() >= end or _stands_alone(text, tag.start())
+    return None if thinks else text[closed_at:]
 
 
 def opens_thinking(prompt: str) -> bool:
@@ -50,12 +69,6 @@ def opens_thinking(prompt: str) -> bool:
     return final_text(prompt) is None
 
 
-def _last_close(text: str) -> int | None:
-    """The position right after the last closing tag."""
-    ends = [text.rfind(close) + len(close) for _, close in THINKING_TAGS if close in text]
-    return max(ends, default=None)
-
-
-def _last_open(text: str) -> int | None:
-    starts = [text.rfind(tag) for tag, _ in THINKING_TAGS if tag in text]
-    return max(starts, default=None)
+def _stands_alone(text: str, start: int) -> bool:
+    """Whether a tag stands where thinking begins: not inside a sentence that goes on."""
+    return bool(_STRUCTURE.search(text[max(0, start - 40) : start]))

@@ -109,7 +109,7 @@ def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Gener
 
     prompt = hash_prompt(str(question))
     rows = int(rng.integers(max(work.rows // 4, 1), work.rows * 7 // 4 + 1))
-    statistics = rng.exponential(size=(4, rows)).astype(np.float32)
+    values = rng.exponential(size=(4, rows)).astype(np.float32)
     return TraceRecord(
         run_id=RUN_ID,
         task=TASK,
@@ -125,10 +125,12 @@ def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Gener
         finish_reason="length" if rng.random() < 0.05 else "eos",
         layers=range(work.layers),
         norms=100 * rng.standard_gamma(20, (rows, work.layers), dtype=np.float32),
-        logprob=-statistics[0],
-        entropy=statistics[1],
-        self_certainty=statistics[2],
-        confidence=statistics[3],
+        signals={
+            "logprob": -values[0],
+            "entropy": values[1],
+            "self_certainty": values[2],
+            "confidence": values[3],
+        },
     )
 
 
@@ -152,7 +154,7 @@ def analyse(folder: str, work: AnalysisWork) -> tuple[dict[str, float], float, i
 
 def _verdicts(traces: Any) -> Any:
     """Right or wrong by chance, questions of unequal difficulty."""
-    from l2_harness.analysis.norms.correctness import Verdicts
+    from l2_harness.lm_eval_files.verdicts import Verdicts
 
     rng = np.random.default_rng(0)
     difficulty = rng.random(int(traces["doc_id"].max()) + 1)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop
+from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.cache_argument import cache_argument
+from l2_harness.engines.hf.decode_loop import DecodeLoop
 from l2_harness.models.hf.l2hf import L2HF
 
 
@@ -42,11 +44,11 @@ class BatchSpy(L2HF):
         self, context: Tensor, max_length: int, stop: list[str], **generation_kwargs: Any
     ) -> Any:
         loop: DecodeLoop = generation_kwargs["custom_generate"]
-        tokens: dict[int, list[int]] = {}
+        tokens: dict[int, Sequence[int]] = {}
         deliver = loop.deliver
 
-        def keep(decoded: list[DecodedResponse]) -> None:
-            tokens.update({response.index: response.tokens for response in decoded})
+        def keep(decoded: list[tuple[int, FinishedResponse]]) -> None:
+            tokens.update({index: response.tokens for index, response in decoded})
             deliver(decoded)
 
         loop.deliver = keep
@@ -65,6 +67,7 @@ class BatchSpy(L2HF):
 def replay(model: Any, batch: RecordedBatch) -> None:
     """Forward passes over a batch: prompts once, then each row until its response ends."""
     cache = DynamicCache(config=model.config)
+    held: dict[str, Any] = {cache_argument(model.forward): cache}
     mask = batch.mask
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     padded = not bool(mask.all())
@@ -72,8 +75,8 @@ def replay(model: Any, batch: RecordedBatch) -> None:
         input_ids=batch.ids,
         attention_mask=mask if padded else None,
         position_ids=positions,
-        past_key_values=cache,
         logits_to_keep=1,
+        **held,
     )
     rows = torch.tensor(batch.prompt_of)
     lengths = torch.tensor([len(tokens) for tokens in batch.tokens])
@@ -94,7 +97,7 @@ def replay(model: Any, batch: RecordedBatch) -> None:
             input_ids=table[kept, step : step + 1],
             attention_mask=mask if padded else None,
             position_ids=last,
-            past_key_values=cache,
+            **held,
         )
 
 

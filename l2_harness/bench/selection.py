@@ -98,7 +98,7 @@ def _record(question: int, sample: int, work: SelectionWork, rng: np.random.Gene
     from l2_harness.norms import TraceRecord, hash_prompt
 
     prompt = hash_prompt(str(question))
-    statistics = rng.exponential(size=(4, work.rows)).astype(np.float32)
+    values = rng.exponential(size=(4, work.rows)).astype(np.float32)
     return TraceRecord(
         run_id=RUN_ID,
         task=TASK,
@@ -115,10 +115,12 @@ def _record(question: int, sample: int, work: SelectionWork, rng: np.random.Gene
         finish_reason="length" if rng.random() < 0.1 else "eos",
         layers=range(work.layers),
         norms=100 * rng.standard_gamma(20, (work.rows, work.layers), dtype=np.float32),
-        logprob=-statistics[0],
-        entropy=statistics[1],
-        self_certainty=statistics[2],
-        confidence=statistics[3],
+        signals={
+            "logprob": -values[0],
+            "entropy": values[1],
+            "self_certainty": values[2],
+            "confidence": values[3],
+        },
     )
 
 

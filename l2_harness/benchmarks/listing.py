@@ -65,9 +65,9 @@ def benchmark_names(asked: list[str] | None = None) -> list[str]:
         ConfigError: a name that is neither.
     """
     configs = _configs()
-    known = [name for name, config in configs.items() if "class" in config or "group" in config]
+    known = [name for name, config in configs.items() if _has_gold(config) or "group" in config]
     if not asked:
-        return sorted(name for name in known if "class" in configs[name])
+        return sorted(name for name in known if _has_gold(configs[name]))
     for name in asked:
         if name not in known:
             match = nearest(name, known)
@@ -80,7 +80,12 @@ def _tasks_of(name: str, configs: dict[str, dict[str, Any]]) -> list[str]:
     config = configs.get(name, {})
     if "group" in config:
         return [task for member in config["task"] for task in _tasks_of(member, configs)]
-    return [name] if "class" in config else []
+    return [name] if _has_gold(config) else []
+
+
+def _has_gold(config: dict[str, Any]) -> bool:
+    """Whether it is one of our benchmark tasks, whose documents hold a gold answer."""
+    return str(config.get("class", "")).endswith(".BenchmarkTask")
 
 
 def _task_info(name: str, config: dict[str, Any], direct: bool) -> TaskInfo:

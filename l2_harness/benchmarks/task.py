@@ -10,21 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Dataset, DatasetDict
 from lm_eval.api.metrics import mean
-from lm_eval.api.task import ConfigurableTask
 
 from l2_harness.answers import judge, opens_thinking, question_metrics
 from l2_harness.answers.metrics import repeat_metrics
 from l2_harness.benchmarks.documents import reference_of
-from l2_harness.benchmarks.local_data import data_folder, read_rows
+from l2_harness.benchmarks.local_task import LocalDataTask
 from l2_harness.config.errors import ConfigError, unknown_value
 
 #: What ``--metadata`` may say to these tasks.
 SWITCHES = ("l2_data", "l2_repeats", "l2_direct_prefix")
 
 
-class BenchmarkTask(ConfigurableTask):
+class BenchmarkTask(LocalDataTask):
     """A task whose documents are :class:`~l2_harness.benchmarks.documents.Document` rows."""
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -39,34 +37,6 @@ class BenchmarkTask(ConfigurableTask):
             OSError: the data set could not be loaded.
         """
         super().__init__(config=apply_switches(config))
-
-    def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Load the rows of the hub's data set, or of the local file that stands in for it."""
-        metadata = self.config.metadata
-        folder = data_folder(metadata)
-        if folder is None:
-            self._download_from_hub(dataset_kwargs, **kwargs)
-        else:
-            rows = read_rows(folder, metadata["file"], metadata["columns"])
-            self.dataset = DatasetDict({self.config.test_split: Dataset.from_list(rows)})
-        self._documents: Dataset | None = None
-
-    def _download_from_hub(self, dataset_kwargs: dict[str, Any] | None, **kwargs: Any) -> None:
-        try:
-            super().download(dataset_kwargs, **kwargs)
-        except Exception as error:
-            access = self.config.metadata.get("access", "")
-            raise OSError(
-                f"{self.config.task}: {self.DATASET_PATH} could not be loaded from the hub "
-                f"({type(error).__name__}: {error}). {access} A local copy works too: "
-                "--metadata l2_data=DIR."
-            ) from error
-
-    def test_docs(self) -> Dataset:
-        """The documents, made once: lm-eval asks for them several times."""
-        if self._documents is None:
-            self._documents = super().test_docs()
-        return self._documents
 
     def process_results(self, doc: Mapping[str, Any], results: list[Any]) -> dict[str, float]:
         """The metrics of one question from its responses."""
@@ -91,8 +61,8 @@ class BenchmarkTask(ConfigurableTask):
         added = dict.fromkeys(repeat_metrics(self.config.repeats), mean)
         return {**super().aggregation(), **added}
 
-    def higher_is_better(self) -> dict[str, bool]:
-        """Which way each metric points."""
+    def higher_is_better(self) -> dict[str, bool | None]:
+        """Which way each metric points; None for lengths."""
         added = dict.fromkeys(repeat_metrics(self.config.repeats), True)
         return {**super().higher_is_better(), **added}
 

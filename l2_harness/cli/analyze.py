@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from l2_harness.cli.command_line import command_line
+from l2_harness.cli.each_task import each_task
 from l2_harness.cli.recorded_options import (
     Filter,
     IncludePath,
@@ -67,26 +69,27 @@ def command(
         **{"filter": filter, "metric": metric, "metadata": parse_metadata(metadata)},
         "include_path": tuple(include_path or ()),
     }
-    for name, pair in tasks:
-        _run(
-            StudyOptions(
-                trace_dir,
-                name,
-                samples=samples,
-                run_id=run_id,
-                direct=pair,
-                states=states,
-                tokenizer=tokenizer,
-                first_rows=first_rows,
-                layers=parse_layers(layers),
-                strata=tuple(strata or ()),
-                resamples=resamples,
-                held_out=held_out,
-                seed=seed,
-                judging=judging,
-            ),
-            out if len(tasks) == 1 else out / name,
-        )
+    options = StudyOptions(
+        trace_dir,
+        tasks[0][0],
+        samples=samples,
+        run_id=run_id,
+        states=states,
+        tokenizer=tokenizer,
+        first_rows=first_rows,
+        layers=parse_layers(layers),
+        strata=tuple(strata or ()),
+        resamples=resamples,
+        held_out=held_out,
+        seed=seed,
+        judging=judging,
+    )
+
+    def analyze(name: str, pair: str | None) -> None:
+        folder = out if len(tasks) == 1 else out / name
+        _run(replace(options, task=name, direct=pair), folder)
+
+    each_task(tasks, analyze)
 
 
 def _tasks(
@@ -99,6 +102,8 @@ def _tasks(
     if not tasks:
         found = generated_tasks(trace_dir, run_id)
         tasks = [name for name in found if name not in direct]
+    if not tasks:
+        raise ConfigError(f"{trace_dir} holds no generated response (generate_until).")
     if direct and len(direct) != len(tasks):
         raise ConfigError(
             f"--direct names {len(direct)} task(s) for {len(tasks)}: {', '.join(tasks)}. Name one "
@@ -110,15 +115,9 @@ def _tasks(
 
 def _run(options: StudyOptions, out: Path) -> None:
     from l2_harness.analysis.norms.study import study
-    from l2_harness.analysis.norms.terminal import print_study
-    from l2_harness.analysis.norms.write import write_study
-    from l2_harness.config.errors import ConfigError
+    from l2_harness.analysis.norms.write import ASSOCIATIONS, STATISTICS, write_study
+    from l2_harness.findings.terminal import show
 
-    try:
-        found = study(options)
-    except (ConfigError, FileNotFoundError):
-        raise
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    found = study(options)
     written = write_study(found, out, command_line())
-    print_study(found, written, out)
+    show(written, out, [ASSOCIATIONS, STATISTICS])

@@ -123,12 +123,10 @@ def _report(
     outcomes: Sequence[Outcome], arms: Sequence[Arm], suite: Suite, out: Path, seed: int
 ) -> None:
     """Write the section and the table of answers, and print what was found."""
-    from rich.console import Console
-
     from l2_harness.compare.causal.answers import answer_table
     from l2_harness.compare.causal.section import analyse, causal_section
-    from l2_harness.compare.causal.terminal import print_section
     from l2_harness.findings.section import write_section
+    from l2_harness.findings.terminal import show
 
     failed = [o for o in outcomes if o.error]
     table = answer_table(outcomes, arms)
@@ -142,8 +140,7 @@ def _report(
     )
     folder = write_section(section, out)
     table.to_csv(folder / "answers.csv", index=False)
-    print_section(section, Console())
-    print(f"In {folder}: tables, figures, answers.csv. See it with `l2-harness report {out}`.")
+    show([section], out, [f"{section.name}/answers.csv"])
 
 
 def _settings(suite: Suite) -> dict[str, Any]:

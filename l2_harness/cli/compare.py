@@ -11,6 +11,18 @@ import typer
 from rich.markup import escape
 
 from l2_harness.cli.command_line import command_line
+from l2_harness.cli.compare_folders import (
+    From,
+    Metric,
+    Narrowed,
+    Only,
+    PairBy,
+    Plain,
+    Seeds,
+    Subtasks,
+    Tasks,
+    folder_outcomes,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,73 +49,52 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the cells, run none.")
     ] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help="Run these cells only: model/task/method, globs; or a method's name."),
-    ] = None,
+    only: Only = None,
     limit: Annotated[
         float | None, typer.Option(help="The first so many documents of each task.")
     ] = None,
-    tasks: Annotated[str | None, typer.Option(help="In place of the suite's: a,b.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="In place of the suite's: 0,1,2.")] = None,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
     model_args: Annotated[
         str, typer.Option(help="Over every model's, as for lm_eval: pretrained=…,dtype=….")
     ] = "",
     batch_size: Annotated[str | None, typer.Option(help="In place of the suite's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, …")] = None,
-    from_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            help="Run nothing: compare these folders of lm-eval results, of any model class. "
-            "DIR, DIR=method or DIR=model/method.",
-        ),
-    ] = None,
-    plain: Annotated[
-        str | None, typer.Option(help="With --from: the method that all are compared with.")
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help="With --from: exact_match or exact_match,number; a task's first."),
-    ] = None,
-    pair_by: Annotated[
-        str,
-        typer.Option(help="With --from: what makes two questions the same: document or doc_id."),
-    ] = "document",
-    subtasks: Annotated[
-        bool, typer.Option("--subtasks", help="With --from: every task of a group for itself.")
-    ] = False,
+    from_: From = None,
+    plain: Plain = None,
+    metric: Metric = None,
+    pair_by: PairBy = "document",
+    subtasks: Subtasks = False,
     detect: Annotated[
         float, typer.Option(min=0.01, help="The difference that matters, in points.")
     ] = 2.0,
-    resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 4000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of random signs.")] = 0,
 ) -> None:
     """Run a suite of models, tasks and methods, and write its leaderboard.
 
     Run again, it goes on where it was. Ends with status 1 if a cell failed.
     """
     from l2_harness.compare.leaderboard import Options
+    from l2_harness.findings.terminal import console as standard_output
 
-    console = _console()
-    options = Options(detect=detect, resamples=resamples, seed=seed)
+    console = standard_output(width=200)
+    options = Options(detect=detect, seed=seed)
     if list_:
         _list(console)
         return
+    runs_only = {"--limit": limit, "--model-args": model_args, "--batch-size": batch_size}
+    runs_only |= {"--device": device, "--dry-run": dry_run}
+    from_only = {"--plain": plain, "--metric": metric, "--subtasks": subtasks}
+    from_only |= {"--pair-by": pair_by if pair_by != "document" else None}
     if from_:
-        from l2_harness.config.options import choice
-        from l2_harness.lm_eval_files import from_folders
-
-        folders = [*from_, *(words or [])]
-        outcomes = from_folders(
-            folders,
-            metric=metric,
-            plain=plain,
-            pair_by=choice("document", "doc_id")("--pair-by", pair_by),
-            subtasks=subtasks,
+        _refuse(runs_only, "runs something, and --from runs nothing")
+        narrowed = Narrowed(_words_of(tasks), _seeds(seeds), tuple(only or ()))
+        outcomes, notes = folder_outcomes(
+            [*from_, *(words or [])], narrowed, metric, plain, pair_by, subtasks
         )
-        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console)
+        _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, notes=notes)
         return
+    _refuse(from_only, "is for --from, with folders of results")
     overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
     suite = overrides.applied(_suite(words))
     folder = out or Path(f"compare_{suite.name}")
@@ -113,7 +104,16 @@ def command(
     outcomes = _run(suite, folder, only or [], console)
     if any(outcome.scores or outcome.aggregate for outcome in outcomes):
         _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
-    _tell_failures(outcomes, console)
+    tell_failures(outcomes, console)
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Options that would have no effect."""
+    from l2_harness.config.errors import ConfigError
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{given[0]} {why}: leave it out.")
 
 
 def _suite(words: list[str] | None) -> Suite:
@@ -136,17 +136,24 @@ def _leaderboard(
     options: Options,
     console: Console,
     published: Sequence[Published] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Print and write it."""
-    from l2_harness.compare.leaderboard import leaderboard, print_leaderboard, write_leaderboard
+    from l2_harness.compare.leaderboard import leaderboard, write_leaderboard
+    from l2_harness.compare.leaderboard.output import NAMES
+    from l2_harness.findings.terminal import show
 
-    result = leaderboard(outcomes, options, published)
-    print_leaderboard(result, console)
-    write_leaderboard(result, out, command=command_line())
-    console.print(f"\nIn {out}: leaderboard.md, leaderboard.csv, leaderboard.json", highlight=False)
+    result = leaderboard(outcomes, options, published, notes)
+    sections = write_leaderboard(result, out, command=command_line())
+    show(sections, out, NAMES, console, result.notes)
 
 
-def _tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
+def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
+    """A line a cell that failed.
+
+    Raises:
+        typer.Exit: there is one.
+    """
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
         where = f"{outcome.model}/{outcome.task}/{outcome.method}/seed{outcome.seed}"
@@ -253,12 +260,16 @@ def _overrides(
         raise ConfigError(f"--batch-size={batch_size!r} is no whole number, nor auto.")
     return Overrides(
         limit=int(limit) if limit is not None and limit >= 1 else limit,
-        tasks=tuple(word.strip() for word in tasks.split(",")) if tasks else (),
+        tasks=_words_of(tasks),
         seeds=_seeds(seeds),
         device=device,
         batch_size=int(batch_size) if batch_size and batch_size.isdigit() else batch_size,
         model_args=_model_args(model_args),
     )
+
+
+def _words_of(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def _seeds(words: str | None) -> tuple[int, ...] | None:
@@ -289,10 +300,3 @@ def _model_args(text: str) -> dict[str, Any]:
         return dict(simple_parse_args_string(text))
     except (ValueError, IndexError) as error:
         raise ConfigError(f"--model-args={text!r} isn't of the form a=1,b=2.") from error
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

@@ -46,7 +46,6 @@ def features(
     pretrained: Annotated[
         str | None, typer.Option(help="The model for that test, where no --traces is given.")
     ] = None,
-    resamples: Resamples = 2000,
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
@@ -73,12 +72,11 @@ def features(
         draws=draws,
         top_tokens=top_tokens,
         injected_responses=injected,
-        resamples=resamples,
         seed=seed,
     )
     with support.progress(len(saes), "Choosing") as tick:
         found = choose_features(store, saes, pairs, options, tick)
-    scores = score_table(store, saes, found, options)
+    scores = score_table(store, saes, found)
     table = None
     if injected:
         table = _injection(store, saes, found, options, traces, pretrained, device)
@@ -105,19 +103,20 @@ def trend(
     device: Device = "cpu",
 ) -> None:
     """Activation of the reasoning features from layer to layer, beside norms and random ones."""
-    from l2_harness.analysis.sae.loading import load_saes
     from l2_harness.analysis.sae.trend import layer_means, rises, trend_table
     from l2_harness.analysis.sae.trend_section import trend_section
 
-    store = support.store(states)
-    chosen = _chosen(features, without_words)
-    saes = chosen.readers(load_saes(sae, store, device))
+    store, chosen, saes = _read(states, sae, features, without_words, device)
     means = layer_means(store, saes, chosen)
     drawn = {"without_words": without_words, "resamples": resamples, "seed": seed}
-    table = trend_table(means, resamples=resamples, seed=seed)
+    table = trend_table(means)
     found = rises(means, resamples=resamples, seed=seed)
     support.show(
-        trend_section(table, found, {**support.settings(store, saes), **drawn}, command_line()),
+        trend_section(
+            *(table, found, len(chosen.pairs.held)),
+            {**support.settings(store, saes), **drawn},
+            command_line(),
+        ),
         out,
     )
 
@@ -136,12 +135,9 @@ def correlate(
     """Correlate norms, entropy, margin and state change with reasoning and random features."""
     from l2_harness.analysis.sae.correlate import across_layers, within_layers
     from l2_harness.analysis.sae.correlate_section import correlate_section
-    from l2_harness.analysis.sae.loading import load_saes
     from l2_harness.analysis.sae.trend import layer_means
 
-    store = support.store(states)
-    chosen = _chosen(features, without_words)
-    saes = chosen.readers(load_saes(sae, store, device))
+    store, chosen, saes = _read(states, sae, features, without_words, device)
     within = within_layers(store, saes, chosen, max_rows=rows, resamples=resamples, seed=seed)
     means = layer_means(store, saes, chosen)
     across = across_layers(means, resamples=resamples, seed=seed)
@@ -149,17 +145,24 @@ def correlate(
     drawn = {**words, "rows": rows, "resamples": resamples, "seed": seed}
     support.show(
         correlate_section(
-            within, across, {**support.settings(store, saes), **drawn}, command_line()
+            *(within, across, len(chosen.pairs.held)),
+            {**support.settings(store, saes), **drawn},
+            command_line(),
         ),
         out,
     )
 
 
-def _chosen(path: Path, without_words: bool) -> FeatureSet:
+def _read(
+    states: Path, sae: list[str], features: Path, without_words: bool, device: str
+) -> tuple[StateStore, FeatureSet, list[LoadedSae]]:
+    """The states, the features that count, and the SAEs of their layers."""
     from l2_harness.analysis.sae.feature_sets import read_features
+    from l2_harness.analysis.sae.loading import load_saes
 
-    found = read_features(path)
-    return found.without_words() if without_words else found
+    store, found = support.store(states), read_features(features)
+    chosen = found.without_words() if without_words else found
+    return store, chosen, list(chosen.readers(load_saes(sae, store, device)))
 
 
 def _injection(

@@ -54,17 +54,11 @@ def settings(store: StateStore, saes: list[LoadedSae]) -> dict[str, Any]:
 
 def show(section: Section, out: Path) -> None:
     """Write a section and print what it found."""
-    from rich.console import Console
-    from rich.markup import escape
-
     from l2_harness.findings.section import write_section
+    from l2_harness.findings.terminal import show as show_sections
 
-    folder = write_section(section, out)
-    console = Console()
-    console.print(f"[bold]{escape(section.title)}[/bold]")
-    for finding in section.findings:
-        console.print(escape(finding), highlight=False, soft_wrap=not console.is_terminal)
-    console.print(f"In {escape(str(folder))}", highlight=False, soft_wrap=True)
+    write_section(section, out)
+    show_sections([section], out)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.command_line import command_line
+from l2_harness.cli.each_task import each_task
 from l2_harness.cli.recorded_options import (
     Filter,
     IncludePath,
@@ -18,11 +20,11 @@ from l2_harness.cli.recorded_options import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from l2_harness.analysis.selectors.comparison import Comparison
     from l2_harness.analysis.selectors.samples import SampleTable
     from l2_harness.config.selectors import Selector
+
+#: Which response every selector chose.
+CHOICES = "choices.csv"
 
 
 def command(
@@ -34,12 +36,10 @@ def command(
     ] = None,
     jsonl: Annotated[
         Path | None,
-        typer.Option(help="Samples made elsewhere, a JSON object a line: problem, correct, …"),
+        typer.Option(help="Samples made elsewhere, a JSON object a line; see above."),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Which task, where there are several.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the tables and the figure.")] = Path(
-        "l2_selection"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the section.")] = Path("l2_selection"),
     on: Annotated[str, typer.Option(help="Rows that count: all, thinking or answer.")] = "all",
     layers: RecordedLayers = None,
     window: Annotated[int, typer.Option(min=1, help="Tokens of a DeepConf group.")] = 2048,
@@ -55,21 +55,27 @@ def command(
     subsets: Annotated[int, typer.Option(min=1, help="Of the votes' curves.")] = 200,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
-    """Compare all selectors on recorded samples: accuracy, differences, curves, signs."""
-    from l2_harness.analysis.selectors.comparison import compare
+    """Compare all selectors on recorded samples: accuracy, differences, curves, signs.
+
+    --jsonl takes a JSON object a line, one for each response, a problem's in order:
+
+    problem and correct (true, false, or 0 to 1): required
+
+    response, or answer: what votes go by
+
+    scores: an object of name: number, of which the largest is best
+
+    n_tokens: its length; finish_reason: "length" where it was cut off
+    """
     from l2_harness.config.errors import ConfigError
     from l2_harness.config.selectors import SELECTORS
 
     drawn = {"resamples": resamples, "subsets": subsets, "seed": seed}
-    console = _console()
     if jsonl is not None:
         from l2_harness.analysis.selectors.from_jsonl import load_jsonl, own_selectors
 
         table = load_jsonl(jsonl, answers)
-        selectors = own_selectors(table)
-        comparison = compare(table, selectors, **drawn)
-        _show(comparison, jsonl.name, out, {"jsonl": jsonl.name, **drawn}, console)
-        _write_choices(table, selectors, out)
+        _show(table, own_selectors(table), jsonl.name, out, drawn, {"jsonl": jsonl.name})
         return
     if trace_dir is None or samples is None:
         raise ConfigError("pass TRACE_DIR with --samples RESULTS, or --jsonl FILE.")
@@ -78,59 +84,57 @@ def command(
         **{"filter": filter, "metric": metric, "metadata": parse_metadata(metadata)},
         **{"include_path": tuple(include_path or ()), "layers": parse_layers(layers)},
     }
-    for name in _tasks(trace_dir, samples, run_id, task):
+
+    def select(name: str, samples: Path) -> None:
         table, seconds = _load(trace_dir, samples, name, options)
-        known = list(SELECTORS.values())
-        comparison = compare(table, known, **drawn)
-        settings = {"task": name, **options, **drawn, "seconds": seconds}
+        settings = {"task": name, **options, "seconds": seconds}
         folder = out if task else out / name
-        _show(comparison, name, folder, settings, console)
-        _write_choices(table, known, folder)
+        _show(table, list(SELECTORS.values()), name, folder, drawn, settings)
+
+    each_task(((name, samples) for name in _tasks(trace_dir, samples, run_id, task)), select)
 
 
 def _load(
     trace_dir: Path, samples: Path, task: str, options: dict[str, Any]
 ) -> tuple[Any, dict[str, float]]:
     from l2_harness.analysis.selectors.from_traces import TraceSource, load_samples
-    from l2_harness.config.errors import ConfigError
 
-    try:
-        loaded = load_samples(TraceSource(trace_dir, samples, task, **options))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    loaded = load_samples(TraceSource(trace_dir, samples, task, **options))
     return loaded.table, {name: round(value, 2) for name, value in loaded.seconds.items()}
 
 
 def _show(
-    comparison: Comparison, title: str, out: Path, settings: dict[str, Any], console: Console
+    table: SampleTable,
+    selectors: list[Selector],
+    title: str,
+    out: Path,
+    drawn: dict[str, int],
+    settings: dict[str, Any],
 ) -> None:
-    from l2_harness.analysis.selectors.plot import plot_curves
-    from l2_harness.analysis.selectors.report import print_comparison, write_comparison
-
-    print_comparison(comparison, title, console)
-    files = write_comparison(comparison, out, settings)
-    heading = f"{title}: {comparison.questions} questions"
-    files.append(plot_curves(comparison, out / "selection.png", heading))
-    names = ", ".join(file.name for file in files)
-    console.print(f"In {out}: {names}, choices.csv", highlight=False, soft_wrap=True)
-
-
-def _write_choices(table: SampleTable, selectors: list[Selector], out: Path) -> None:
+    """Compare, write the section and what every selector chose, and print what was found."""
     from l2_harness.analysis.selectors.choices import choices
+    from l2_harness.analysis.selectors.comparison import compare
+    from l2_harness.analysis.selectors.selection_section import selection_section
+    from l2_harness.findings.section import write_section
+    from l2_harness.findings.terminal import show
 
-    choices(table, selectors).to_csv(out / "choices.csv", index=False)
+    comparison = compare(table, selectors, **drawn)
+    section = selection_section(comparison, title, {**settings, **drawn}, command_line())
+    write_section(section, out)
+    choices(table, selectors).to_csv(out / CHOICES, index=False)
+    show([section], out, [CHOICES])
 
 
 def _tasks(trace_dir: Path, samples: Path, run_id: str | None, task: str | None) -> list[str]:
     """The tasks that have generated responses here and a sample file there."""
-    from l2_harness.lm_eval_files.samples import read_samples
+    from l2_harness.lm_eval_files.samples import logged_tasks
     from l2_harness.norms import read_traces
 
     if task is not None:
         return [task]
     keys = read_traces(trace_dir, run_id=run_id, columns=["task", "request_type"])
     generated = sorted(set(keys[keys["request_type"] == "generate_until"]["task"]))
-    return list(read_samples(samples, generated))
+    return logged_tasks(samples, generated)
 
 
 def _part(value: str) -> str:
@@ -167,10 +171,3 @@ def parse_metadata(value: str) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"--metadata={value!r} is no JSON ({error}).") from error
     return dict(found)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=200)

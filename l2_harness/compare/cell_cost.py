@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.interventions import read_interventions
 from l2_harness.config.options import read_options
 from l2_harness.lm_eval_files.outcomes import Cost
-
-_PASSES = "passes_run"
 
 
 def cell_cost(
@@ -86,21 +85,19 @@ def _extra_passes(
     """Passes of single layers; one of EGLR's passes runs all its top layers."""
     if not _is_ours(cell):
         return 0
-    recursion = read_interventions(cell.args).recursion
-    if recursion.recursion == "off":
+    acting = read_interventions(cell.args)
+    if not any(technique.reruns for technique in acting.acting().values()):
         return 0
     run_id = info.get("run_id")
     if run_id is not None and trace_dir.is_dir():
-        passes = recorded_passes(trace_dir, str(run_id))
+        counts: Mapping[str, int] = recorded_counts(trace_dir, str(run_id))
     else:
-        passes = int(info["interventions"]["all_layers"][_PASSES])
-    if recursion.recursion != "entropy":
-        return passes
-    return None if layers is None else passes * recursion.top_layers(layers)
+        counts = info["interventions"]["all_layers"]
+    return acting.layer_passes(counts, layers)
 
 
-def recorded_passes(trace_dir: Path, run_id: str) -> int:
-    """Sum of the passes that the traces of a run tell of, those of earlier attempts included."""
+def recorded_counts(trace_dir: Path, run_id: str) -> Counter[str]:
+    """Sums of the counters that the traces of a run hold, those of earlier attempts included."""
     import pyarrow.compute as pc
 
     from l2_harness.norms import read_trace_table
@@ -108,4 +105,7 @@ def recorded_passes(trace_dir: Path, run_id: str) -> int:
     events = pc.list_flatten(read_trace_table(trace_dir, run_id=run_id, columns=["events"])[0])
     counters = events.filter(pc.equal(pc.struct_field(events, "kind"), "counters"))
     details = pc.struct_field(counters, "detail").to_pylist()
-    return sum(int(json.loads(detail).get(_PASSES, 0)) for detail in details)
+    total: Counter[str] = Counter()
+    for detail in details:
+        total.update(json.loads(detail))
+    return total

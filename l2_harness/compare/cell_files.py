@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from l2_harness.compare.definition import definition_digest
+from l2_harness.compare.definition import definition_digest, is_same
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Cost
 from l2_harness.norms.trace_files import write_atomically
@@ -107,7 +107,7 @@ def prepare_folder(folder: Path, definition: Mapping[str, Any]) -> int:
         How many attempts of this same definition there were.
     """
     before = read_record(folder)
-    if before is None or before.digest != definition_digest(dict(definition)):
+    if before is None or not is_same(before.definition, definition):
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)

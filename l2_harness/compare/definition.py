@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from l2_harness import __version__
 from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
-
-#: Arguments that say how the work is done, not what comes out.
-_EXECUTION_ONLY = frozenset({"trace_dir", "resume", "samples_from", "record"})
+from l2_harness.config.model_args import affecting
+from l2_harness.engines.model_files import model_files
+from l2_harness.models.capabilities import capabilities
+from l2_harness.models.recorded_runs import MODEL_FILES, WEIGHTS
 
 
 def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
@@ -26,8 +28,9 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
     task = cell.task
     definition: dict[str, Any] = {
         "model_class": cell.model_class,
-        "args": {k: v for k, v in cell.args.items() if k not in _EXECUTION_ONLY},
-        "weights": _weights(cell.args.get("pretrained")),
+        "args": affecting(cell.args, "responses", "choice", "setup"),
+        WEIGHTS: _weights(cell.args),
+        MODEL_FILES: _model_files(cell.args),
         "task": task.task,
         "task_config": _digest(catalogue.describe(task.task)),
         "limit": task.limit,
@@ -41,10 +44,16 @@ def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
         "seed": cell.seed,
         "lm_eval": version("lm_eval"),
     }
-    if cell.model_class.startswith("l2"):
+    if capabilities(cell.model_class).records:
         definition["l2_harness"] = __version__
     plain: dict[str, Any] = json.loads(json.dumps(definition, default=str))
     return plain
+
+
+def is_same(record: Mapping[str, Any], definition: Mapping[str, Any]) -> bool:
+    """Whether a finished cell is of this definition; one that is old, by what it knew."""
+    known = {k: v for k, v in definition.items() if k != MODEL_FILES or k in record}
+    return definition_digest(dict(record)) == definition_digest(known)
 
 
 def definition_digest(definition: dict[str, Any]) -> str:
@@ -56,6 +65,8 @@ def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Names of what differs between two definitions, those of args one by one."""
     names = []
     for key in sorted({*before, *now}):
+        if key == (WEIGHTS if MODEL_FILES in before else MODEL_FILES):  # the files tell more
+            continue
         old, new = before.get(key), now.get(key)
         if old == new:
             continue
@@ -66,15 +77,29 @@ def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return names
 
 
-def _weights(pretrained: Any) -> str | None:
+def _weights(args: Mapping[str, Any]) -> str | None:
     """A fingerprint of a local folder's weight files; a hub's model is told by its revision."""
+    from l2_harness.engines.hf.loading import model_fingerprint
+
+    folder = _local_folder(args)
+    return None if folder is None else model_fingerprint(folder, None)
+
+
+def _model_files(args: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of what lies in folders here; a hub's repository is told by its revision."""
+    found = model_files({**args, "pretrained": _local_folder(args)})
+    return {name: digest for name, digest in found.items() if "/" in name}
+
+
+def _local_folder(args: Mapping[str, Any]) -> str | None:
+    pretrained = args.get("pretrained")
     if not isinstance(pretrained, str):
         return None
-    from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
+    from l2_harness.engines.hf.loading import resolve_pretrained
     from l2_harness.paths import DEMO_MODEL
 
     if pretrained == DEMO_MODEL or Path(pretrained).expanduser().is_dir():
-        return model_fingerprint(resolve_pretrained(pretrained), None)
+        return str(resolve_pretrained(pretrained, args))
     return None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from l2_harness.config.errors import ConfigError, nearest
+from l2_harness.config.options import Parser
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +55,11 @@ class Entry:
             raise self.error(f"{what} is a list, such as [a, b]; this is {self.raw!r}.")
         return self.value if isinstance(self.value, list) else [self]
 
-    def text(self, what: str) -> str:
-        """The value as a text that is not empty."""
-        if isinstance(self.value, (dict, list)) or not self.raw.strip():
-            raise self.error(f"{what} is a text; this is {self.raw or 'nothing'!r}.")
-        return self.raw.strip()
-
-    def whole(self, what: str, least: int) -> int:
-        """The value as a whole number of at least ``least``."""
-        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < least:
-            raise self.error(f"{what} is a whole number from {least}; this is {self.raw!r}.")
-        return self.value
-
-    def boolean(self, what: str) -> bool:
-        """The value as true or false."""
-        if not isinstance(self.value, bool):
-            raise self.error(f"{what} is true or false; this is {self.raw!r}.")
-        return self.value
+    def over(self, base: Entry | None) -> Entry:
+        """This value over another: mappings key by key, anything else in its place."""
+        if base is None or not isinstance(base.value, dict):
+            return self
+        return replace(self, value={**base.value, **self.mapping("the value")})
 
     def allow(self, what: str, allowed: Iterable[str]) -> dict[str, Entry]:
         """The value as a mapping that has no other keys.
@@ -84,6 +73,35 @@ class Entry:
             if key not in allowed:
                 raise entry.error(f"{what}: {unknown('key', key, allowed)}")
         return entries
+
+
+def read_scalar(parse: Parser) -> Parser:
+    """A parser of words and numbers, for an :class:`Entry`: an error says where to look."""
+
+    def read(name: str, entry: Entry) -> Any:
+        if isinstance(entry.value, (dict, list)):
+            raise entry.error(f"{name} is a single value; this is {entry.raw!r}.")
+        try:
+            return parse(name, entry.raw)
+        except ConfigError as error:
+            raise entry.error(str(error)) from error
+
+    return read
+
+
+def nullable(parse: Parser) -> Parser:
+    """The same, and None for a null."""
+    return lambda name, entry: None if entry.value is None else parse(name, entry)
+
+
+def read_list(parse: Parser) -> Parser:
+    """The same of every item of a list, as a tuple."""
+    return lambda name, entry: tuple(parse(name, item) for item in entry.sequence(name))
+
+
+def read_mapping(name: str, entry: Entry) -> dict[str, Any]:
+    """A mapping of names to plain values of any kind."""
+    return {key: value.plain() for key, value in entry.mapping(name).items()}
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord, read_record
-from l2_harness.compare.definition import cell_definition, changed_keys, definition_digest
-from l2_harness.compare.sharing import AFTER_SAMPLING, shared_samples
+from l2_harness.compare.definition import cell_definition, changed_keys, is_same
+from l2_harness.compare.sharing import shared_samples
 from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.interventions import intervention_names
-
-#: Classes of which a new lm-eval model for every cell costs nothing but its weights, and those
-#: are pooled.
-POOLED = ("hf", "hf-auto", "huggingface", "l2hf")
+from l2_harness.config.model_args import own_arguments
+from l2_harness.models.capabilities import capabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +46,7 @@ class PlannedCell:
     @property
     def same_definition(self) -> bool:
         """Whether what is there is of this definition."""
-        return self.record is not None and self.record.digest == definition_digest(self.definition)
+        return self.record is not None and is_same(self.record.definition, self.definition)
 
     @property
     def why(self) -> str:
@@ -138,8 +135,8 @@ def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 def _load_key(cell: Cell) -> str:
     """Equal for cells that can share what is loaded."""
     args = cell.args
-    if cell.model_class in POOLED:
-        ours = {*intervention_names(), *AFTER_SAMPLING, "seed", "layers", "temperature"}
-        args = {k: v for k, v in args.items() if k not in ours}
-    kind = "pooled" if cell.model_class in POOLED else cell.model_class
+    pools = capabilities(cell.model_class).pools_weights
+    if pools:
+        args = {k: v for k, v in args.items() if k not in own_arguments()}
+    kind = "pooled" if pools else cell.model_class
     return json.dumps([kind, args], sort_keys=True, default=str)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord, now, prepare_folder, read_record, write_record
-from l2_harness.compare.plan import POOLED, Plan, PlannedCell, make_plan
+from l2_harness.compare.plan import Plan, PlannedCell, make_plan
 from l2_harness.compare.processes import only_one_run, this_rank, wait_for_all, world_size
 from l2_harness.compare.progress import Progress, Silent
 from l2_harness.compare.stopwatch import Stopwatch
 from l2_harness.compare.suite import Suite
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.lm_eval_files.outcomes import Cost, Outcome
+from l2_harness.models.capabilities import capabilities
 
 
 def run_suite(
@@ -30,7 +31,7 @@ def run_suite(
 
     A cell that fails is recorded with its error, and the others go on. A run that is cut off, in
     whatever way, goes on where it was when this is called again: with the cell that was running,
-    from its last batch where its model is ``l2hf``.
+    from its last batch where its model records.
 
     Args:
         suite: what to compare.
@@ -79,7 +80,7 @@ def replace_record(planned: PlannedCell, record: CellRecord | None) -> PlannedCe
 
 def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress: Progress) -> None:
     from l2_harness.compare.evaluation import environment_once
-    from l2_harness.lm_eval_files.quiet_run import quiet
+    from l2_harness.lm_eval_files.quiet import quiet
     from l2_harness.models.hf.weight_pool import pooled_weights
 
     progress.begin(plan)
@@ -88,7 +89,7 @@ def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress
         for planned in plan.to_run:
             if held.changes(planned):
                 held.clear()
-                if planned.cell.model_class not in POOLED:
+                if not capabilities(planned.cell.model_class).pools_weights:
                     pool.clear()
             record = _run_cell(suite, planned, out, catalogue, held, progress)
             progress.ended(planned, record)
@@ -113,7 +114,7 @@ class _HeldModel:
 
     def get(self, planned: PlannedCell, make: Any) -> Any:
         """The model for a cell."""
-        if planned.cell.model_class in POOLED:
+        if capabilities(planned.cell.model_class).pools_weights:
             return make()
         if self._lm is None:
             self._lm = make()
@@ -192,7 +193,7 @@ def _settings(suite: Suite, planned: PlannedCell) -> dict[str, Any]:
 
 
 def _device(suite: Suite, model_class: str) -> str | None:
-    if suite.device is not None or model_class not in POOLED:
+    if suite.device is not None or not capabilities(model_class).pools_weights:
         return suite.device
     import torch
 
@@ -248,12 +249,12 @@ def _usable_source(planned: PlannedCell) -> PlannedCell | None:
 
 def run_arguments(planned: PlannedCell, source: PlannedCell | None) -> dict[str, Any]:
     """model_args as lm-eval gets them: where traces go is the runner's to say."""
-    args = planned.cell.args
-    if planned.cell.model_class in POOLED and planned.cell.model_class != "l2hf":
+    args, can = planned.cell.args, capabilities(planned.cell.model_class)
+    if can.pools_weights and not can.records:
         from l2_harness.engines.hf.loading import resolve_pretrained
 
-        return {**args, "pretrained": resolve_pretrained(args["pretrained"])}
-    if planned.cell.model_class != "l2hf":
+        return {**args, "pretrained": resolve_pretrained(args["pretrained"], args)}
+    if not can.records:
         return args
     # the rows of samples that were drawn elsewhere are there already
     record = args.get("record", "tokens" if source is None else "summary")

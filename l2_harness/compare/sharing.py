@@ -9,18 +9,13 @@ from typing import Any
 
 from l2_harness.compare.suite import Cell, Method
 from l2_harness.compare.task_catalogue import TaskCatalogue
-from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.decoding import DecodingConfig, asks_to_sample
 from l2_harness.config.interventions import read_interventions
-from l2_harness.config.options import option_names, read_options
-from l2_harness.config.recording import RecordingConfig
+from l2_harness.config.model_args import affecting
+from l2_harness.config.options import read_options
 from l2_harness.config.selection import SelectionConfig
+from l2_harness.models.capabilities import capabilities
 from l2_harness.norms.trace_hash import hash_prompt
-
-#: Arguments that say what is done with samples, not which samples are drawn. The monitored
-#: layers are not among them: scores need their norms.
-AFTER_SAMPLING = frozenset(
-    {*option_names(SelectionConfig), *option_names(RecordingConfig), "num_samples"} - {"layers"}
-)
 
 
 @dataclass(frozen=True)
@@ -61,10 +56,10 @@ def sampled(cell: Cell, catalogue: TaskCatalogue) -> bool | None:
 
 
 def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
-    """As :func:`l2_harness.models.hf.generation_settings.generation_settings` decides it."""
+    """As :func:`l2_harness.models.generation_settings.generation_settings` decides it."""
     kwargs = {**task_kwargs, **cell.gen_kwargs}
     if kwargs.get("do_sample") is not None:
-        return bool(kwargs["do_sample"])
+        return asks_to_sample(kwargs["do_sample"])
     for temperature in (kwargs.get("temperature"), cell.args.get("temperature")):
         if temperature is not None:
             return float(temperature) > 0
@@ -73,7 +68,8 @@ def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
 
 def _can_share(cell: Cell, catalogue: TaskCatalogue) -> bool:
     """Interventions draw samples of their own, and a null run is there to be run."""
-    if cell.model_class != "l2hf" or cell.method.role == "null" or cell.method.batch_size:
+    can_take = capabilities(cell.model_class).takes_samples_from
+    if not can_take or cell.method.role == "null" or cell.method.batch_size:
         return False
     recording = {k: v for k, v in cell.args.items() if k != "trace_dir"}
     if read_interventions(cell.args).enabled or recording.get("record") in ("off", False):
@@ -85,9 +81,13 @@ def _can_share(cell: Cell, catalogue: TaskCatalogue) -> bool:
 
 def _sampling(cell: Cell) -> str:
     """What determines the samples of a cell besides its seed, as one text."""
-    args = {k: v for k, v in cell.args.items() if k not in AFTER_SAMPLING}
-    group = (cell.model.name, cell.task.name, args, cell.gen_kwargs)
+    group = (cell.model.name, cell.task.name, _drawing(cell.args), cell.gen_kwargs)
     return json.dumps(group, sort_keys=True, default=str)
+
+
+def _drawing(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some arguments that decide which samples are drawn."""
+    return affecting(args, "responses", "setup")
 
 
 def _num_samples(cell: Cell) -> int:
@@ -96,13 +96,11 @@ def _num_samples(cell: Cell) -> int:
 
 def _shared(key: str, users: Sequence[Cell]) -> SharedSamples:
     most = max(users, key=_num_samples)
-    args = {k: v for k, v in most.method.args.items() if k not in AFTER_SAMPLING}
+    args = _drawing(most.method.args)
     args["num_samples"] = _num_samples(most)
     if any(read_options(SelectionConfig, user.args).keeps_states for user in users):
         args["coe"] = True
-    model = replace(
-        most.model, args={k: v for k, v in most.model.args.items() if k not in AFTER_SAMPLING}
-    )
+    model = replace(most.model, args=_drawing(most.model.args))
     method = Method(
         name=f"samples-{hash_prompt(key)[:8]}",
         args=args,

@@ -2,90 +2,183 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, get_args
 
-from l2_harness.compare.marked_yaml import Entry
+from l2_harness.compare.marked_yaml import Entry, nullable, read_list, read_mapping, read_scalar
 from l2_harness.config.errors import ConfigError
+from l2_harness.config.numbers import as_number, number, whole
+from l2_harness.config.options import (
+    Parser,
+    choice,
+    option,
+    option_names,
+    read_options,
+    text,
+)
 from l2_harness.lm_eval_files.outcomes import Role
+from l2_harness.models.capabilities import DEFAULT_CLASS
 
 BatchSize = int | str
+_TASK_NAME = "lm-eval's name of a task or group"
+
+
+def _batch_size(name: str, entry: Entry) -> BatchSize:
+    if entry.raw.startswith("auto"):
+        return entry.raw
+    found = as_number(entry.value)
+    if found is None or found != int(found) or found < 1:
+        raise entry.error(
+            f"batch_size={entry.raw!r} is not allowed. Pass a whole number of at least 1, or auto."
+        )
+    return int(found)
+
+
+def _seeds(name: str, entry: Entry) -> tuple[int, ...]:
+    seeds: tuple[int, ...] = read_list(read_scalar(whole(0)))(name, entry)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise entry.error(f"seeds are different whole numbers, such as [0, 1]; these: {seeds}.")
+    return seeds
+
+
+def _limit(name: str, entry: Entry) -> int | float | None:
+    value = entry.value
+    if value is None:
+        return None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or value <= 0 or (value >= 1 and value != int(value)):
+        raise entry.error(
+            f"limit is a number of documents, or a share of them below 1; this is {entry.raw!r}."
+        )
+    return int(value) if value >= 1 else float(value)
+
+
+def _template(name: str, entry: Entry) -> bool | str:
+    own = isinstance(entry.value, bool)
+    return entry.value if own else str(_text("true, or the name of a template")(name, entry))
+
+
+def _flag(name: str, entry: Entry) -> bool:
+    if not isinstance(entry.value, bool):
+        raise entry.error(f"{name} is true or false; this is {entry.raw!r}.")
+    return entry.value
+
+
+def _text(meaning: str) -> Parser:
+    return read_scalar(text(meaning))
+
+
+def _model_args(name: str, entry: Entry) -> dict[str, Any]:
+    for own, where in (("batch_size", "beside args, or for the suite"), ("device", "the suite")):
+        if own in entry.mapping(name):
+            place = entry.mapping(name)[own]
+            raise place.error(f"{own} is no model argument here: give it {where}.")
+    return read_mapping(name, entry)
+
+
+def _given(parse: Parser) -> Parser:
+    """Without the nulls, which take away what a method inherits."""
+    return lambda name, entry: {k: v for k, v in parse(name, entry).items() if v is not None}
+
+
+def _published(name: str, entry: Entry) -> tuple[Published, ...]:
+    found = []
+    for pattern, figure in entry.mapping(name).items():
+        if pattern.count("/") != 2:
+            raise figure.error(f"published: {pattern!r} is to be model/task/method.")
+        keys = {"value": figure}
+        if isinstance(figure.value, dict):
+            keys = figure.allow(f"published {pattern!r}", option_names(Published))
+        if "value" not in keys:
+            raise figure.error(f"published: {pattern!r} has no `value`.")
+        found.append(read_options(Published, keys, pattern=pattern))
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRow:
-    """A model.
+    """A model: the keys of a suite's model, and
 
     Attributes:
         name: as tables show it, and a folder's name.
-        model_class: lm-eval's name of the class that runs it, where a method names no other.
-        args: model_args, without batch_size and device.
-        batch_size: of all its cells, where a method sets no other; None for the suite's.
         places: where each of the args was written.
     """
 
     name: str
-    model_class: str = "l2hf"
-    args: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: BatchSize | None = None
+    model_class: str = option(
+        DEFAULT_CLASS,
+        _text("lm-eval's name of a model class"),
+        "lm-eval's name of the class that runs it, where a method names no other",
+        key="class",
+    )
+    args: Mapping[str, Any] = option({}, _model_args, "model_args, without batch_size and device")
+    batch_size: BatchSize | None = option(
+        None,
+        nullable(_batch_size),
+        "of its cells, where a method sets none; else the suite's",
+    )
     place: Entry | None = field(default=None, compare=False, repr=False)
     places: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRow:
-    """A task or group of lm-eval's, and how it is asked.
+class TaskOptions:
+    """How a task is asked: keys of a task, and of a suite for all of its tasks."""
 
-    Attributes:
-        name: as tables show it, and a folder's name.
-        task: lm-eval's name.
-        limit: the first so many documents; a share of them below 1; None for all.
-        num_fewshot, apply_chat_template, system_instruction, fewshot_as_multiturn: as for lm-eval.
-        gen_kwargs: over the task's own.
-        metadata: for the task, as ``--metadata``.
-        metric: which metric counts, ``name`` or ``name,filter``; None for the task's first.
-        include_path: further folders of task files.
-    """
+    limit: int | float | None = option(
+        None, _limit, "the first so many documents; a share of them below 1; null for all"
+    )
+    num_fewshot: int | None = option(None, nullable(read_scalar(whole(0))), "as for lm-eval")
+    apply_chat_template: bool | str = option(False, _template, "as for lm-eval")
+    system_instruction: str | None = option(
+        None, nullable(_text("an instruction")), "as for lm-eval"
+    )
+    fewshot_as_multiturn: bool = option(True, _flag, "as for lm-eval")
+    gen_kwargs: Mapping[str, Any] = option({}, read_mapping, "over the task's own")
+    metadata: Mapping[str, Any] = option({}, read_mapping, "for the task, as --metadata")
+    metric: str | None = option(
+        None,
+        nullable(_text("NAME or NAME,FILTER")),
+        "which metric counts; null for the task's first",
+    )
+    include_path: tuple[str, ...] = option(
+        (), read_list(_text("a folder")), "further folders of task files"
+    )
 
-    name: str
-    task: str
-    limit: int | float | None = None
-    num_fewshot: int | None = None
-    apply_chat_template: bool | str = False
-    system_instruction: str | None = None
-    fewshot_as_multiturn: bool = True
-    gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    metric: str | None = None
-    include_path: tuple[str, ...] = ()
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRow(TaskOptions):
+    """A task or group of lm-eval's, and how it is asked: the keys of a suite's task."""
+
+    name: str = option(MISSING, _text("a name"), "as tables show it, and a folder's name")
+    task: str = option(MISSING, _text(_TASK_NAME), _TASK_NAME)
     place: Entry | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A named set of model_args, what it inherits included.
+    """A named set of model_args, what it inherits included: the keys of a suite's method, and
 
     Attributes:
         name: as tables show it, and a folder's name.
-        role: what it is there for.
-        model_class: in place of the model's.
-        args: over the model's.
-        gen_kwargs: over the task's.
-        batch_size: its own, for a run that is to differ in it.
-        seeds: in place of the suite's.
         places: where each of the args was written.
     """
 
     name: str
-    role: Role = "method"
-    model_class: str | None = None
-    args: Mapping[str, Any] = field(default_factory=dict)
-    gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: BatchSize | None = None
-    seeds: tuple[int, ...] | None = None
-    description: str = ""
+    role: Role = option("method", read_scalar(choice(*get_args(Role))), "what it is there for")
+    model_class: str | None = option(
+        None, _text("lm-eval's name of a model class"), "in place of the model's", key="class"
+    )
+    args: Mapping[str, Any] = option({}, _given(_model_args), "over the model's")
+    gen_kwargs: Mapping[str, Any] = option({}, _given(read_mapping), "over the task's")
+    batch_size: BatchSize | None = option(
+        None, nullable(_batch_size), "its own, for a run that is to differ in it"
+    )
+    seeds: tuple[int, ...] | None = option(None, _seeds, "in place of the suite's")
+    description: str = option("", _text("a description"), "one line")
     place: Entry | None = field(default=None, compare=False, repr=False)
     places: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
 
@@ -96,38 +189,36 @@ class Published:
 
     Attributes:
         pattern: ``model/task/method``, each of which may be a glob.
-        value: in its source's unit.
-        source: where it is from.
     """
 
     pattern: str
-    value: float
-    source: str = ""
+    value: float = option(MISSING, read_scalar(number(-math.inf)), "in its source's unit")
+    source: str = option("", _text("where it is from"), "where it is from")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """What is to be compared.
+    """What is to be compared: the keys of a suite, and
 
     Attributes:
-        seeds: for lm-eval's random, numpy and torch seeds; few-shot examples keep theirs, so
-            that all cells of a task ask the same.
-        batch_size: of cells whose model and method set none.
-        device: None for a GPU where there is one.
-        exclude: ``model/task/method`` globs of cells that are left out.
         file: where it was read from.
     """
 
-    name: str
+    name: str = option(MISSING, _text("a name"), "by default the file's")
     models: tuple[ModelRow, ...]
     tasks: tuple[TaskRow, ...]
     methods: tuple[Method, ...]
-    description: str = ""
-    seeds: tuple[int, ...] = (0,)
-    batch_size: BatchSize = 1
-    device: str | None = None
-    exclude: tuple[str, ...] = ()
-    published: tuple[Published, ...] = ()
+    description: str = option("", _text("a description"), "what it is about")
+    #: Few-shot examples keep their seed, so that all cells of a task ask the same.
+    seeds: tuple[int, ...] = option((0,), _seeds, "for lm-eval's random, numpy and torch seeds")
+    batch_size: BatchSize = option(1, _batch_size, "of cells whose model and method set none")
+    device: str | None = option(
+        None, nullable(_text("a device")), "null for a GPU where there is one"
+    )
+    exclude: tuple[str, ...] = option(
+        (), read_list(_text("a glob")), "model/task/method globs of cells that are left out"
+    )
+    published: tuple[Published, ...] = option((), _published, "figures of others")
     file: str = ""
 
 
@@ -176,9 +267,10 @@ class Cell:
         own = self.name.split("/")[: len(parts)]
         return len(parts) <= 4 and all(map(fnmatchcase, own, parts))
 
-    def place_of(self, arg: str) -> Entry | None:
+    def place_of(self, arg: str | None) -> Entry | None:
         """Where a model argument was written; where it wasn't, the method."""
-        return self.method.places.get(arg) or self.model.places.get(arg) or self.method.place
+        places = {**self.model.places, **self.method.places}
+        return self.method.place if arg is None else places.get(arg, self.method.place)
 
 
 def cells_of(suite: Suite) -> Iterator[Cell]:
@@ -252,7 +344,7 @@ class Overrides:
             )
         found = [replace(m, args={**m.args, **self.model_args}) for m in models]
         if named:
-            found = [replace(found[0], name=_short_name(str(self.model_args["pretrained"])))]
+            found = [replace(found[0], name=short_name(str(self.model_args["pretrained"])))]
         return tuple(found)
 
 
@@ -262,7 +354,7 @@ def _reseeded(method: Method) -> Method:
     return method if one else replace(method, seeds=None)
 
 
-def _short_name(pretrained: str) -> str:
+def short_name(pretrained: str) -> str:
     """The last part of a path or hub name, fit for a folder."""
     last = pretrained.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or "model"
     return "".join(c if c.isalnum() or c in "._-+" else "-" for c in last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,11 @@ from l2_harness.compare.marked_yaml import Entry, unknown
 from l2_harness.compare.sharing import sampled
 from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
-from l2_harness.config.decoding import DecodingConfig
+from l2_harness.config.decoding import DecodingConfig, check_room
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.model_args import split_model_args
-from l2_harness.config.options import option_names, read_options
-
-#: What the runner itself says to l2hf.
-_RUNNERS_OWN = ("trace_dir", "samples_from", "resume")
+from l2_harness.config.model_args import affecting, own_arguments
+from l2_harness.config.options import read_options
+from l2_harness.models.capabilities import DEFAULT_CLASS, capabilities
 
 
 def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
@@ -49,7 +47,9 @@ def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
         _check_arguments(cell)
     wanted = [c for c in cells if not only or any(c.matches(pattern) for pattern in only)]
     for cell in {c.model.name: c for c in wanted if _is_hf(c)}.values():
-        _check_configuration(cell)
+        config = _check_configuration(cell)
+        for own in {c.group: c for c in wanted if c.model.name == cell.model.name}.values():
+            _check_length(own, config, catalogue)
     for cell in {c.group: c for c in cells}.values():
         _check_sampling(cell, catalogue)
     return catalogue
@@ -124,22 +124,20 @@ def _check_arguments(cell: Cell) -> None:
 
     what = f"method {cell.method.name!r}"
     cls = _check_class(cell.model_class, what, cell.method.place)
-    for name in _RUNNERS_OWN:
-        if name in cell.args:
-            raise _error(
-                cell.place_of(name),
-                f"{what}: {name} is for the runner to set, which keeps every cell's traces apart. "
-                "Leave it out.",
-            )
+    for name in affecting(cell.args, "execution"):
+        raise _error(
+            cell.place_of(name),
+            f"{what}: {name} is for the runner to set, which keeps every cell's traces apart. "
+            "Leave it out.",
+        )
     if not issubclass(cls, HFLM):
         _check_signature(cell, cls, what)
         return
     from l2_harness.models.hf.base import HFBase
 
-    if issubclass(cls, HFBase):
-        _check_split(cell, what)
-    else:
+    if not issubclass(cls, HFBase):
         _check_ours_absent(cell, what)
+    _check_split(cell, what)
 
 
 def _is_hf(cell: Cell) -> bool:
@@ -149,50 +147,30 @@ def _is_hf(cell: Cell) -> bool:
 
 
 def _check_split(cell: Cell, what: str) -> None:
-    """As l2hf reads its arguments itself."""
-    from lm_eval.models.huggingface import HFLM
-
-    from l2_harness.engines.hf.loading import config_field_names
+    """As l2hf reads its arguments itself, and knows those of lm-eval's own class."""
+    from l2_harness.engines.hf.hf_args import split_hf_args
 
     args = {k: v for k, v in cell.args.items() if k != "pretrained"}
     if args.get("record") == "tokens":
         args["trace_dir"] = "traces"
     try:
-        source = _source(cell, what)
-        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
+        split_hf_args(args, _source(cell))
     except ConfigError as error:
-        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
+        raise _blamed(cell, what, error) from error
 
 
 def _check_ours_absent(cell: Cell, what: str) -> None:
     """lm-eval's own class hands what it doesn't know on to from_pretrained, which may ignore it."""
-    from lm_eval.models.huggingface import HFLM
-
-    from l2_harness.engines.hf.loading import config_field_names
-
+    ours = own_arguments()
     for name in cell.args:
-        if name in our_arguments():
+        if name in ours:
             raise _error(
                 cell.place_of(name),
-                f"{what}: {name} is an argument of l2hf, and this runs with {cell.model_class}. "
-                "Set `class: l2hf`, or leave it out (a null takes an inherited argument away).",
+                f"{what}: {name} is an argument of {DEFAULT_CLASS}, and this runs with "
+                f"{cell.model_class}. "
+                f"Set `class: {DEFAULT_CLASS}`, or leave it out (a null takes an inherited "
+                "argument away).",
             )
-    args = {k: v for k, v in cell.args.items() if k != "pretrained"}
-    try:
-        source = _source(cell, what)
-        split_model_args(args, HFLM.__init__, lambda: config_field_names(source, args))
-    except ConfigError as error:
-        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
-
-
-def our_arguments() -> frozenset[str]:
-    """The names of l2hf's own arguments, but for those that lm-eval's classes may have too."""
-    from l2_harness.config.interventions import intervention_names
-    from l2_harness.config.recording import RecordingConfig
-    from l2_harness.config.selection import SelectionConfig
-
-    groups = (RecordingConfig, DecodingConfig, SelectionConfig)
-    return frozenset([*intervention_names(), *(n for group in groups for n in option_names(group))])
 
 
 def _check_signature(cell: Cell, cls: type, what: str) -> None:
@@ -209,31 +187,30 @@ def _check_signature(cell: Cell, cls: type, what: str) -> None:
             )
 
 
-def _source(cell: Cell, what: str) -> Any:
+def _source(cell: Cell) -> Any:
     from l2_harness.engines.hf.loading import resolve_pretrained
 
     if not isinstance(cell.args.get("pretrained"), str):
         raise ConfigError(
             "args has no pretrained. Pass a model folder, the name of a model on the hub, or demo."
         )
-    return resolve_pretrained(cell.args["pretrained"])
+    try:
+        return resolve_pretrained(cell.args["pretrained"], cell.args)
+    except ConfigError as error:
+        error.argument = "pretrained"
+        raise
 
 
-def _check_configuration(cell: Cell) -> None:
-    """Whether there is such a model: its configuration is read, which is small."""
-    from transformers import AutoConfig
+def _check_configuration(cell: Cell) -> Any:
+    """Whether there is such a model: its configuration, which is small; None of a GGUF file."""
+    from l2_harness.engines.hf.loading import read_config
 
     what = f"model {cell.model.name!r}"
     args = cell.args
     if args.get("gguf_file"):
-        return
+        return None
     try:
-        config = AutoConfig.from_pretrained(
-            _source(cell, what),
-            revision=str(args.get("revision") or "main"),
-            subfolder=str(args.get("subfolder") or ""),
-            trust_remote_code=bool(args.get("trust_remote_code", False)),
-        )
+        config = read_config(_source(cell), args)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split()).split(". ")[0]
         raise _error(
@@ -241,8 +218,22 @@ def _check_configuration(cell: Cell) -> None:
             f"{what}: pretrained={args['pretrained']!r} can't be loaded ({reason}). Check the "
             "name, the network, and whether the hub lets you have it.",
         ) from error
-    if cell.model_class == "l2hf":
+    if capabilities(cell.model_class).records:
         _check_layers(cell, config)
+    return config
+
+
+def _check_length(cell: Cell, config: Any, catalogue: TaskCatalogue) -> None:
+    """Whether a task's responses leave room for a prompt, where the configuration tells."""
+    from lm_eval.models.utils import normalize_gen_kwargs, resolve_max_length
+
+    positions = cell.args.get("max_length") or resolve_max_length(config, default=0)
+    for kwargs in catalogue.generation_kwargs(cell.task.task) if positions else ():
+        asked = normalize_gen_kwargs({**kwargs, **cell.gen_kwargs})["max_gen_toks"]
+        try:
+            check_room(asked, int(positions), f"task {cell.task.task!r}")
+        except ConfigError as error:
+            raise _blamed(cell, f"model {cell.model.name!r}", error) from error
 
 
 def _check_layers(cell: Cell, config: object) -> None:
@@ -257,23 +248,14 @@ def _check_layers(cell: Cell, config: object) -> None:
     given = {name: value for name, value in cell.args.items() if name == "layers"}
     try:
         layers = read_options(RecordingConfig, given).layers.resolve(n_layers)
-        read_interventions(cell.args).suppression.check_layers(layers)
+        read_interventions(cell.args).check_layers(layers)
     except ConfigError as error:
-        what = f"method {cell.method.name!r}"
-        raise _error(_blamed(cell, str(error)), f"{what}: {error}") from error
+        raise _blamed(cell, f"method {cell.method.name!r}", error) from error
 
 
-def _blamed(cell: Cell, message: str) -> Entry | None:
-    """Where the argument was written that an error names first."""
-    places: Mapping[str, Entry] = {**cell.model.places, **cell.method.places}
-    found = {name: _position(message, name) for name in places}
-    named = {name: at for name, at in found.items() if at >= 0}
-    return places[min(named, key=lambda n: named[n])] if named else cell.method.place
-
-
-def _position(message: str, name: str) -> int:
-    marks: Iterable[int] = (message.find(form) for form in (f"{name}=", f"'{name}'", f"{name} "))
-    return min((at for at in marks if at >= 0), default=-1)
+def _blamed(cell: Cell, what: str, error: ConfigError) -> ConfigError:
+    """The error with the place where its argument was written."""
+    return _error(cell.place_of(error.argument), f"{what}: {error}")
 
 
 # -- how responses are drawn --------------------------------------------------------------
@@ -281,7 +263,7 @@ def _position(message: str, name: str) -> int:
 
 def _check_sampling(cell: Cell, catalogue: TaskCatalogue) -> None:
     """Several samples of greedy decoding, which l2hf refuses when it meets the first request."""
-    if cell.model_class != "l2hf":
+    if not capabilities(cell.model_class).records:
         return
     n = read_options(DecodingConfig, cell.args).num_samples
     generates = catalogue.generation_kwargs(cell.task.task)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import number, whole
-from l2_harness.config.options import choice, option
+from l2_harness.config.options import boolean, choice, option
 
 #: Sampling settings that a task's generation_kwargs, model_args and the model's own
 #: generation_config may all give.
@@ -22,7 +24,10 @@ class DecodingConfig:
         "`loop`: our decode loop where the model allows it; `stock`: transformers' generate",
     )
     num_samples: int = option(
-        1, whole(1), "responses sampled for each request; all go to the traces"
+        1,
+        whole(1),
+        "responses sampled for each request; all go to the traces",
+        affects="choice",
     )
     seed: int | None = option(
         None,
@@ -49,3 +54,26 @@ class DecodingConfig:
         """The sampling settings that model_args give."""
         given = {name: getattr(self, name) for name in SAMPLING}
         return {name: value for name, value in given.items() if value is not None}
+
+
+def asks_to_sample(do_sample: Any) -> bool:
+    """What a request's ``do_sample`` says; a word may stand for the switch.
+
+    Raises:
+        ConfigError: a word that is neither true nor false (lm-eval's ``hf`` takes any for true).
+    """
+    return boolean("do_sample", do_sample) if isinstance(do_sample, str) else bool(do_sample)
+
+
+def check_room(max_gen_toks: int, positions: int, where: str) -> None:
+    """Whether a response of that many tokens leaves room for a prompt.
+
+    Raises:
+        ConfigError: it takes all of the model's positions.
+    """
+    if max_gen_toks >= positions:
+        raise ConfigError(
+            f"max_gen_toks={max_gen_toks} ({where}) leaves no room for a prompt: the model takes "
+            f"{positions} positions. Pass a smaller max_gen_toks.",
+            "max_gen_toks",
+        )

@@ -7,7 +7,16 @@ from difflib import get_close_matches
 
 
 class ConfigError(ValueError):
-    """A wrong argument: the message names it, what is allowed, and the way out."""
+    """A wrong argument: the message names it, what is allowed, and the way out.
+
+    Attributes:
+        argument: the name of the argument that is wrong, None where it is no single one. Of a
+            contradiction, the one that asks for what another does not give.
+    """
+
+    def __init__(self, message: str, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
@@ -21,7 +30,8 @@ def unknown_value(argument: str, value: object, allowed: Iterable[str]) -> Confi
     allowed = list(allowed)
     return ConfigError(
         f"{argument}={value!r} is unknown{_suggestion(str(value), allowed)} "
-        f"Allowed: {', '.join(allowed)}."
+        f"Allowed: {', '.join(allowed)}.",
+        argument,
     )
 
 
@@ -31,7 +41,8 @@ def unknown_argument(name: str, own: Iterable[str], inherited: Iterable[str]) ->
     return ConfigError(
         f"model_args holds an unknown argument {name!r}{_suggestion(name, own + inherited)} "
         f"Allowed by l2hf: {', '.join(own)}. Allowed by lm-eval's hf: {', '.join(inherited)}. "
-        "Arguments of from_pretrained and fields of the model's own configuration pass too."
+        "Arguments of from_pretrained and fields of the model's own configuration pass too.",
+        name,
     )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.matching import MatchingConfig
 from l2_harness.config.options import choice, option, option_names, read_options
-from l2_harness.config.recursion import RecursionConfig
-from l2_harness.config.steering import SteeringConfig
-from l2_harness.config.suppression import SuppressionConfig
+from l2_harness.config.technique import TechniqueConfig
+from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.config.thresholds import ThresholdConfig
 
 #: What a preset sets where the user does not. ``paper`` is every argument's default.
@@ -28,7 +27,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "recursion_max_ratio": 7.0,
     },
 }
-_OWN_WARMUPS = ("recursion_warmup", "steering_warmup")
 
 
 @dataclass(frozen=True)
@@ -43,59 +41,86 @@ class PresetConfig:
     )
 
 
-#: The option groups of this page, in the order in which they are documented.
-INTERVENTION_GROUPS: tuple[type, ...] = (
-    PresetConfig,
-    ThresholdConfig,
-    RecursionConfig,
-    SteeringConfig,
-    SuppressionConfig,
-    MatchingConfig,
-)
-
-
 @dataclass(frozen=True)
 class InterventionConfig:
-    """What is done to the hidden states of a run, and when."""
+    """What is done to the hidden states of a run, and when.
+
+    Attributes:
+        preset: by name.
+        threshold: what a peak is.
+        techniques: name → arguments, of every technique that is declared; each is an attribute
+            of that name, too.
+        matching: what random controls match.
+    """
 
     preset: str = "paper"
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
-    recursion: RecursionConfig = field(default_factory=RecursionConfig)
-    steering: SteeringConfig = field(default_factory=SteeringConfig)
-    suppression: SuppressionConfig = field(default_factory=SuppressionConfig)
+    techniques: Mapping[str, TechniqueConfig] = field(default_factory=dict)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
 
     def __post_init__(self) -> None:
-        if self.matching.matched_to is not None and "random" not in self.words:
+        folder = self.matching.matched_to
+        if folder is not None and not self.random_controls():
             raise ConfigError(
-                f"matched_to={self.matching.matched_to!r} is for random controls, and none is on. "
-                "Pass recursion=random, steering=random or suppression=random, or leave it out."
+                f"matched_to={folder!r} is for random controls, and none is on. Pass "
+                "recursion=random, steering=random or suppression=random, or leave it out.",
+                "matched_to",
             )
 
-    @property
-    def words(self) -> tuple[str, str, str]:
-        """Which kind of each technique is on."""
-        return (
-            self.recursion.recursion,
-            self.steering.steering,
-            self.suppression.suppression,
-        )
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["techniques"][name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}") from None
 
     @property
     def enabled(self) -> bool:
         """Whether any technique is on."""
-        return any(word != "off" for word in self.words)
+        return bool(self.acting())
+
+    def acting(self) -> dict[str, TechniqueConfig]:
+        """The techniques that are on."""
+        return {name: config for name, config in self.techniques.items() if config.enabled}
+
+    def random_controls(self) -> list[str]:
+        """The techniques whose random control is on."""
+        return [name for name, config in self.acting().items() if getattr(config, name) == "random"]
+
+    def check_layers(self, layers: Sequence[int]) -> None:
+        """Refuse monitored layers that a technique cannot work on.
+
+        Raises:
+            ConfigError: naming the argument and the way out.
+        """
+        for config in self.techniques.values():
+            config.check_layers(layers)
+
+    def layer_passes(self, counts: Mapping[str, int], n_layers: int | None) -> int | None:
+        """Extra passes of single layers.
+
+        Args:
+            counts: counter → number, of some responses.
+            n_layers: of the model; None where it is not known.
+
+        Returns:
+            None where it takes the model's layers to tell.
+        """
+        total = 0
+        for name, config in self.acting().items():
+            counter = TECHNIQUES[name].passes
+            if counter is None:
+                continue
+            if n_layers is None and config.acts_at == "top":
+                return None
+            total += counts.get(counter, 0) * config.layers_a_pass(n_layers or 1)
+        return total
 
     @property
     def warmups(self) -> dict[str, int]:
         """Technique → how many rows at the start it never edits."""
         common = self.threshold.threshold_warmup
-        recursion, steering = self.recursion.recursion_warmup, self.steering.steering_warmup
-        return {
-            "recursion": common if recursion is None else recursion,
-            "steering": common if steering is None else steering,
-            "suppression": common,
-        }
+        own = {n: getattr(c, f"{n}_warmup", None) for n, c in self.techniques.items()}
+        return {name: common if rows is None else rows for name, rows in own.items()}
 
     @property
     def first_rows(self) -> dict[str, int]:
@@ -106,22 +131,17 @@ class InterventionConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Every argument with the value that is in force, as plain values."""
-        groups = (
-            self.threshold,
-            self.recursion,
-            self.steering,
-            self.suppression,
-            self.matching,
-        )
-        values = {name: getattr(g, name) for g in groups for name in asdict(g)}
+        groups = (self.threshold, *self.techniques.values(), self.matching)
+        values = {name: getattr(g, name) for g in groups for name in option_names(type(g))}
         warmups = {f"{name}_warmup": rows for name, rows in self.warmups.items()}
-        own = {name: warmups[name] for name in _OWN_WARMUPS}
-        return {"preset": self.preset} | {k: _plain(v) for k, v in (values | own).items()}
+        values |= {name: rows for name, rows in warmups.items() if name in values}
+        return {"preset": self.preset} | {k: _plain(v) for k, v in values.items()}
 
 
-def intervention_names() -> list[str]:
-    """The names of all arguments of the interventions."""
-    return [name for group in INTERVENTION_GROUPS for name in option_names(group)]
+def intervention_groups() -> tuple[type, ...]:
+    """The option groups of the interventions, in the order in which they are documented."""
+    own = (technique.config for technique in TECHNIQUES)
+    return (PresetConfig, ThresholdConfig, *own, MatchingConfig)
 
 
 def with_preset(args: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +154,8 @@ def with_preset(args: Mapping[str, Any]) -> dict[str, Any]:
     """
     preset = dict(PRESETS[read_options(PresetConfig, args).preset])
     if "threshold_warmup" in args:
-        preset = {k: v for k, v in preset.items() if k not in _OWN_WARMUPS}
+        own = {f"{technique.name}_warmup" for technique in TECHNIQUES}
+        preset = {k: v for k, v in preset.items() if k not in own}
     return preset | dict(args)
 
 
@@ -148,9 +169,7 @@ def read_interventions(args: Mapping[str, Any]) -> InterventionConfig:
     return InterventionConfig(
         read_options(PresetConfig, full).preset,
         read_options(ThresholdConfig, full),
-        read_options(RecursionConfig, full),
-        read_options(SteeringConfig, full),
-        read_options(SuppressionConfig, full),
+        {technique.name: read_options(technique.config, full) for technique in TECHNIQUES},
         read_options(MatchingConfig, full),
     )
 

@@ -40,10 +40,10 @@ class LayerSelection:
         """The monitored layers of a model with ``n_layers`` decoder layers, ascending.
 
         ``late`` is the last quarter without the last layer, which feeds the final norm
-        and whose magnitude behaves unlike its neighbours'.
+        and whose magnitude behaves unlike its neighbours'; where it is the only one, it is that.
 
         Raises:
-            ConfigError: a listed layer that the model does not have, or no layer at all.
+            ConfigError: a listed layer that the model does not have.
         """
         if self.preset == "all":
             return tuple(range(n_layers))
@@ -53,7 +53,8 @@ class LayerSelection:
         if outside:
             raise ConfigError(
                 f"layers={self} asks for layer {outside[0]}, but the model has {n_layers} "
-                f"decoder layers. Allowed: 0-{n_layers - 1}, late, all."
+                f"decoder layers. Allowed: 0-{n_layers - 1}, late, all.",
+                "layers",
             )
         return self.indices
 
@@ -62,11 +63,8 @@ class LayerSelection:
 
 
 def _late(n_layers: int) -> tuple[int, ...]:
-    if n_layers < 2:
-        raise ConfigError(
-            f"layers=late leaves out the last layer, and the model has {n_layers}. "
-            "Pass layers=all or layers=0."
-        )
+    if n_layers == 1:
+        return (0,)
     # Below 8 layers the last quarter is the last layer alone: its neighbour stands in.
     first = min(n_layers - max(1, n_layers // 4), n_layers - 2)
     return tuple(range(first, n_layers - 1))
@@ -96,7 +94,8 @@ def _range(item: object, whole: object) -> range:
     if last < first:
         raise ConfigError(
             f"layers={whole!r} has the range {first}-{last}, which runs backwards; "
-            f"write {last}-{first}."
+            f"write {last}-{first}.",
+            "layers",
         )
     return range(first, last + 1)
 

@@ -5,33 +5,34 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError, unknown_argument, unknown_value
 from l2_harness.config.interventions import (
-    INTERVENTION_GROUPS,
     InterventionConfig,
+    intervention_groups,
     read_interventions,
 )
-from l2_harness.config.options import option_names, read_options
+from l2_harness.config.options import Effect, options, read_options
 from l2_harness.config.recording import RecordingConfig
 from l2_harness.config.selection import SelectionConfig
 
-#: What ``PreTrainedModel.from_pretrained`` reads from its keyword arguments (transformers 5),
-#: besides fields of the model's configuration. lm-eval passes what it does not know on to it.
-FROM_PRETRAINED = frozenset(
-    """adapter_kwargs adapter_name allow_all_kernels attn_implementation bnb_4bit_compute_dtype
-    cache_dir config device_map device_mesh disable_mmap distributed_config
-    experts_implementation force_download fusion_config generation_config
-    ignore_mismatched_sizes kernel_config key_mapping llm_int8_enable_fp32_cpu_offload
-    load_in_4bit load_in_8bit local_files_only low_cpu_mem_usage max_memory offload_buffers
-    proxies quantization_config state_dict token torch_dtype tp_size use_kernels
-    use_safetensors variant weights_only
-    """.split()
-)
+#: What arguments of lm-eval's model classes affect, where it is not the responses.
+LM_EVALS_OWN: Mapping[str, Effect] = {
+    **dict.fromkeys(("batch_size", "max_batch_size", "device"), "execution"),
+    **dict.fromkeys(("eos_string", "tokenizer_backend", "trust_remote_code"), "setup"),
+    **dict.fromkeys(("gpu_memory_utilization", "num_concurrent", "parallelize"), "setup"),
+    "tensor_parallel_size": "setup",
+}
+
+#: Words that ``hf`` hands on, where its annotation says bool.
+_WORDS = {
+    "parallelize": ("auto",),
+    "truncation": ("longest_first", "only_first", "only_second", "do_not_truncate"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,21 @@ class ModelConfig:
             raise ConfigError(
                 f"selection={self.selection.selection} chooses among samples, and num_samples is "
                 f"{self.decoding.num_samples}. Pass num_samples=2 or more; to choose among a "
-                "task's repeats, use the filters l2_select, l2_majority and the like."
+                "task's repeats, use the filters l2_select, l2_majority and the like.",
+                "selection",
             )
         if not self.recording.enabled and (self.selection.enabled or self.selection.coe):
             raise ConfigError(
                 "record=off records nothing to choose by: pass record=summary (or record=tokens "
-                "with trace_dir=DIR), or leave selection and coe out."
+                "with trace_dir=DIR), or leave selection and coe out.",
+                "record",
             )
         if self.recording.samples_from is not None and self.interventions.enabled:
             raise ConfigError(
-                "samples_from takes samples that were drawn before, and recursion, steering and "
-                "suppression act while samples are drawn: leave samples_from out, or turn them off."
+                "samples_from takes samples that were drawn before, and "
+                f"{' and '.join(self.interventions.acting())} would act while samples are drawn: "
+                "leave samples_from out, or turn the other off.",
+                "samples_from",
             )
 
 
@@ -69,27 +74,40 @@ _GROUPS: dict[str, type] = {
 }
 
 
+def own_arguments() -> dict[str, Effect]:
+    """The arguments of ours, each with what it affects."""
+    groups = (*_GROUPS.values(), *intervention_groups())
+    return {name: o.metadata["affects"] for group in groups for name, o in options(group).items()}
+
+
+def affecting(args: Mapping[str, Any], *effects: Effect) -> dict[str, Any]:
+    """Those of some model_args that have one of these effects."""
+    known = {**LM_EVALS_OWN, **own_arguments()}
+    return {name: value for name, value in args.items() if known.get(name, "responses") in effects}
+
+
 def split_model_args(
     args: Mapping[str, Any],
     inherited: Callable[..., Any],
-    config_fields: Callable[[], Iterable[str]],
+    passed_on: Collection[str] = (),
+    config_fields: Callable[[], Iterable[str]] = tuple,
 ) -> tuple[ModelConfig, dict[str, Any]]:
     """Our configuration, and the arguments that remain for lm-eval's class.
 
     Args:
         args: model_args as lm-eval parsed them, ``pretrained`` excepted.
         inherited: the ``__init__`` whose signature names lm-eval's own arguments.
+        passed_on: further names, which lm-eval's class hands on to what loads the model.
         config_fields: gives the field names of the model's configuration; called only
             where a name is not known otherwise, since it may have to read a file.
 
     Raises:
         ConfigError: an unknown argument, or a value of the wrong type.
     """
-    groups = [*_GROUPS.values(), *INTERVENTION_GROUPS]
-    own = [name for group in groups for name in option_names(group)]
+    own = own_arguments()
     rest = {name: value for name, value in args.items() if name not in own}
     hints = _argument_types(inherited)
-    unknown = [name for name in rest if name not in hints and name not in FROM_PRETRAINED]
+    unknown = [name for name in rest if name not in hints and name not in passed_on]
     if unknown:
         fields = set(config_fields())
         for name in unknown:
@@ -119,10 +137,13 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     """Refuse what no member of the annotation accepts; anything unfamiliar passes."""
     if value is None:
         return
+    words = _WORDS.get(name, ())
     members = _union_members(hint)
+    if value in words:
+        return
     if not any(_accepts(member, value) for member in members):
         allowed = [word for member in members for word in _words(member)]
-        raise unknown_value(name, value, allowed)
+        raise unknown_value(name, value, [*allowed, *words])
     if name.endswith("dtype") and isinstance(value, str):
         _check_dtype(name, value)
 
@@ -156,4 +177,11 @@ def _check_dtype(name: str, value: str) -> None:
         raise unknown_value(name, value, ["auto", "float32", "bfloat16", "float16", "float64"])
 
 
-__all__ = ["FROM_PRETRAINED", "ConfigError", "ModelConfig", "split_model_args"]
+__all__ = [
+    "LM_EVALS_OWN",
+    "ConfigError",
+    "ModelConfig",
+    "affecting",
+    "own_arguments",
+    "split_model_args",
+]

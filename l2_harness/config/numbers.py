@@ -11,8 +11,8 @@ from l2_harness.config.options import Parser
 
 def number(low: float, high: float = math.inf, *, above: bool = False) -> Parser:
     """A finite number from ``low`` to ``high``; ``above`` leaves ``low`` itself out."""
-    span = f"above {low:g}" if above else f"of at least {low:g}"
-    allowed = f"a number {span}" if high == math.inf else f"a number {span} and at most {high:g}"
+    span = f" above {low:g}" if above else f" of at least {low:g}" if low > -math.inf else ""
+    allowed = f"a number{span}" + (f" and at most {high:g}" if high < math.inf else "")
 
     def parse(name: str, value: Any) -> float:
         found = as_number(value)

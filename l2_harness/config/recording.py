@@ -31,9 +31,13 @@ class RecordingConfig:
         "summary",
         choice("off", "summary", "tokens"),
         "`summary`: mean norms a layer; `tokens`: every row as well, into `trace_dir`",
+        affects="records",
     )
     trace_dir: str | None = option(
-        None, text("a folder for trace files"), "folder for the trace files (Parquet)"
+        None,
+        text("a folder for trace files"),
+        "folder for the trace files (Parquet)",
+        affects="execution",
     )
     layers_path: str | None = option(
         None,
@@ -44,28 +48,33 @@ class RecordingConfig:
         True,
         boolean,
         "take responses that `trace_dir` holds from an earlier run of the same arguments",
+        affects="execution",
     )
     samples_from: str | None = option(
         None,
         text("the trace folder of a run with record=tokens"),
         "take the samples that another run drew, given its trace folder, and only choose",
+        affects="execution",
     )
 
     def __post_init__(self) -> None:
         if self.record == "tokens" and self.trace_dir is None:
             raise ConfigError(
                 "record=tokens needs a folder for the trace files: pass trace_dir=DIR, "
-                "or record=summary."
+                "or record=summary.",
+                "record",
             )
         if self.record == "off" and self.trace_dir is not None:
             raise ConfigError(
                 f"trace_dir={self.trace_dir!r} is given, but record=off records nothing: "
-                "pass record=summary or record=tokens, or leave trace_dir out."
+                "pass record=summary or record=tokens, or leave trace_dir out.",
+                "trace_dir",
             )
         if self.record == "off" and self.samples_from is not None:
             raise ConfigError(
                 "samples_from takes norms along with the samples, and record=off drops them: pass "
-                "record=summary or record=tokens, or leave samples_from out."
+                "record=summary or record=tokens, or leave samples_from out.",
+                "samples_from",
             )
 
     @property

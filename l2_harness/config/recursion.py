@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from l2_harness.config.numbers import number, whole
 from l2_harness.config.options import choice, option
+from l2_harness.config.technique import LogKind, Technique, TechniqueConfig
 
 _PASSES = {"entropy": 4}
 
 
 @dataclass(frozen=True)
-class RecursionConfig:
+class RecursionConfig(TechniqueConfig):
     """``recursion`` and ``recursion_*``.
 
     ``norm`` is ALRR ("The Tell-Tale Norm", arXiv 2606.06188); ``always`` and ``random`` are its
@@ -23,8 +25,9 @@ class RecursionConfig:
     recursion: str = option(
         "off",
         choice("off", "norm", "entropy", "always", "random"),
-        "run a layer again where its norm peaks (`norm`), at every row (`always`), at random "
-        "rows at the rate of `norm`; `entropy`: the top layers, where the next token is uncertain",
+        "run a layer again where its norm peaks (`norm`), at every row after the warm-up "
+        "(`always`), at random rows at the rate of `norm`; `entropy`: the top layers, where the "
+        "next token is uncertain",
     )
     recursion_max_passes: int | None = option(
         None, whole(1), "R, most extra passes a row (default 1; 4 for `recursion=entropy`)"
@@ -64,6 +67,60 @@ class RecursionConfig:
         assert self.recursion_max_passes is not None
         return self.recursion_max_passes
 
-    def top_layers(self, n_layers: int) -> int:
-        """How many of a model's ``n_layers`` layers ``entropy`` runs again."""
+    @property
+    def acts_at(self) -> Literal["layers", "top"]:
+        """``entropy`` looks at the next-token distribution, which the last layer gives."""
+        return "top" if self.recursion == "entropy" else "layers"
+
+    @property
+    def reruns(self) -> bool:
+        """With every gate."""
+        return self.enabled
+
+    def layers_a_pass(self, n_layers: int) -> int:
+        """One; of ``entropy``, the top L of a model's ``n_layers`` layers."""
+        if self.acts_at == "layers":
+            return 1
         return min(n_layers, self.recursion_top_layers or max(1, n_layers // 4))
+
+
+_COUNTS = {
+    "gates_opened": None,
+    "passes_run": "passes",
+    "passes_accepted": "accepted",
+    "non_finite": "non_finite",
+}
+RECURSION = Technique(
+    config=RecursionConfig,
+    layer="l2_harness.interventions.recursion:LayerRecursion",
+    top="l2_harness.interventions.entropy_recursion:EntropyRecursion",
+    counters={
+        "gates_opened": "rows at which a layer ran again",
+        "passes_run": "extra passes",
+        "passes_accepted": "extra passes whose result was taken",
+        "recursion_credits_left": "rows that `recursion=random` is behind the norm gate",
+    },
+    edits="passes_accepted",
+    log=(
+        LogKind(
+            "recursion",
+            ("passes", "accepted", "non_finite", "norm", "threshold"),
+            _COUNTS,
+            value="accepted",
+            detail=("passes", "norm", "threshold"),
+            meaning="the layer ran again on its own output",
+            value_is="passes accepted",
+        ),
+        LogKind(
+            "entropy",
+            ("passes", "accepted", "non_finite", "entropy"),
+            _COUNTS,
+            value="accepted",
+            detail=("passes", "entropy"),
+            meaning="the top layers ran again, the next token being uncertain",
+            value_is="passes accepted",
+        ),
+    ),
+    purposes={"recursion_moment": 1, "recursion_place": 7},
+    passes="passes_run",
+)

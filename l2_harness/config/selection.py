@@ -31,20 +31,23 @@ class SelectionConfig:
         "off",
         _selector,
         "which of `num_samples` samples lm-eval gets (`off`: the first); `l2-harness selectors`",
+        affects="choice",
     )
     selection_on: Part = option(
-        "all", choice(*PARTS), "rows that count: `all`, `thinking` or `answer`"
+        "all", choice(*PARTS), "rows that count: `all`, `thinking` or `answer`", affects="choice"
     )
     selection_answers: str = option(
         "auto",
         choice("auto", *ANSWER_KINDS),
         "how votes compare answers: `math`, `letter`, `word`, `text`; `auto`: as the task says",
+        affects="choice",
     )
-    selection_window: int = option(2048, whole(1), "tokens of a DeepConf group")
+    selection_window: int = option(2048, whole(1), "tokens of a DeepConf group", affects="choice")
     coe: bool = option(
         False,
         boolean,
         "keep what Chain-of-Embedding needs; `selection=coe_*` does so by itself",
+        affects="choice",
     )
 
     @property

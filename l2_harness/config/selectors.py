@@ -55,7 +55,11 @@ _ALL = (
     Selector("random", "one drawn with the response's own random stream", "random"),
     _least("shortest", "fewest tokens", "length"),
     Selector("longest", "most tokens", score="length"),
-    Selector("majority", "first response with the most frequent answer", "vote"),
+    Selector(
+        "majority",
+        "first response with the most frequent answer; of a tie, the answer first seen",
+        "vote",
+    ),
     Selector("l2_vote", f"vote over answers, each weighed by {DEFAULT_L2}", "vote", DEFAULT_L2),
     Selector(
         "confidence_vote",

@@ -8,6 +8,7 @@ from typing import Any
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
 from l2_harness.config.options import choice, option
+from l2_harness.config.technique import LogKind, Technique, TechniqueConfig
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class LowNorm:
 
 
 @dataclass(frozen=True)
-class SteeringConfig:
+class SteeringConfig(TechniqueConfig):
     """``steering`` and ``steering_*``: ERSS ("The Tell-Tale Norm", arXiv 2606.06188).
 
     Defaults are the paper's.
@@ -93,5 +94,43 @@ class SteeringConfig:
         if self.steering_mode == "blend" and self.steering_strength > 1:
             raise ConfigError(
                 f"steering_strength={self.steering_strength:g} is out of range for "
-                "steering_mode=blend. Pass a number from 0 to 1, or steering_mode=add."
+                "steering_mode=blend. Pass a number from 0 to 1, or steering_mode=add.",
+                "steering_strength",
             )
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The one that low norms lie below, if it is a quantile."""
+        low = self.steering_low.quantile
+        return (low,) if self.enabled and low is not None else ()
+
+
+STEERING = Technique(
+    config=SteeringConfig,
+    layer="l2_harness.interventions.steering:LayerSteering",
+    counters={
+        "streaks": "runs of low norms that reached the patience",
+        "injections": "states mixed in",
+        "bank_size": "states in the bank at the end",
+        "steering_credits_left": "rows that `steering=random` is behind the norm rule",
+    },
+    edits="injections",
+    log=(
+        LogKind("streak", counts={"streaks": None}),
+        LogKind(
+            "injection",
+            ("cosine", "norm", "bank_norm"),
+            {"injections": None},
+            value="cosine",
+            detail=("norm", "bank_norm"),
+            meaning="a stored state of high norm was mixed in",
+            value_is="cosine",
+        ),
+    ),
+    purposes={
+        "steering_moment": 2,
+        "steering_random_moment": 3,
+        "steering_vector": 4,
+        "steering_place": 9,
+    },
+)

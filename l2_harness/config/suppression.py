@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import number
 from l2_harness.config.options import choice, option
+from l2_harness.config.technique import LogKind, Technique, TechniqueConfig
+
+#: The quantile that ``suppression_mode=norm`` moves norms to.
+MEDIAN = 0.5
 
 _FACTORS = {"scale": 0.1, "clamp": 0.25, "angle": 0.0, "norm": 0.0}
 
 
 @dataclass(frozen=True)
-class SuppressionConfig:
+class SuppressionConfig(TechniqueConfig):
     """``suppression`` and ``suppression_*``.
 
     The factor f means, by mode: ``scale`` h ← f·h; ``clamp`` norms above f·τ become f·τ;
@@ -52,6 +56,11 @@ class SuppressionConfig:
         assert self.suppression_factor is not None
         return self.suppression_factor
 
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The median, if norms are moved to it."""
+        return (MEDIAN,) if self.enabled and self.suppression_mode == "norm" else ()
+
     def check_layers(self, layers: Sequence[int]) -> None:
         """Refuse what the monitored layers don't allow.
 
@@ -62,5 +71,31 @@ class SuppressionConfig:
             raise ConfigError(
                 "suppression=shuffled edits other monitored layers than the one that peaks and "
                 f"needs two of them; monitored is {'+'.join(map(str, layers))} alone. Pass "
-                "layers=all or a longer list, or suppression=random."
+                "layers=all or a longer list, or suppression=random.",
+                "suppression",
             )
+
+
+SUPPRESSION = Technique(
+    config=SuppressionConfig,
+    layer="l2_harness.interventions.suppression:LayerSuppression",
+    shared="l2_harness.interventions.layer_exchange:exchange_of",
+    counters={
+        "suppressed": "rows that were edited",
+        "suppression_credits_left": "edits that a control is behind its peaks; of "
+        "`suppression=shuffled` at the layer that they were handed to",
+    },
+    edits="suppressed",
+    log=(
+        LogKind(
+            "suppression",
+            ("norm", "threshold"),
+            {"suppressed": None},
+            value="norm",
+            detail=("threshold",),
+            meaning="the state was edited",
+            value_is="norm of the layer's own output",
+        ),
+    ),
+    purposes={"suppression_moment": 5, "suppression_layer": 6, "suppression_place": 8},
+)

@@ -40,7 +40,9 @@ class LayerValues:
         pairs = [_pair(name, value, *item) for item in _items(name, value)]
         layers = [layer for layer, _ in pairs]
         if not pairs or len(set(layers)) < len(layers):
-            raise ConfigError(f"{name}={value!r} is empty or names a layer twice. Pass {_FORM}.")
+            raise ConfigError(
+                f"{name}={value!r} is empty or names a layer twice. Pass {_FORM}.", name
+            )
         return cls(tuple(sorted(pairs)))
 
     def of_layers(self, layers: Sequence[int]) -> dict[int, float]:
@@ -55,7 +57,8 @@ class LayerValues:
             raise ConfigError(
                 f"threshold_values={self} has no value for layer {missing[0]}, which is monitored. "
                 f"Give one for each of the layers {'+'.join(map(str, layers))}, or pass layers= "
-                "with those that have one."
+                "with those that have one.",
+                "threshold_values",
             )
         return {layer: known[layer] for layer in layers}
 
@@ -113,8 +116,8 @@ class ThresholdConfig:
     threshold_scope: str = option(
         "request",
         choice("request", "pooled"),
-        "whose norms count: `request`, one response's; `pooled`, all of the run's so far, "
-        "so that responses depend on each other and on the batch size",
+        "whose norms count: `request`, one response's; `pooled`, all of the run's so far, so that "
+        "another order, another batch size or a resumed run gives other responses",
     )
     threshold_warmup: int = option(
         32,
@@ -138,7 +141,8 @@ class ThresholdConfig:
         "decode",
         choice("decode", "all"),
         "`decode`: responses; `all`: the scored continuations of loglikelihood requests too, "
-        "with the threshold of their context's rows",
+        "with the threshold of their context's rows (in loglikelihood_rolling, of the rows so "
+        "far, as in a response)",
     )
 
     def __post_init__(self) -> None:
@@ -147,17 +151,20 @@ class ThresholdConfig:
         if self.calibration is not None and not Path(self.calibration).is_file():
             raise ConfigError(
                 f"calibration={self.calibration!r} is not a file. "
-                "Write one with l2-harness calibrate, or pass the path of one."
+                "Write one with l2-harness calibrate, or pass the path of one.",
+                "calibration",
             )
 
     def _check_partner(self, kind: str, name: str, example: str) -> None:
         value = getattr(self, name)
         if self.threshold == kind and value is None:
             raise ConfigError(
-                f"threshold={kind} needs {name}: pass {name}={example}, or threshold=iqr."
+                f"threshold={kind} needs {name}: pass {name}={example}, or threshold=iqr.",
+                "threshold",
             )
         if self.threshold != kind and value is not None:
             raise ConfigError(
                 f"{name}={str(value)!r} is given, but threshold={self.threshold} does not read "
-                f"it: pass threshold={kind}, or leave {name} out."
+                f"it: pass threshold={kind}, or leave {name} out.",
+                name,
             )

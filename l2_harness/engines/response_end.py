@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 FinishReason = Literal["eos", "stop", "length"]
 Decode = Callable[[Sequence[int]], str]
+
+
+def finish_reason(word: str) -> FinishReason:
+    """The reason that a word names, as a file or another engine gives it.
+
+    Raises:
+        ValueError: it names none.
+    """
+    reasons: tuple[FinishReason, ...] = get_args(FinishReason)
+    for reason in reasons:
+        if word == reason:
+            return reason
+    raise ValueError(f"finish_reason={word!r} is unknown. Allowed: {', '.join(reasons)}.")
 
 
 class ResponseEnd(NamedTuple):

@@ -12,11 +12,9 @@ from torch import Tensor
 
 from l2_harness.engines.state_sums import StateSums
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.statistics import distribution_statistics
 from l2_harness.selection.chain_of_embedding import chain_of_embedding
-
-#: In the order in which a step stacks them.
-_STATISTICS = ("logprob", "entropy", "self_certainty", "confidence")
 
 
 @dataclass
@@ -25,7 +23,7 @@ class _Stretch:
 
     responses: tuple[int, ...]
     norms: list[Tensor] = field(default_factory=list)
-    statistics: list[Tensor] = field(default_factory=list)
+    signals: list[Tensor] = field(default_factory=list)
 
 
 class ResponseLog:
@@ -54,35 +52,26 @@ class ResponseLog:
         """
         if not self._stretches or self._stretches[-1].responses != tuple(responses):
             self._stretches.append(_Stretch(tuple(responses)))
-        statistics = distribution_statistics(logits)
-        logprob = statistics.of_tokens(tokens)
         self._stretches[-1].norms.append(norms)
-        self._stretches[-1].statistics.append(
-            torch.stack(
-                [
-                    *(logprob, statistics.entropy, statistics.self_certainty),
-                    statistics.confidence(),
-                ]
-            )
-        )
+        self._stretches[-1].signals.append(distribution_statistics(logits).signals(tokens))
         if states is not None:
             self._state_sums.add(responses, states)
 
     def take(self) -> dict[int, ResponseRows]:
         """The rows of every response so far, on the host; the log is empty afterwards."""
-        norms, statistics = defaultdict(list), defaultdict(list)
+        norms, signals = defaultdict(list), defaultdict(list)
         for stretch in self._stretches:
             norm_block = torch.stack(stretch.norms).cpu().numpy()
-            statistic_block = torch.stack(stretch.statistics).cpu().numpy()
+            signal_block = torch.stack(stretch.signals).cpu().numpy()
             for column, response in enumerate(stretch.responses):
                 norms[response].append(norm_block[:, :, column])
-                statistics[response].append(statistic_block[:, :, column])
+                signals[response].append(signal_block[:, :, column])
         self._stretches = []
         sums = self._state_sums.take()
         rows = {}
         for response in norms:
-            columns = dict(zip(_STATISTICS, np.concatenate(statistics[response]).T, strict=True))
+            own = dict(zip(SIGNALS.names, np.concatenate(signals[response]).T, strict=True))
             # a sum turns and stretches as the mean does
             scores = chain_of_embedding(sums[response]) if response in sums else {}
-            rows[response] = ResponseRows(np.concatenate(norms[response]), **columns, scores=scores)
+            rows[response] = ResponseRows(np.concatenate(norms[response]), own, scores)
         return rows

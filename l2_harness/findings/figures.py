@@ -37,6 +37,17 @@ def new_figure(
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
+def new_grid(
+    title: str, count: int, columns: int, *, width: float, height: float
+) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` panels in rows of at most ``columns``; what is left over is blank."""
+    columns = min(count, columns)
+    figure, panels = new_figure(title, columns, -(-count // columns), width=width, height=height)
+    for panel in panels[count:]:
+        panel.set_axis_off()
+    return figure, panels[:count]
+
+
 def save_figure(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write ``figure`` once a format, ``path`` being the file without its suffix."""
     import matplotlib

@@ -45,6 +45,7 @@ class Table:
         frame: the rows; plain numbers and texts, a plain index that is left out.
         caption: what it shows and how to read it, a sentence or two.
         meanings: column → what it is, with its unit; columns without one speak for themselves.
+        brief: the columns that a terminal shows; without any the table is in its file alone.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Table:
     frame: pd.DataFrame
     caption: str = ""
     meanings: Mapping[str, str] = field(default_factory=dict)
+    brief: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +83,9 @@ class Section:
         name: of the folder, lower case.
         title: its heading.
         order: where it stands in a report, small first.
-        findings: in plain words, a paragraph each, figures and intervals included. Negative ones
-            too.
-        caveats: what the findings do not show, a sentence each.
+        findings: at most three short sentences, negative ones too; what a table or a figure shows
+            is not told again.
+        caveats: what the findings do not show and what could not be done, a line each.
         settings: what they were made of and with; plain values.
         command: the command that makes them.
         tables: in order.
@@ -137,8 +139,6 @@ def read_section(folder: Path) -> Section:
     Raises:
         SectionError: there is none, it is damaged, or a newer version wrote it.
     """
-    import pandas as pd
-
     path = folder / FILE
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -147,7 +147,7 @@ def read_section(folder: Path) -> Section:
         content.pop("schema")
         content.pop("version")
         tables = [
-            Table(frame=pd.read_csv(folder / f"{table['name']}.csv"), **table)
+            Table(frame=_read_table(folder / f"{table['name']}.csv"), **table)
             for table in content.pop("tables")
         ]
         figures = [Figure(**figure) for figure in content.pop("figures")]
@@ -162,6 +162,13 @@ def read_section(folder: Path) -> Section:
         raise SectionError(f"{path}: no section ({error!r}); run its command again.") from error
 
 
+def _read_table(path: Path) -> pd.DataFrame:
+    """Only what is empty is missing: a method may be called null, and a token nan."""
+    import pandas as pd
+
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
 def find_sections(folder: Path) -> list[Section]:
     """All sections in and below a folder, in the order of a report.
 
@@ -171,8 +178,8 @@ def find_sections(folder: Path) -> list[Section]:
     found = [read_section(path.parent) for path in sorted(folder.rglob(FILE))]
     if not found:
         raise SectionError(
-            f"{folder} holds no section: run `l2-harness analyze`, `sae`, `causal` or `compare` "
-            "with --out in it first."
+            f"{folder} holds no section: run `l2-harness analyze`, `select`, `sae`, `causal` or "
+            "`compare` with --out in it first."
         )
     return sorted(found, key=lambda section: (section.order, section.name))
 
@@ -191,25 +198,18 @@ def _remove_earlier(folder: Path) -> None:
 
 
 def _as_dict(section: Section) -> dict[str, Any]:
-    return {
+    def told(of: object, names: Sequence[str]) -> dict[str, Any]:
+        return {name: getattr(of, name) for name in names}
+
+    names = ("name", "title", "order", "findings", "caveats", "settings", "command")
+    content = {
         "schema": SCHEMA,
         "version": __version__,
-        "name": section.name,
-        "title": section.title,
-        "order": section.order,
-        "findings": list(section.findings),
-        "caveats": list(section.caveats),
-        "settings": plain(dict(section.settings)),
-        "command": section.command,
-        "tables": [
-            {"name": t.name, "title": t.title, "caption": t.caption, "meanings": dict(t.meanings)}
-            for t in section.tables
-        ],
-        "figures": [
-            {"name": f.name, "title": f.title, "caption": f.caption, "alt": f.alt}
-            for f in section.figures
-        ],
+        **told(section, names),
+        "tables": [told(t, ("name", "title", "caption", "meanings")) for t in section.tables],
+        "figures": [told(f, ("name", "title", "caption", "alt")) for f in section.figures],
     }
+    return dict(plain(content))
 
 
 def plain(value: Any) -> Any:

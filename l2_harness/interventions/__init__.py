@@ -6,12 +6,11 @@ tells it which rows each forward pass has, and hands it every monitored layer's 
 """
 
 from l2_harness.interventions.pipeline import InterventionRun, Pipeline
-from l2_harness.interventions.random_stream import stream_key
-from l2_harness.interventions.reports import COUNTERS, InterventionTotals, ResponseReport
+from l2_harness.interventions.reports import InterventionTotals, ResponseReport
 from l2_harness.interventions.responses import Response
+from l2_harness.random_numbers import stream_key
 
 __all__ = [
-    "COUNTERS",
     "InterventionRun",
     "InterventionTotals",
     "Pipeline",

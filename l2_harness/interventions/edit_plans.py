@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2_harness.interventions.random_stream import draw_bits, uniforms
 from l2_harness.interventions.row_set import RowSet
+from l2_harness.random_numbers import draw_bits, uniforms
 
 #: Most rows from an edit to the one that answers it.
 REACH = 16

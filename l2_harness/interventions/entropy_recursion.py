@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from l2_harness.config.recursion import RecursionConfig
+from l2_harness.interventions.layer_technique import RunAgain
 from l2_harness.interventions.mixing import weighted_sum, where_rows
-from l2_harness.interventions.recursion import RunAgain
 from l2_harness.interventions.row_set import RowSet
 from l2_harness.interventions.step_log import StepLog
 from l2_harness.norms.row_norms import row_norms

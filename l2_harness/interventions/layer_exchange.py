@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2_harness.config.suppression import SuppressionConfig
 from l2_harness.interventions.responses import Pass
 from l2_harness.interventions.row_set import RowSet
 
@@ -137,6 +138,13 @@ class LayerExchange:
             self._handed.index_fill_(2, over, _NOT_HANDED)
             self._fresh.clear()
         return self._handed
+
+
+def exchange_of(
+    config: SuppressionConfig, layers: Sequence[int], n_slots: int
+) -> LayerExchange | None:
+    """The exchange of a pipeline's layers, which ``shuffled`` alone needs."""
+    return LayerExchange(layers, n_slots) if config.suppression == "shuffled" else None
 
 
 class LayerInbox:

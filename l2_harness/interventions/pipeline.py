@@ -5,6 +5,9 @@ pipeline = run.pipeline([Response(key, prompt_tokens), …])   # a batch of resp
 pipeline.begin_pass(slots, positions)                      # every forward pass
 hidden = pipeline.layer(20, hidden, run_again)             # every monitored layer in it
 reports = pipeline.reports()                               # at the end
+
+Where responses come and go, :meth:`Pipeline.finish` reads out the one that is over, and
+:meth:`Pipeline.start` puts the next one into its slot.
 """
 
 from __future__ import annotations
@@ -16,15 +19,15 @@ import torch
 from torch import Tensor
 
 from l2_harness.config.interventions import InterventionConfig
+from l2_harness.config.technique import built
+from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions.edit_plans import EditPlans
-from l2_harness.interventions.entropy_recursion import EntropyRecursion, LogProbs
+from l2_harness.interventions.entropy_recursion import LogProbs
 from l2_harness.interventions.layer import LayerInterventions
-from l2_harness.interventions.layer_exchange import LayerExchange
-from l2_harness.interventions.recursion import RunAgain
-from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts
+from l2_harness.interventions.layer_technique import RunAgain, Shared
+from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts, totals
 from l2_harness.interventions.responses import Pass, PooledRows, Response, ResponseLedger
 from l2_harness.interventions.step_log import LogKey, LogRows, StepLog
-from l2_harness.interventions.suppression import MEDIAN
 from l2_harness.interventions.thresholds import (
     QUARTILES,
     LayerThreshold,
@@ -53,7 +56,7 @@ class InterventionRun:
         layers: Sequence[int],
         values: Mapping[int, float] | None = None,
     ) -> None:
-        config.suppression.check_layers(layers)
+        config.check_layers(layers)
         self.config = config
         self.layers = tuple(layers)
         self.values = dict(values or {})
@@ -107,9 +110,7 @@ class Pipeline:
             run.pooled_rows,
         )
         self._log = StepLog()
-        self._exchange: LayerExchange | None = None
-        if run.config.suppression.suppression == "shuffled":
-            self._exchange = LayerExchange(run.layers, n_slots)
+        self._shared = _shared(run, n_slots)
         self._plans: EditPlans | None = None
         if run.config.matching.matched_to is not None:
             self._plans = EditPlans(n_slots, run.config.first_rows)
@@ -129,8 +130,8 @@ class Pipeline:
         self._close_pass()
         self._count_rows()
         self._ledger.start(slot, response)
-        if self._exchange is not None:
-            self._exchange.start(slot, response.scored)
+        for shared in self._shared.values():
+            shared.start(slot, response.scored)
         if self._plans is not None:
             self._plans.start(slot, response.key, response.recorded)
         for seen in self._rows_seen.values():
@@ -156,8 +157,8 @@ class Pipeline:
         self._pass = self._ledger.admit(
             np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         )
-        if self._exchange is not None:
-            self._exchange.check(self._pass)
+        for shared in self._shared.values():
+            shared.check(self._pass)
         if len(self._pass.restarted):
             self._count_rows()
             for seen in self._rows_seen.values():
@@ -191,7 +192,7 @@ class Pipeline:
                 self._n_slots,
                 hidden,
                 self._log,
-                self._exchange,
+                self._shared,
                 self._plans,
             )
         with torch.no_grad():
@@ -200,34 +201,36 @@ class Pipeline:
     def top(
         self, layer: int, hidden: Tensor, run_top_again: RunAgain, log_probs: LogProbs
     ) -> Tensor:
-        """The last layer has run: its output, with ``recursion=entropy`` applied.
+        """The last layer has run: its output, with what acts at the top applied.
 
         Args:
             layer: the last layer's index, under which this is counted.
             hidden: (n, d) its output for the rows of the pass; not changed.
             run_top_again: like ``run_again`` of :meth:`layer`, through the top L layers
-                (:meth:`~l2_harness.config.recursion.RecursionConfig.top_layers`).
+                (:meth:`~l2_harness.config.technique.TechniqueConfig.layers_a_pass`).
             log_probs: ``log_probs(states, which)``: (m, vocabulary) next-token log-probabilities
                 of states (m, d) at the rows ``which`` (m,).
 
         Returns:
             (n, d) of the same type; ``hidden`` itself where nothing is edited.
         """
-        recursion = self._run.config.recursion
         assert self._pass is not None, "begin_pass comes first"
         rows = self._pass.judged
-        if recursion.recursion != "entropy" or not rows.editable["recursion"].any:
-            return hidden
-        with torch.no_grad():
-            technique = EntropyRecursion(recursion, layer, self._log)
-            part = rows.part_of(hidden)
-            edited = technique.run(
-                rows,
-                part,
-                lambda states, which: run_top_again(states, rows.whole_index(which)),
-                lambda states, which: log_probs(states, rows.whole_index(which)),
-            )
-            return rows.put_back(hidden, part, edited)
+        for name, config in self._run.config.acting().items():
+            builder = TECHNIQUES[name].top
+            if config.acts_at != "top" or builder is None or not rows.editable[name].any:
+                continue
+            with torch.no_grad():
+                technique = built(builder)(config, layer, self._log)
+                part = rows.part_of(hidden)
+                edited = technique.run(
+                    rows,
+                    part,
+                    lambda states, which: run_top_again(states, rows.whole_index(which)),
+                    lambda states, which: log_probs(states, rows.whole_index(which)),
+                )
+                hidden = rows.put_back(hidden, part, edited)
+        return hidden
 
     def reports(self, slots: Sequence[int] | None = None) -> list[ResponseReport]:
         """What happened to the responses in some slots, or in all; waits for the device."""
@@ -236,7 +239,29 @@ class Pipeline:
         self._read_log()
         chosen = range(self._n_slots) if slots is None else slots
         ends = {layer: state.at_end() for layer, state in self._layers.items()}
-        return [self._report(slot, ends) for slot in chosen]
+        return [self._report(self._read, slot, ends) for slot in chosen]
+
+    def finish(self, slot: int) -> ResponseReport:
+        """What happened to the response in a slot, which is over; the log lets go of it.
+
+        Others' rows stay where they are. An engine that ran rows which it doesn't keep cuts the
+        report (:meth:`~l2_harness.interventions.ResponseReport.cut`). The slot has no further
+        rows before :meth:`start`.
+        """
+        self._close_pass()
+        self._count_rows()
+        epoch = int(self._ledger.epochs[slot])
+        found = self._log.take(slot, epoch)
+        for key, rows in self._read.items():
+            own = (rows.slots == slot) & (rows.epochs == epoch)
+            known = rows.take(own)
+            found[key] = known.and_then(found[key]) if key in found else known
+            self._read[key] = rows.take(~own)
+        ends = {layer: state.at_end() for layer, state in self._layers.items()}
+        report = self._report(found, slot, ends)
+        for seen in self._rows_seen.values():
+            seen[slot] = 0
+        return report
 
     def _read_log(self) -> None:
         """Move the log to the host, and drop what is over."""
@@ -246,13 +271,28 @@ class Pipeline:
         for key, rows in self._read.items():
             self._read[key] = rows.take(rows.epochs == self._ledger.epochs[rows.slots])
 
-    def _report(self, slot: int, ends: Mapping[int, Mapping[str, np.ndarray]]) -> ResponseReport:
-        counters, events = count_and_tell(self._read, slot)
+    def _report(
+        self,
+        log: Mapping[LogKey, LogRows],
+        slot: int,
+        ends: Mapping[int, Mapping[str, np.ndarray]],
+    ) -> ResponseReport:
+        counted, events = count_and_tell(log, slot)
+        counters = {layer: totals(counts) for layer, counts in counted.items()}
         for layer, seen in self._rows_seen.items():
             counts = counters.setdefault(layer, no_counts())
             counts["rows"] = int(seen[slot])
             counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
-        return ResponseReport(dict(sorted(counters.items())), tuple(events))
+        return ResponseReport(dict(sorted(counters.items())), tuple(events), counted)
+
+    @property
+    def in_pass(self) -> bool:
+        """Whether a pass has begun that is not over: what a layer hands over belongs to it."""
+        return self._pass is not None
+
+    def end_pass(self) -> None:
+        """The latest pass is over; the next one, a report or a start end it as well."""
+        self._close_pass()
 
     def _close_pass(self) -> None:
         """Count the rows of the latest pass at the layers that saw it."""
@@ -295,13 +335,20 @@ class Pipeline:
         return self._pass
 
 
+def _shared(run: InterventionRun, n_slots: int) -> dict[str, Shared]:
+    """Technique → what its layers share in one pipeline."""
+    found: dict[str, Shared] = {}
+    for name, config in run.config.acting().items():
+        builder = TECHNIQUES[name].shared
+        shared = built(builder)(config, run.layers, n_slots) if builder is not None else None
+        if shared is not None:
+            found[name] = shared
+    return found
+
+
 def _quantiles(config: InterventionConfig) -> tuple[float, ...]:
     """The quantiles of the norms so far that something asks for."""
     wanted = set(QUARTILES) if config.threshold.threshold == "iqr" else set()
-    low = config.steering.steering_low.quantile
-    if config.steering.steering != "off" and low is not None:
-        wanted.add(low)
-    suppression = config.suppression
-    if suppression.suppression != "off" and suppression.suppression_mode == "norm":
-        wanted.add(MEDIAN)
+    for technique in config.techniques.values():
+        wanted |= set(technique.quantiles)
     return tuple(sorted(wanted))

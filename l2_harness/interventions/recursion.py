@@ -5,7 +5,7 @@ Source: "The Tell-Tale Norm", arXiv 2606.06188. One object a layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +14,11 @@ from torch import Tensor
 
 from l2_harness.config.recursion import RecursionConfig
 from l2_harness.interventions.credits import Credits
-from l2_harness.interventions.edit_plans import EditPlans
+from l2_harness.interventions.layer_technique import LayerPlace, LayerRows, RunAgain
 from l2_harness.interventions.mixing import weighted_sum, where_rows
 from l2_harness.interventions.row_set import RowSet
-from l2_harness.interventions.step_log import StepLog
-from l2_harness.interventions.thresholds import Judgement
+from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import row_norms
-
-#: Runs a layer on states: (m, d), those of the rows (m,) int64 of the states that it was
-#: handed, reading the cache of the first pass and writing nothing; (m, d).
-RunAgain = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -45,22 +40,40 @@ class LayerRecursion:
     that runs is followed by another, since a pass costs more than a look at who goes on.
     """
 
-    def __init__(
-        self,
-        config: RecursionConfig,
-        layer: int,
-        n_slots: int,
-        device: torch.device,
-        log: StepLog,
-        plans: EditPlans | None = None,
-    ) -> None:
+    def __init__(self, config: RecursionConfig, place: LayerPlace) -> None:
         self._config = config
-        self._layer = layer
-        self._log = log
-        self._plans = plans
-        self.credits = Credits(n_slots, device) if config.recursion == "random" else None
+        self._layer = place.layer
+        self._log = place.log
+        self._plans = place.plans
+        self.credits: Credits | None = None
+        if config.recursion == "random":
+            self.credits = Credits(place.n_slots, place.device)
 
-    def gate(self, wave: RowSet, judged: Judgement) -> Tensor:
+    def edit(self, at: LayerRows, hidden: Tensor) -> Tensor:
+        """Gates open wave by wave; all rows with an open gate then run together.
+
+        Raises:
+            ValueError: the layer cannot run again.
+        """
+        rows, run_again = at.rows, at.run_again
+        if not rows.editable["recursion"].any:
+            return hidden
+        if run_again is None:
+            raise ValueError(f"Recursion at layer {self._layer} needs run_again.")
+        gates = [self.gate(*both) for both in zip(at.waves.parts, at.parts, strict=True)]
+        return self.run(
+            rows,
+            hidden,
+            at.judged,
+            at.waves.join(gates),
+            lambda states, which: run_again(states, rows.whole_index(which)),
+        )
+
+    def at_end(self) -> Mapping[str, Tensor]:
+        """How far ``random`` is behind."""
+        return {} if self.credits is None else {"recursion_credits_left": self.credits.left}
+
+    def gate(self, wave: RowSet, judged: JudgedRows) -> Tensor:
         """(n,) bool: the rows at which the layer runs again."""
         may = wave.only_editable("recursion", judged.finite)
         if self._config.recursion == "always":
@@ -80,7 +93,7 @@ class LayerRecursion:
         self,
         rows: RowSet,
         hidden: Tensor,
-        judged: Judgement,
+        judged: JudgedRows,
         gate: Tensor,
         run_again: RunAgain,
     ) -> Tensor:

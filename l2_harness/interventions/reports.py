@@ -5,55 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from l2_harness.interventions.step_log import LogKey, LogRows
+from l2_harness.config.technique import LogKind
+from l2_harness.config.techniques import counters, edit_counters, log_kinds
+from l2_harness.interventions.step_log import ROW, LogKey, LogRows
 from l2_harness.norms.trace_schema import TraceEvent
 
-#: What is counted for a response and a layer, in the order of reports.
-#:
-#: - rows: response rows that the layer's output was handed over for.
-#: - peaks: rows with a finite norm above τ.
-#: - gates_opened: rows at which a layer ran again; passes_run, passes_accepted: the passes.
-#: - bank_size: states in the bank at the end.
-#: - streaks: runs of low norms that reached the patience; injections: states mixed in.
-#: - suppressed: rows that were edited.
-#: - non_finite: states, of layers and of passes, that are not finite.
-#: - *_credits_left: edits that a control is behind its trigger; of ``suppression=shuffled`` at
-#:   the layer that they were handed to.
-COUNTERS = (
-    "rows",
-    "peaks",
-    "gates_opened",
-    "passes_run",
-    "passes_accepted",
-    "bank_size",
-    "streaks",
-    "injections",
-    "suppressed",
-    "non_finite",
-    "recursion_credits_left",
-    "steering_credits_left",
-    "suppression_credits_left",
-)
+#: Kind of the events that a trace keeps the counters in.
+COUNTED = "counters"
 
-#: Kinds of log entries that only count, and what they count as.
-_PLAIN_COUNTS = {
-    "streak": "streaks",
-    "injection": "injections",
-    "suppression": "suppressed",
-}
-#: Kinds of log entries that are events, in the order in which they happen at a row: their
-#: columns after the value, for the detail.
-_DETAILS: dict[str, tuple[str, ...]] = {
-    "recursion": ("passes", "norm", "threshold"),
-    "entropy": ("passes", "entropy"),
-    "suppression": ("threshold",),
-    "injection": ("norm", "bank_norm"),
-}
-_ORDER = {kind: place for place, kind in enumerate(_DETAILS)}
+
+class RowCounts(NamedTuple):
+    """What a counter counted: at ``rows``, by these ``numbers``, (n,) integers each."""
+
+    rows: np.ndarray
+    numbers: np.ndarray
+
+    def before(self, row: int) -> int:
+        """The sum over the rows before one."""
+        return int(self.numbers[self.rows < row].sum())
+
+
+#: layer → counter → where it counted.
+Counted = Mapping[int, Mapping[str, RowCounts]]
 
 
 @dataclass(frozen=True)
@@ -61,27 +38,52 @@ class ResponseReport:
     """What the interventions did to one response.
 
     Attributes:
-        counters: layer → counter (:data:`COUNTERS`) → number.
-        events: by row, layer and the order of the edits. Kinds and values: ``recursion`` and
-            ``entropy``, passes accepted; ``injection``, the cosine; ``suppression``, the norm
-            of the layer's own output. ``detail`` is JSON.
+        counters: layer → counter (:func:`~l2_harness.config.techniques.counters`) → number.
+        events: by row, layer and the order of the edits. Their kinds and values are what
+            :func:`~l2_harness.config.techniques.event_kinds` says; ``detail`` is JSON.
+        counted: those of the counters that count rows, row by row.
     """
 
     counters: dict[int, dict[str, int]]
     events: tuple[TraceEvent, ...]
+    counted: Counted = field(default_factory=dict, compare=False, repr=False)
+
+    def cut(self, n_rows: int) -> ResponseReport:
+        """The same of the first ``n_rows`` rows: an engine may run more of them than it keeps.
+
+        What holds at the end alone (``bank_size``, ``*_credits_left``) stays as it was at the
+        last row that ran.
+        """
+        if all(counts["rows"] <= n_rows for counts in self.counters.values()):
+            return self
+        counters = {}
+        for layer, counts in self.counters.items():
+            own = {
+                name: where.before(n_rows) for name, where in self.counted.get(layer, {}).items()
+            }
+            counters[layer] = counts | own | {"rows": min(counts["rows"], n_rows)}
+        events = tuple(event for event in self.events if event.row < n_rows)
+        return ResponseReport(counters, events, self.counted)
 
 
 @dataclass
 class InterventionTotals:
-    """Counters summed over responses, by layer."""
+    """Counters summed over responses, by layer.
+
+    Attributes:
+        acted: technique → in how many responses it has edited something.
+    """
 
     responses: int = 0
     layers: dict[int, dict[str, int]] = field(default_factory=dict)
+    acted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(edit_counters(), 0))
 
-    def add(self, report: ResponseReport) -> None:
-        """Count one response."""
+    def add(self, counters: Mapping[int, Mapping[str, int]]) -> None:
+        """Count one response, by the counters of its layers; those that are 0 may be left out."""
         self.responses += 1
-        self._add(report.counters)
+        self._add(counters)
+        for technique, name in edit_counters().items():
+            self.acted[technique] += any(counts.get(name) for counts in counters.values())
 
     @classmethod
     def merged(cls, totals: Iterable[InterventionTotals]) -> InterventionTotals:
@@ -90,20 +92,28 @@ class InterventionTotals:
         for part in totals:
             result.responses += part.responses
             result._add(part.layers)
+            for technique, number in part.acted.items():
+                result.acted[technique] += number
         return result
 
     def as_dict(self) -> dict[str, Any]:
         """For a result file: responses, sums over layers, and sums by layer."""
         by_layer = {str(layer): dict(counts) for layer, counts in sorted(self.layers.items())}
-        whole = {name: self._sum(name) for name in COUNTERS}
-        return {"responses": self.responses, "all_layers": whole, "layers": by_layer}
+        whole = {name: self.total(name) for name in counters()}
+        return {
+            "responses": self.responses,
+            "acted_on": dict(self.acted),
+            "all_layers": whole,
+            "layers": by_layer,
+        }
 
     def line(self) -> str:
         """One line that says what was done, over all layers."""
-        parts = [f"{name.replace('_', ' ')} {self._sum(name)}" for name in COUNTERS]
+        parts = [f"{name.replace('_', ' ')} {self.total(name)}" for name in counters()]
         return f"interventions on {self.responses} responses: " + ", ".join(parts)
 
-    def _sum(self, name: str) -> int:
+    def total(self, name: str) -> int:
+        """A counter over all layers."""
         return sum(counts[name] for counts in self.layers.values())
 
     def _add(self, layers: Mapping[int, Mapping[str, int]]) -> None:
@@ -116,12 +126,13 @@ class InterventionTotals:
 def told(report: ResponseReport, n_tokens: int) -> list[TraceEvent]:
     """A response's events as a trace keeps them, its counters among them.
 
-    The counters of a layer are an event of kind ``counters`` at the last row: ``detail`` is
-    JSON with those that are not 0.
+    Both are cut at the response's length. The counters of a layer are an event of kind
+    ``counters`` at the last row: ``detail`` is JSON with those that are not 0.
 
     Raises:
-        RuntimeError: a monitored layer was handed more or fewer rows than the response has.
+        RuntimeError: a monitored layer was handed fewer rows than the response has.
     """
+    report = report.cut(n_tokens)
     events = list(report.events)
     for layer, counts in report.counters.items():
         # EGLR counts under the last layer, which need not be a monitored one
@@ -131,60 +142,87 @@ def told(report: ResponseReport, n_tokens: int) -> list[TraceEvent]:
                 "tokens, so what was done to it cannot be trusted."
             )
         kept = {name: number for name, number in counts.items() if number}
-        events.append(TraceEvent(n_tokens - 1, layer, "counters", None, json.dumps(kept)))
+        events.append(TraceEvent(n_tokens - 1, layer, COUNTED, None, json.dumps(kept)))
     return events
+
+
+def recorded_counters(events: Iterable[TraceEvent]) -> dict[int, dict[str, int]]:
+    """Layer → counter → number, of the events of kind ``counters`` that :func:`told` makes."""
+    return {
+        event.layer: json.loads(event.detail or "{}") for event in events if event.kind == COUNTED
+    }
 
 
 def no_counts() -> dict[str, int]:
     """Every counter at 0."""
-    return dict.fromkeys(COUNTERS, 0)
+    return dict.fromkeys(counters(), 0)
+
+
+def totals(counted: Mapping[str, RowCounts]) -> dict[str, int]:
+    """The sums over rows, beside the counters that have none."""
+    return no_counts() | {name: int(where.numbers.sum()) for name, where in counted.items()}
 
 
 def count_and_tell(
     log: Mapping[LogKey, LogRows], slot: int
-) -> tuple[dict[int, dict[str, int]], list[TraceEvent]]:
-    """What a log without past responses says of a slot: counters by layer, and events."""
-    counters: dict[int, dict[str, int]] = {}
+) -> tuple[dict[int, dict[str, RowCounts]], list[TraceEvent]]:
+    """What a log without past responses says of a slot: layer → counter → rows, and events."""
+    counted: dict[int, dict[str, RowCounts]] = {}
     events: list[TraceEvent] = []
+    kinds = log_kinds()
     for key, rows in log.items():
         own = rows.take(rows.slots == slot)
-        counts = counters.setdefault(key.layer, no_counts())
-        for name, number in _counts(key.kind, own).items():
-            counts[name] += number
-        if key.kind in _DETAILS:
-            events += _events(key, own)
-    return counters, sorted(events, key=lambda e: (e.row, e.layer, _ORDER[e.kind]))
+        counts = counted.setdefault(key.layer, {})
+        found = _row_counts(own) if key.kind == ROW else _counts(kinds[key.kind], own)
+        for name, where in found.items():
+            known = counts.get(name)
+            counts[name] = where if known is None else _both(known, where)
+        if key.kind in kinds:
+            events += _events(kinds[key.kind], key.layer, own)
+    order = {name: place for place, name in enumerate(kinds)}
+    return counted, sorted(events, key=lambda e: (e.row, e.layer, order[e.kind]))
 
 
-def _counts(kind: str, own: LogRows) -> dict[str, int]:
-    if kind in _PLAIN_COUNTS:
-        return {_PLAIN_COUNTS[kind]: len(own.rows)}
-    if kind == "row":
-        norms, tau = own.columns
-        finite = np.isfinite(norms)
-        return {"peaks": int((finite & (norms > tau)).sum()), "non_finite": int((~finite).sum())}
-    passes, accepted, non_finite = (int(column.sum()) for column in own.columns[:3])
+def _row_counts(own: LogRows) -> dict[str, RowCounts]:
+    norms, tau = own.columns
+    finite = np.isfinite(norms)
     return {
-        "gates_opened": len(own.rows),
-        "passes_run": passes,
-        "passes_accepted": accepted,
-        "non_finite": non_finite,
+        "peaks": _once(own.rows[finite & (norms > tau)]),
+        "non_finite": _once(own.rows[~finite]),
     }
 
 
-def _events(key: LogKey, own: LogRows) -> list[TraceEvent]:
-    columns = own.columns
-    if key.kind in ("recursion", "entropy"):
-        passes, accepted, _, *rest = columns
-        columns = (accepted, passes, *rest)
-    names = _DETAILS[key.kind]
-    details = _details(names, columns[1:]) if len(own.rows) else []
-    table = zip(own.rows.tolist(), columns[0].tolist(), details, strict=True)
-    return [TraceEvent(row, key.layer, key.kind, float(value), d) for row, value, d in table]
+def _counts(kind: LogKind, own: LogRows) -> dict[str, RowCounts]:
+    columns = dict(zip(kind.columns, own.columns, strict=True))
+    return {
+        counter: _once(own.rows) if column is None else RowCounts(own.rows, columns[column])
+        for counter, column in kind.counts.items()
+    }
 
 
-def _details(names: Sequence[str], columns: Sequence[np.ndarray]) -> list[str]:
+def _once(rows: np.ndarray) -> RowCounts:
+    return RowCounts(rows, np.ones(len(rows), dtype=np.int64))
+
+
+def _both(first: RowCounts, second: RowCounts) -> RowCounts:
+    return RowCounts(*map(np.concatenate, zip(first, second, strict=True)))
+
+
+def _events(kind: LogKind, layer: int, own: LogRows) -> list[TraceEvent]:
+    if kind.value is None or not len(own.rows):
+        return []
+    columns = dict(zip(kind.columns, own.columns, strict=True))
+    details = _details(kind.detail, [columns[name] for name in kind.detail], len(own.rows))
+    table = zip(own.rows.tolist(), columns[kind.value].tolist(), details, strict=True)
+    return [TraceEvent(row, layer, kind.name, float(value), d) for row, value, d in table]
+
+
+def _details(
+    names: Sequence[str], columns: Sequence[np.ndarray], rows: int
+) -> Sequence[str | None]:
     """A JSON object a row; there may be one a token, so each column is written at once."""
+    if not names:
+        return [None] * rows
     texts = [_numbers(column) for column in columns]
     pairs = ", ".join(f'"{name}": %s' for name in names)
     return ["{" + pairs % row + "}" for row in zip(*texts, strict=True)]

@@ -21,7 +21,7 @@ class Response:
     """What the interventions know of one response.
 
     Attributes:
-        key: of its random numbers, :func:`~l2_harness.interventions.random_stream.stream_key`.
+        key: of its random numbers, :func:`~l2_harness.random_numbers.stream_key`.
         prompt_tokens: positions of its prompt; its row 0 is the last of them.
         scored: a continuation that is scored, not generated (a loglikelihood request): the
             context's rows make the threshold, and row 0 may be edited too.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2_harness.interventions.random_stream import draw_bits, uniforms
+from l2_harness.random_numbers import draw_bits, uniforms
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ the host knows in advance which rows the coin falls on, and only those are looke
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,17 +17,16 @@ from torch import Tensor
 from l2_harness.config.steering import SteeringConfig
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
-from l2_harness.interventions.edit_plans import EditPlans
+from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import weighted_sum, where_rows
-from l2_harness.interventions.random_stream import (
+from l2_harness.interventions.row_set import RowSet, reading_is_free
+from l2_harness.interventions.thresholds import JudgedRows
+from l2_harness.random_numbers import (
     draw_bits,
     normal_vectors,
     permutations,
     uniforms,
 )
-from l2_harness.interventions.row_set import RowSet, reading_is_free
-from l2_harness.interventions.step_log import StepLog
-from l2_harness.interventions.thresholds import Judgement
 
 
 @dataclass(frozen=True)
@@ -55,30 +55,31 @@ class LayerSteering:
     enough spends it.
     """
 
-    def __init__(
-        self,
-        config: SteeringConfig,
-        layer: int,
-        n_slots: int,
-        width: int,
-        dtype: torch.dtype,
-        device: torch.device,
-        log: StepLog,
-        plans: EditPlans | None = None,
-    ) -> None:
+    def __init__(self, config: SteeringConfig, place: LayerPlace) -> None:
+        n_slots, device = place.n_slots, place.device
         self._config = config
-        self._layer = layer
-        self._log = log
-        self._plans = plans
-        spending = spending_probability(config) if plans is None else 1.0
+        self._layer = place.layer
+        self._log = place.log
+        self._plans = place.plans
+        spending = spending_probability(config) if place.plans is None else 1.0
         self._chances = config.steering_probability, spending
         self._patience = torch.tensor(config.steering_patience, device=device)
         self._streak = torch.zeros(n_slots, dtype=torch.int64, device=device)
         self._ready_at = torch.zeros(n_slots, dtype=torch.int64, device=device)
-        self.bank = StateBank(n_slots, config.steering_bank, width, dtype, device)
+        self.bank = StateBank(n_slots, config.steering_bank, place.width, place.dtype, device)
         self.credits = torch.zeros(n_slots, dtype=torch.int64, device=device)
 
-    def step(self, wave: RowSet, hidden: Tensor, given: tuple[Tensor, Judgement]) -> Tensor:
+    def edit(self, at: LayerRows, hidden: Tensor) -> Tensor:
+        """Wave by wave, by the norms that the states have by now."""
+        norms = at.waves.split(at.norms(hidden))
+        both = list(zip(norms, at.parts, strict=True))
+        return at.waves.edit(hidden, both, self.step)
+
+    def at_end(self) -> Mapping[str, Tensor]:
+        """What the banks hold, and how far ``random`` is behind."""
+        return {"bank_size": self.bank.sizes(), "steering_credits_left": self.credits}
+
+    def step(self, wave: RowSet, hidden: Tensor, given: tuple[Tensor, JudgedRows]) -> Tensor:
         """The states after steering.
 
         Args:
@@ -106,7 +107,7 @@ class LayerSteering:
             state[index] = 0
         self.bank.reset(slots)
 
-    def _low_threshold(self, judged: Judgement) -> Tensor:
+    def _low_threshold(self, judged: JudgedRows) -> Tensor:
         low = self._config.steering_low
         if low.quantile is not None:
             return judged.quantiles[low.quantile]

@@ -21,6 +21,9 @@ from l2_harness.interventions.row_set import RowSet
 _BLOCK = 32
 _BLOCKS = 64
 
+#: The kind of entry of every row, whatever acts on it: its norm and τ.
+ROW = "row"
+
 
 class LogKey(NamedTuple):
     """What an entry is about."""
@@ -70,6 +73,7 @@ class StepLog:
     def __init__(self) -> None:
         self._entries: dict[LogKey, list[_Entry]] = defaultdict(list)
         self._blocks: dict[LogKey, list[_Entry]] = defaultdict(list)
+        self._ended: dict[int, int] = {}  # slot → the latest epoch that was taken
 
     def add(
         self, kind: str, layer: int, rows: RowSet, mask: Tensor | None, *columns: Tensor
@@ -86,17 +90,63 @@ class StepLog:
 
     def read(self) -> dict[LogKey, LogRows]:
         """All rows whose mask holds, on the host; the log is empty afterwards."""
-        for key in list(self._entries):
-            self._close_block(key)
-        found = {key: _on_host(_merged(blocks)) for key, blocks in self._blocks.items()}
+        self._close_blocks()
+        found = {
+            key: _on_host(self._without_ended(_merged(blocks)))
+            for key, blocks in self._blocks.items()
+        }
         self._blocks.clear()
         return found
+
+    def take(self, slot: int, epoch: int) -> dict[LogKey, LogRows]:
+        """The rows of one response whose mask holds, on the host.
+
+        All other rows stay where they are. Those of this slot, up to this epoch, are let go of
+        when blocks become one.
+        """
+        found: dict[LogKey, LogRows] = {}
+        if self._ended.get(slot) == epoch:
+            return found
+        self._close_blocks()
+        for key, blocks in self._blocks.items():
+            own = [_select(block, _where(block, slot, epoch)) for block in blocks]
+            found[key] = _on_host(_merged([part for part in own if len(part.slots)] or own[:1]))
+        self._ended[slot] = epoch
+        return found
+
+    def _close_blocks(self) -> None:
+        for key in list(self._entries):
+            self._close_block(key)
 
     def _close_block(self, key: LogKey) -> None:
         blocks = self._blocks[key]
         blocks.append(_merged(self._entries.pop(key)))
         if len(blocks) >= _BLOCKS:
-            blocks[:] = [_merged(blocks)]
+            blocks[:] = [self._without_ended(_merged(blocks))]
+
+    def _without_ended(self, block: _Entry) -> _Entry:
+        for slot, epoch in self._ended.items():
+            going_on = (block.slots != slot) | (block.epochs > epoch)
+            if not going_on.all():
+                block = _select(block, np.flatnonzero(going_on))
+        return block
+
+
+def _where(block: _Entry, slot: int, epoch: int) -> np.ndarray:
+    return np.flatnonzero((block.slots == slot) & (block.epochs == epoch))
+
+
+def _select(block: _Entry, where: np.ndarray) -> _Entry:
+    def part(tensor: Tensor) -> Tensor:
+        return tensor[torch.from_numpy(where).to(tensor.device)]
+
+    return _Entry(
+        block.slots[where],
+        block.rows[where],
+        block.epochs[where],
+        None if block.mask is None else part(block.mask),
+        tuple(part(column) for column in block.columns),
+    )
 
 
 def _merged(entries: Sequence[_Entry]) -> _Entry:

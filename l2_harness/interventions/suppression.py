@@ -5,22 +5,21 @@ A causal test, not a technique. One object a layer. All is masked tensor operati
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from l2_harness.config.suppression import SuppressionConfig
+from l2_harness.config.suppression import MEDIAN, SuppressionConfig
 from l2_harness.interventions.credits import Credits
-from l2_harness.interventions.edit_plans import EditPlans
-from l2_harness.interventions.layer_exchange import LayerExchange, LayerInbox
+from l2_harness.interventions.layer_exchange import LayerInbox
+from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import scaled, where_rows, wide
 from l2_harness.interventions.row_set import RowSet
-from l2_harness.interventions.step_log import StepLog
-from l2_harness.interventions.thresholds import Judgement
+from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import row_norms
 
-#: The quantile that ``suppression_mode=norm`` moves norms to.
-MEDIAN = 0.5
 _TINY = 1e-20  # in place of a norm of 0, so that a zero state stays one
 
 
@@ -30,34 +29,29 @@ class LayerSuppression:
     Peaks are judged by the layer's own output; what is edited is the state after recursion.
     """
 
-    def __init__(
-        self,
-        config: SuppressionConfig,
-        layer: int,
-        n_slots: int,
-        width: int,
-        dtype: torch.dtype,
-        device: torch.device,
-        log: StepLog,
-        exchange: LayerExchange | None = None,
-        plans: EditPlans | None = None,
-    ) -> None:
+    def __init__(self, config: SuppressionConfig, place: LayerPlace) -> None:
         self._config = config
-        self._layer = layer
-        self._log = log
-        self._plans = plans
-        self._credits = Credits(n_slots, device) if config.suppression == "random" else None
+        self._layer = place.layer
+        self._log = place.log
+        self._plans = place.plans
+        self._credits: Credits | None = None
+        if config.suppression == "random":
+            self._credits = Credits(place.n_slots, place.device)
         self._inbox: LayerInbox | None = None
-        if config.suppression == "shuffled":
-            if exchange is None:
-                raise ValueError("suppression=shuffled needs the exchange of the layers.")
-            self._inbox = LayerInbox(exchange, layer, n_slots, device)
+        if place.shared is not None:
+            self._inbox = LayerInbox(place.shared, place.layer, place.n_slots, place.device)
         self._directions: Tensor | None = None
         if config.suppression_mode == "angle":
-            wide_type = torch.float64 if dtype == torch.float64 else torch.float32
-            self._directions = torch.zeros(n_slots, width, dtype=wide_type, device=device)
+            wide_type = torch.float64 if place.dtype == torch.float64 else torch.float32
+            self._directions = torch.zeros(
+                place.n_slots, place.width, dtype=wide_type, device=place.device
+            )
 
-    def step(self, wave: RowSet, hidden: Tensor, judged: Judgement) -> Tensor:
+    def edit(self, at: LayerRows, hidden: Tensor) -> Tensor:
+        """Wave by wave."""
+        return at.waves.edit(hidden, at.parts, self.step)
+
+    def step(self, wave: RowSet, hidden: Tensor, judged: JudgedRows) -> Tensor:
         """The states after suppression.
 
         Args:
@@ -74,11 +68,10 @@ class LayerSuppression:
             return hidden
         return where_rows(chosen, self._edit(hidden, judged, usual), hidden)
 
-    @property
-    def left(self) -> Tensor | None:
-        """(n_slots,) edits that a control is behind its peaks; None without a control."""
+    def at_end(self) -> Mapping[str, Tensor]:
+        """How far a control is behind its peaks."""
         control = self._credits if self._inbox is None else self._inbox
-        return None if control is None else control.left
+        return {} if control is None else {"suppression_credits_left": control.left}
 
     def reset(self, slots: np.ndarray) -> None:
         """Responses that begin anew."""
@@ -88,7 +81,7 @@ class LayerSuppression:
         if self._directions is not None:
             self._directions[torch.from_numpy(slots).to(self._directions.device)] = 0
 
-    def _choose(self, wave: RowSet, judged: Judgement, usual: Tensor | None) -> Tensor:
+    def _choose(self, wave: RowSet, judged: JudgedRows, usual: Tensor | None) -> Tensor:
         """(n,) bool, the rows to edit."""
         may = wave.only_editable("suppression", judged.finite)
         if usual is not None:  # nothing to turn to before the first row that is no peak
@@ -105,7 +98,7 @@ class LayerSuppression:
         draws = wave.uniforms_on("suppression_moment", self._layer, peaks.device)
         return self._credits.spend(wave.slot_map, draws, peaks, may & ~judged.peaks)
 
-    def _edit(self, hidden: Tensor, judged: Judgement, usual: Tensor | None) -> Tensor:
+    def _edit(self, hidden: Tensor, judged: JudgedRows, usual: Tensor | None) -> Tensor:
         """All states as they would be after the edit, (n, d)."""
         factor = self._config.factor
         if self._config.suppression_mode == "scale":
@@ -117,7 +110,7 @@ class LayerSuppression:
             return scaled(hidden, (judged.tau * factor / norms).clamp_max(1))
         return scaled(hidden, factor + (1 - factor) * judged.quantiles[MEDIAN] / norms)
 
-    def _usual_directions(self, wave: RowSet, hidden: Tensor, judged: Judgement) -> Tensor | None:
+    def _usual_directions(self, wave: RowSet, hidden: Tensor, judged: JudgedRows) -> Tensor | None:
         """(n, d) sums of the unit states of earlier rows that are no peaks; takes this row's."""
         if self._directions is None:
             return None

@@ -23,7 +23,7 @@ QUARTILES = (0.25, 0.75)
 
 
 @dataclass
-class Judgement:
+class JudgedRows:
     """What the thresholds say of n rows of one layer.
 
     Attributes:
@@ -44,7 +44,7 @@ class Judgement:
         return (self.norms > self.tau) & self.finite
 
     @classmethod
-    def joined(cls, waves: Waves, parts: Sequence[Judgement]) -> Judgement:
+    def joined(cls, waves: Waves, parts: Sequence[JudgedRows]) -> JudgedRows:
         """That of all rows, from one for each part."""
         if len(parts) == 1:
             return parts[0]
@@ -158,14 +158,14 @@ class LayerThreshold:
         if self._statistics is not None:
             self._statistics.begin(current, norms)
 
-    def judge(self, wave: RowSet, norms: Tensor) -> Judgement:
+    def judge(self, wave: RowSet, norms: Tensor) -> JudgedRows:
         """Take a wave's norms and judge them, norms: (n,) float32, +inf if not finite."""
         finite = norms < infinity(norms.device)
         quantiles: dict[float, Tensor] = {}
         if self._statistics is not None:
             found = self._statistics.step(wave, norms, finite).unbind(0)
             quantiles = dict(zip(self._quantiles, found, strict=True))
-        return Judgement(norms, finite, self._tau(norms, quantiles), quantiles)
+        return JudgedRows(norms, finite, self._tau(norms, quantiles), quantiles)
 
     def reset(self, slots: np.ndarray) -> None:
         """Responses that begin anew."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from l2_harness.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from l2_harness.lm_eval_files.folders import from_folders
+    from l2_harness.lm_eval_files.folders import from_folders, read_folders
     from l2_harness.lm_eval_files.join import join_samples
     from l2_harness.lm_eval_files.metrics import Metric
     from l2_harness.lm_eval_files.questions import PairBy
@@ -20,8 +20,9 @@ _HOME = {
     "PairBy": "questions",
     "from_folders": "folders",
     "join_samples": "join",
+    "read_folders": "folders",
 }
 
-__all__ = ["Metric", "PairBy", "from_folders", "join_samples"]
+__all__ = ["Metric", "PairBy", "from_folders", "join_samples", "read_folders"]
 
 __getattr__, __dir__ = lazy_names(globals(), _HOME)

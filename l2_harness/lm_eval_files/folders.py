@@ -2,29 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l2_harness.config.errors import ConfigError, unknown_value
-from l2_harness.lm_eval_files.groups import task_groups
-from l2_harness.lm_eval_files.metrics import Metric, choose_metric
-from l2_harness.lm_eval_files.names import PLAIN, NamedRun, Source, name_runs, printable
-from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome, Role
+from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.groups import pooled, task_groups, weighting_of
+from l2_harness.lm_eval_files.left_out import LeftOut, few, told
+from l2_harness.lm_eval_files.metrics import (
+    Chosen,
+    Metric,
+    NoMetricError,
+    choose_metric,
+    figures_of,
+    reported,
+)
+from l2_harness.lm_eval_files.names import NamedRun, Source, name_runs, printable
+from l2_harness.lm_eval_files.orphans import orphan_runs
+from l2_harness.lm_eval_files.outcomes import Aggregate, Outcome, Weighting
 from l2_harness.lm_eval_files.questions import PairBy, ScoredTask, score_task
 from l2_harness.lm_eval_files.recorded_cost import recorded_cost
-from l2_harness.lm_eval_files.runs import find_runs
+from l2_harness.lm_eval_files.roles import (
+    Entry,
+    conditions_of,
+    latest,
+    models_as_rows,
+    with_roles,
+)
+from l2_harness.lm_eval_files.runs import Run, find_runs
 
 
-def from_folders(
+@dataclass(frozen=True, eq=False)
+class Comparable:
+    """What some folders hold.
+
+    Attributes:
+        outcomes: what can be compared.
+        left_out: what can't.
+    """
+
+    outcomes: list[Outcome]
+    left_out: list[LeftOut]
+
+
+def from_folders(folders: Sequence[str | Path], **options: Any) -> list[Outcome]:
+    """The outcomes of :func:`read_folders`, which has its arguments and errors."""
+    return read_folders(folders, **options).outcomes
+
+
+def read_folders(
     folders: Sequence[str | Path],
     *,
     metric: Metric = None,
     plain: str | None = None,
     pair_by: PairBy = "document",
     subtasks: bool = False,
-) -> list[Outcome]:
+    tasks: Callable[[str], bool] = lambda task: True,
+) -> Comparable:
     """Every run found in the folders, as outcomes.
 
     Runs that differ in their seed alone are one method's seeds. A run made again with the same
@@ -33,112 +68,112 @@ def from_folders(
 
     Args:
         folders: each ``DIR``, ``DIR=method`` or ``DIR=model/method``; what is below one counts.
-        metric: of all tasks, or by task: ``exact_match`` or ``exact_match,number``; by default
-            each task's first.
+        metric: of all tasks, or by task: ``exact_match``, ``exact_match,number`` or ``number``;
+            by default each task's first.
         plain: the method that all are compared with. By default the one named plain, which is
-            also what a run without any of the others' settings is called; else the first.
+            also what a run without any of the others' settings is called; else the first
+            folder's, of several the one with scores on most tasks.
         pair_by: what makes two questions the same: the document, or its number.
         subtasks: every task of a group for itself.
+        tasks: whether a task or group is wanted.
 
     Raises:
-        ConfigError: a folder without results, a file that can't be read, a metric or a plain
-            method that isn't there.
+        ConfigError: nothing that can be compared; a plain method that isn't there.
     """
     if not folders:
         raise ConfigError("pass at least one folder that lm_eval wrote results into.")
-    sources = [Source.parse(folder) for folder in folders]
-    # The same file below two folders counts once.
-    found = {run.path.resolve(): (s, run) for s in reversed(sources) for run in find_runs(s.folder)}
-    runs = sorted(found.values(), key=lambda pair: (sources.index(pair[0]), str(pair[1].path)))
-    entries = _latest(_entries(name_runs(runs), subtasks))
-    versions = _version_notes(entries)
-    outcomes = [
-        _outcome(entry, metric, pair_by, versions.get((entry.named.model, entry.task), []))
-        for entry in entries
-    ]
-    return _with_roles(_models_as_rows(outcomes), plain, _repeated(entries))
+    found = _found([Source.parse(folder) for folder in folders])
+    if not found.runs:
+        raise ConfigError(_nothing(folders, found.left_out))
+    every = _entries(name_runs(found.runs), subtasks)
+    entries = [entry for entry in every if tasks(entry.task)]
+    if not entries:
+        raise ConfigError(_no_task(every, tasks))
+    entries = models_as_rows(latest(entries))
+    outcomes, left_out = [], found.left_out
+    for entry in entries:
+        try:
+            outcomes.append(_outcome(entry, metric, pair_by))
+        except NoMetricError as error:
+            left_out.append(LeftOut(_where(entry), str(error)))
+    if not outcomes:
+        raise ConfigError(_nothing(folders, left_out))
+    return Comparable(with_roles(outcomes, entries, plain), left_out)
 
 
 @dataclass(frozen=True, eq=False)
-class _Entry:
-    """What one run says about one task.
-
-    Attributes:
-        tasks: lm-eval's, that make it up.
-        passed_over: how many earlier runs of the same kind there are.
-    """
-
-    named: NamedRun
-    task: str
-    tasks: Sequence[str]
-    passed_over: int = 0
+class _Found:
+    runs: list[tuple[Source, Run]]
+    left_out: list[LeftOut]
 
 
-def _entries(named: Iterable[NamedRun], subtasks: bool) -> list[_Entry]:
+def _found(sources: Sequence[Source]) -> _Found:
+    """The runs of all folders; a file below two folders counts once, for the first of them."""
+    runs: dict[Path, tuple[Source, Run]] = {}
+    left_out: dict[str, LeftOut] = {}
+    for source in sources:
+        found = find_runs(source.folder)
+        for run in [*found.runs, *orphan_runs(found.orphans)]:
+            runs.setdefault(run.path.resolve(), (source, run))
+        left_out |= {one.what: one for one in found.left_out}
+    return _Found(list(runs.values()), list(left_out.values()))
+
+
+def _nothing(folders: Sequence[str | Path], left_out: Sequence[LeftOut]) -> str:
+    names = ", ".join(map(str, folders))
+    if left_out:
+        why = " ".join(told(left_out))
+        return f"{names} holds no result file of lm-eval that can be compared. {why}"
+    return (
+        f"{names} holds no result file of lm-eval, results_<date>.json. Run lm_eval with "
+        "--output_path, and with --log_samples for comparisons question by question."
+    )
+
+
+def _no_task(entries: Sequence[Entry], wanted: Callable[[str], bool]) -> str:
+    inner = any(wanted(task) for entry in entries for task in entry.tasks)
+    way = " --subtasks compares the tasks of a group." if inner else ""
+    known = ", ".join(dict.fromkeys(entry.task for entry in entries))
+    return f"no task that was asked for is here. There are: {known}.{way}"
+
+
+def _entries(named: Iterable[NamedRun], subtasks: bool) -> list[Entry]:
     return [
-        _Entry(one, task, tasks)
+        Entry(one, task, tasks)
         for one in named
         for task, tasks in task_groups(one.run, subtasks=subtasks).items()
     ]
 
 
-def _latest(entries: Sequence[_Entry]) -> list[_Entry]:
-    """Of runs of one kind in one folder, the latest."""
-    kinds: dict[tuple[Any, ...], list[_Entry]] = {}
-    for entry in entries:
-        one = entry.named
-        key = (one.model, one.method, one.run.seed, entry.task, one.run.folder)
-        kinds.setdefault(key, []).append(entry)
-    return [
-        replace(max(own, key=lambda e: e.named.run.date), passed_over=len(own) - 1)
-        for own in kinds.values()
-    ]
+def _where(entry: Entry) -> str:
+    return printable(f"{entry.task} of {entry.named.model or entry.named.method}")
 
 
-def _version_notes(entries: Sequence[_Entry]) -> dict[tuple[str, str], list[str]]:
-    """(model, task) → what to say where its runs used several versions of a task."""
-    notes: dict[tuple[str, str], list[str]] = {}
-    groups: dict[tuple[str, str], list[_Entry]] = {}
-    for entry in entries:
-        groups.setdefault((entry.named.model, entry.task), []).append(entry)
-    for key, own in groups.items():
-        for task in dict.fromkeys(task for entry in own for task in entry.tasks):
-            versions: dict[str, list[str]] = {}
-            for entry in own:
-                version = str(entry.named.run.table("versions").get(task, "unknown"))
-                versions.setdefault(version, []).append(entry.named.method)
-            if len(versions) > 1:
-                told = "; ".join(f"{v}: {', '.join(m)}" for v, m in versions.items())
-                notes.setdefault(key, []).append(
-                    f"{task}: the runs used different versions of the task ({told}). Their "
-                    "figures may not be of the same test."
-                )
-    return notes
-
-
-def _outcome(entry: _Entry, metric: Metric, pair_by: PairBy, notes: Sequence[str]) -> Outcome:
+def _outcome(entry: Entry, metric: Metric, pair_by: PairBy) -> Outcome:
     run = entry.named.run
-    chosen = {task: choose_metric(run, task, _of_task(metric, entry, task)) for task in entry.tasks}
-    scored = {task: score_task(run, task, chosen[task], pair_by) for task in entry.tasks}
-    complete = all(one.scores for one in scored.values())
-    first = chosen[entry.tasks[0]]
-    said = [note for one in scored.values() for note in one.notes]
+    group = entry.task if entry.task not in entry.tasks else None
+    wanted = {task: _of_task(metric, entry, task) for task in entry.tasks}
+    scored, first = _scored(run, group, wanted, pair_by)
+    figure = reported(run, group, first) if group is not None else None
+    weighting, scores, notes = _together(scored, figure)
+    aggregate = None if scores else figure or _pooled(scored)
+    if not scores and aggregate is None:
+        raise NoMetricError(f"no finite number for {first.label}, and {few(notes)}")
+    if run.note:
+        notes.append(run.note)
     if entry.passed_over:
-        said.append(
-            f"{run.folder.name}: {entry.passed_over + 1} runs of {entry.named.method} on "
-            f"{entry.task}; the latest counts, {run.date}."
-        )
-    aggregate = None if complete else _aggregate(entry, scored)
+        notes.append(f"run {entry.passed_over + 1} times; the latest counts, {run.date}")
     return Outcome(
         model=entry.named.model,
         task=printable(entry.task),
         method=entry.named.method,
         seed=run.seed,
-        metric=printable(first.key),
+        metric=printable(first.label),
         higher_is_better=first.higher_is_better,
-        scores=_scores(scored) if complete else {},
+        scores=scores,
+        weighting=weighting,
         aggregate=aggregate,
-        cost=recorded_cost(run, entry.tasks) if complete or aggregate else Cost(),
+        cost=recorded_cost(run, entry.tasks),
         settings={
             "model_class": run.model_class,
             "args": run.model_args,
@@ -148,99 +183,78 @@ def _outcome(entry: _Entry, metric: Metric, pair_by: PairBy, notes: Sequence[str
             "lm_eval": run.content.get("lm_eval_version"),
             "date": run.date,
         },
+        conditions=conditions_of(entry),
         folder=run.folder,
-        error=None if complete or aggregate else "; ".join(said) or "the file has no figure",
-        notes=[printable(note) for note in (*said, *notes)],
+        notes=[printable(note) for note in notes],
     )
 
 
-def _of_task(metric: Metric, entry: _Entry, task: str) -> Metric:
+def _of_task(metric: Metric, entry: Entry, task: str) -> str | None:
     """A metric that was given for a group is meant for its tasks."""
     if isinstance(metric, Mapping):
         return metric.get(task) or metric.get(entry.task)
     return metric
 
 
-def _scores(scored: Mapping[str, ScoredTask]) -> dict[str, float]:
+def _scored(
+    run: Run, group: str | None, wanted: Mapping[str, str | None], pair_by: PairBy
+) -> tuple[dict[str, ScoredTask], Chosen]:
+    """Each task by the metric wanted, else its group's or its own first; those that have it."""
+    usual = None
+    if group is not None and figures_of(run, group):
+        usual = choose_metric(run, group, None, like=next(iter(wanted))).label
+    scored: dict[str, ScoredTask] = {}
+    chosen: list[Chosen] = []
+    missing: list[NoMetricError] = []
+    for task, name in wanted.items():
+        try:
+            chosen.append(choose_metric(run, task, name or usual))
+            scored[task] = score_task(run, task, chosen[-1], pair_by)
+        except NoMetricError as error:
+            missing.append(error)
+    if not chosen:
+        raise missing[0]
+    return scored, chosen[0]
+
+
+def _together(
+    scored: Mapping[str, ScoredTask], figure: Aggregate | None
+) -> tuple[Weighting, dict[str, float], list[str]]:
+    """A task's or group's scores, empty where some task has none, with what there is to say."""
+    notes = _merged({task: one.notes for task, one in scored.items()})
+    if not all(one.scores for one in scored.values()):
+        return "questions", {}, notes
     if len(scored) == 1:
-        return dict(next(iter(scored.values())).scores)
-    return {f"{task}:{q}": s for task, one in scored.items() for q, s in one.scores.items()}
+        return "questions", dict(next(iter(scored.values())).scores), notes
+    means = [one.mean for one in scored.values()]
+    sizes = [one.size for one in scored.values()]
+    weighting = weighting_of(figure, means, sizes)
+    if weighting is None:
+        notes.append(
+            "the group's own figure is no mean of its tasks or questions, so it can't be compared "
+            "by them (--subtasks compares its tasks)"
+        )
+        return "questions", {}, notes
+    scores = {f"{task}:{q}": s for task, one in scored.items() for q, s in one.scores.items()}
+    return weighting, scores, notes
 
 
-def _aggregate(entry: _Entry, scored: Mapping[str, ScoredTask]) -> Aggregate | None:
-    """The figure of a task; of a group, its own, or the mean of its tasks weighted by size."""
+def _merged(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """The same words of several tasks once, with the tasks where it isn't all of them."""
+    by_text: dict[str, list[str]] = {}
+    for task, own in notes.items():
+        for note in own:
+            by_text.setdefault(note, []).append(task)
+    return [
+        text if len(tasks) == len(notes) else f"{text}: {few(tasks)}"
+        for text, tasks in by_text.items()
+    ]
+
+
+def _pooled(scored: Mapping[str, ScoredTask]) -> Aggregate | None:
+    """The figure of a task; of a group, the mean of its tasks weighted by size."""
     figures = [one.reported for one in scored.values()]
     known = [figure for figure in figures if figure is not None]
     if not known or len(known) < len(figures):
         return None
-    if len(known) == 1:
-        return known[0]
-    sizes = [figure.questions or 1 for figure in known]
-    total = sum(sizes)
-    value = sum(figure.value * n for figure, n in zip(known, sizes, strict=True)) / total
-    errors = [figure.stderr for figure in known if figure.stderr is not None]
-    stderr = None
-    if len(errors) == len(known):
-        stderr = sum((e * n / total) ** 2 for e, n in zip(errors, sizes, strict=True)) ** 0.5
-    return Aggregate(value, stderr, total)
-
-
-def _models_as_rows(outcomes: list[Outcome]) -> list[Outcome]:
-    """Models in the place of methods, where every model has one method and they share a task."""
-    methods: dict[str, set[str]] = {}
-    tasks: dict[str, set[str]] = {}
-    for o in outcomes:
-        methods.setdefault(o.model, set()).add(o.method)
-        tasks.setdefault(o.model, set()).add(o.task)
-    alone = len(methods) > 1 and all(len(own) == 1 for own in methods.values())
-    if not alone or not set.intersection(*tasks.values()):
-        return outcomes
-    return [replace(o, model="", method=o.model) for o in outcomes]
-
-
-def _repeated(entries: Sequence[_Entry]) -> dict[tuple[str, str], str]:
-    """(model, method) of a run made once more → the method that it repeats."""
-    return {
-        (e.named.model, e.named.method): e.named.repeats
-        for e in entries
-        if e.named.repeats is not None
-    }
-
-
-def _with_roles(
-    outcomes: Sequence[Outcome], plain: str | None, repeated: Mapping[tuple[str, str], str]
-) -> list[Outcome]:
-    methods = list(dict.fromkeys(o.method for o in outcomes))
-    if plain is not None and plain not in methods:
-        raise unknown_value("--plain", plain, methods)
-    of_model = {
-        model: _plain_of([o for o in outcomes if o.model == model], plain)
-        for model in dict.fromkeys(o.model for o in outcomes)
-    }
-
-    def role(o: Outcome) -> Role:
-        if o.method == of_model[o.model]:
-            return "plain"
-        return "null" if repeated.get((o.model, o.method)) == of_model[o.model] else "method"
-
-    return [replace(o, role=role(o)) for o in outcomes]
-
-
-def _plain_of(outcomes: Sequence[Outcome], wanted: str | None) -> str:
-    """The method asked for, the one named plain, or the one with the fewest settings.
-
-    Among equals, one of the model class that most methods are of; then the first.
-    """
-    own = {o.method: o for o in reversed(outcomes)}
-    names = list(dict.fromkeys(o.method for o in outcomes))
-    for name in (wanted, PLAIN):
-        if name in own:
-            return str(name)
-    classes = [own[name].settings["model_class"] for name in names]
-
-    def settings(name: str) -> tuple[int, int]:
-        parts = (own[name].settings[part] for part in ("args", "gen_kwargs"))
-        number = sum(len(part) for part in parts if isinstance(part, Mapping))
-        return number, -classes.count(own[name].settings["model_class"])
-
-    return min(names, key=settings)
+    return known[0] if len(known) == 1 else pooled(known)

@@ -55,12 +55,19 @@ def join_samples(
     Warns:
         TraceWarning: responses without a sample, documents without a trace, several runs.
     """
+    _check_traces(traces)
+    return joined(traces, read_samples(samples, sorted(set(traces["task"]))), filter)
+
+
+def joined(
+    traces: pd.DataFrame, logged: Mapping[str, list[Sample]], filter: str | None
+) -> pd.DataFrame:
+    """:func:`join_samples` with samples that have been read, by task."""
     import pandas as pd
 
-    _check_traces(traces)
     verdicts: dict[int, list[dict[str, Any]]] = {}
-    for task, logged in read_samples(samples, sorted(set(traces["task"]))).items():
-        verdicts.update(_of_task(task, traces[traces["task"] == task], _chosen(logged, filter)))
+    for task, own in logged.items():
+        verdicts.update(_of_task(task, traces[traces["task"] == task], _chosen(own, filter)))
     positions, rows = [], []
     for position, label in enumerate(traces.index):
         for row in verdicts.get(label, [{}]):

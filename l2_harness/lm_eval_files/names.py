@@ -1,18 +1,20 @@
 """What runs are called: their model, and a method named after what sets it apart.
 
 Runs of one model that differ in nothing but their seed are one method. What they differ in is
-found by comparison, so a name holds no argument that all runs share.
+found by comparison on the tasks that they share, once for all models, so a name holds no argument
+that all runs share, nor one that differs between tasks only.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from l2_harness.config.errors import ConfigError
-from l2_harness.lm_eval_files.runs import Run
+from l2_harness.lm_eval_files.runs import SHOTS, Run
 
 PLAIN = "plain"
 _LONGEST_VALUE = 40
@@ -51,6 +53,7 @@ class NamedRun:
         source: where it comes from.
         model: as tables show it.
         method: as tables show it.
+        shown: settings that set its method apart from the others.
         repeats: the method whose run it is once more: the same settings, the same seed.
     """
 
@@ -58,47 +61,62 @@ class NamedRun:
     source: Source
     model: str
     method: str
+    shown: frozenset[str] = frozenset()
     repeats: str | None = None
-
-    @property
-    def kind(self) -> object:
-        """Equal for runs with the same settings but for the seed."""
-        shots = tuple((task, str(n)) for task, n in sorted(self.run.table("n-shot").items()))
-        return _embedded(self.run.model), frozenset(self.run.distinguishing.items()), shots
 
 
 def name_runs(runs: Sequence[tuple[Source, Run]]) -> list[NamedRun]:
     """Name the models and methods of runs, in their order."""
     models = _model_names(runs)
-    named: list[NamedRun] = []
+    given: dict[str | None, list[tuple[str, Run]]] = {None: []}
     for (source, run), model in zip(runs, models, strict=True):
-        siblings = [
-            (s, other) for (s, other), theirs in zip(runs, models, strict=True) if theirs == model
-        ]
-        own = [other for s, other in siblings if s == source] if source.method else None
-        method = _method(run, own or [other for _, other in siblings])
+        given[None].append((model, run))
         if source.method:
-            method = (
-                source.method if method in (PLAIN, run.model_class) else f"{source.method} {method}"
-            )
-        named.append(NamedRun(run, source, printable(model), printable(method)))
+            given.setdefault(source.method, []).append((model, run))
+    differing = {method: _differing(own) for method, own in given.items()}
+    usual = _usual_class([run for _, run in runs])
+    named = []
+    for (source, run), model in zip(runs, models, strict=True):
+        shown = differing[source.method]
+        words = _words(run, shown, usual)
+        if source.method:
+            method = " ".join([source.method, *words])
+        else:
+            method = " ".join(words) or (PLAIN if shown else run.model_class)
+        named.append(NamedRun(run, source, printable(model), printable(method), frozenset(shown)))
     return _told_apart(named)
 
 
-def _method(run: Run, siblings: Sequence[Run]) -> str:
-    """What sets a run apart from its siblings, in its own words."""
-    keys = dict.fromkeys(key for other in siblings for key in other.distinguishing)
-    differing = [
-        key for key in keys if len({other.distinguishing.get(key) for other in siblings}) > 1
-    ]
-    own, usual = run.distinguishing, _usual_class(siblings)
+def _differing(runs: Iterable[tuple[str, Run]]) -> dict[str, set[str]]:
+    """Settings in which some model's runs of one task differ, each with these tasks."""
+    seen: dict[tuple[str, str], dict[str, set[str | None]]] = {}
+    found: dict[str, set[str]] = {}
+    for model, run in runs:
+        for task in run.tasks:
+            settings = run.settings(task)
+            first = (model, task) not in seen
+            own = seen.setdefault((model, task), {})
+            for key in [*own, *(key for key in settings if key not in own)]:
+                # A setting that the runs before did not have.
+                values = own.setdefault(key, set() if first else {None})
+                values.add(settings.get(key))
+                if len(values) > 1:
+                    found.setdefault(key, set()).add(task)
+    return found
+
+
+def _words(run: Run, differing: Mapping[str, set[str]], usual: str) -> list[str]:
+    """What sets a run apart, in its own words."""
+    own = run.distinguishing
     words = [f"{key}={_cut(own[key])}" for key in differing if key and key in own]
-    if run.model_class != usual:
+    if "" in differing and run.model_class != usual:
         words.insert(0, run.model_class)
-    words += _shots(run, siblings)
-    if words:
-        return " ".join(words)
-    return PLAIN if differing else run.model_class
+    shots = [
+        str(number)
+        for task, number in run.table("n-shot").items()
+        if task in differing.get(SHOTS, ())
+    ]
+    return words + ([f"{'/'.join(dict.fromkeys(shots))}-shot"] if shots else [])
 
 
 def printable(text: str) -> str:
@@ -113,35 +131,17 @@ def _cut(value: str) -> str:
     return f"{value[: _LONGEST_VALUE - 8]}…{hashlib.sha256(value.encode()).hexdigest()[:6]}"
 
 
-def _usual_class(siblings: Sequence[Run]) -> str:
+def _usual_class(runs: Sequence[Run]) -> str:
     """The model class that most runs are of; the first among equals. A name leaves it out."""
-    classes = [other.model_class for other in siblings]
+    classes = [run.model_class for run in runs]
     return max(dict.fromkeys(classes), key=classes.count)
 
 
-def _shots(run: Run, siblings: Sequence[Run]) -> list[str]:
-    """How many examples were shown, where runs differ in it on a task that they share."""
-    shots = run.table("n-shot")
-    differing = [
-        number
-        for task, number in shots.items()
-        if len({str(other.table("n-shot").get(task, number)) for other in siblings}) > 1
-    ]
-    return (
-        [f"{'/'.join(dict.fromkeys(str(number) for number in differing))}-shot"]
-        if differing
-        else []
-    )
-
-
 def _model_names(runs: Sequence[tuple[Source, Run]]) -> list[str]:
-    """Hub names as they are, paths by their last part where that is enough to tell them."""
+    """Hub names as they are, paths by as many of their last parts as tell them apart."""
     full = [source.model or _embedded(run.model) for source, run in runs]
-    short = [_short(name) for name in full]
-    return [
-        long if len({f for f, s in zip(full, short, strict=True) if s == name}) > 1 else name
-        for long, name in zip(full, short, strict=True)
-    ]
+    short = _shortened(set(full))
+    return [short[name] for name in full]
 
 
 def _embedded(name: str) -> str:
@@ -149,10 +149,20 @@ def _embedded(name: str) -> str:
     return "demo" if Path(name).parts[-3:] == ("l2_harness", "demo", "model") else name
 
 
-def _short(name: str) -> str:
+def _shortened(names: set[str]) -> Mapping[str, str]:
+    """Name → as short as it can be without being another's."""
+    short = {name: name for name in names}
+    paths = {name: Path(name).parts for name in names if _is_path(name)}
+    for length in range(max(map(len, paths.values()), default=0), 0, -1):
+        cut = {name: str(Path(*parts[-length:])) for name, parts in paths.items()}
+        taken = Counter([*cut.values(), *(names - paths.keys())])
+        short |= {name: text for name, text in cut.items() if taken[text] == 1}
+    return short
+
+
+def _is_path(name: str) -> bool:
     parts = Path(name).parts
-    is_path = len(parts) > 2 or (len(parts) > 1 and parts[0] in ("/", ".", "..", "~"))
-    return parts[-1] if is_path else name
+    return len(parts) > 2 or (len(parts) > 1 and parts[0] in ("/", ".", "..", "~"))
 
 
 def _told_apart(named: Sequence[NamedRun]) -> list[NamedRun]:
@@ -164,33 +174,47 @@ def _told_apart(named: Sequence[NamedRun]) -> list[NamedRun]:
     owners: dict[tuple[object, ...], NamedRun] = {}
     for one in named:
         if one.source.method is not None:
-            _claim(owners, one, one.kind)
-            _claim(owners, one, one.method)
+            _claim(owners, one, by_settings=True)
+            _claim(owners, one)
     return [one if one.source.method is not None else _own_name(owners, one) for one in named]
 
 
 def _own_name(owners: dict[tuple[object, ...], NamedRun], one: NamedRun) -> NamedRun:
     """A run under a name that no other folder has."""
-    first = _claim(owners, one, one.kind)
+    first = _claim(owners, one, by_settings=True)
     if first is not None:
         one = replace(one, method=first.method, repeats=first.method)
-    if first is None and _claim(owners, one, one.method) is None:
+    if first is None and _claim(owners, one) is None:
         return one
     base, n = f"{one.method} [{_label(one)}]", 2
     one = replace(one, method=base)
-    while _claim(owners, one, one.method) is not None:
+    while _claim(owners, one) is not None:
         one = replace(one, method=f"{base} {n}")
         n += 1
     return one
 
 
 def _claim(
-    owners: dict[tuple[object, ...], NamedRun], one: NamedRun, what: object
+    owners: dict[tuple[object, ...], NamedRun], one: NamedRun, *, by_settings: bool = False
 ) -> NamedRun | None:
-    """Who from another folder had this first for a task of the run's; else it is the run's now."""
-    keys = [(one.model, what, one.run.seed, task) for task in one.run.table("results")]
+    """Who from another folder had this first for a task of the run's; else it is the run's now.
+
+    What is claimed is the method's name, or all settings but the seed, whatever they are called.
+    """
+    run = one.run
+    keys = [
+        (
+            one.model,
+            (_embedded(run.model), *sorted(run.settings(task).items()))
+            if by_settings
+            else one.method,
+            run.seed,
+            task,
+        )
+        for task in run.tasks
+    ]
     taken = [owners[key] for key in keys if key in owners]
-    others = [owner for owner in taken if owner.run.folder != one.run.folder]
+    others = [owner for owner in taken if owner.run.folder != run.folder]
     if others:
         return others[0]
     owners.update({key: one for key in keys if key not in owners})

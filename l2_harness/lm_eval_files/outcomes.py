@@ -15,6 +15,9 @@ Role = Literal["plain", "null", "method", "control", "rival"]
 """``plain`` is what all are compared with; ``null`` is it once more, with another batch size or
 seed; a ``control`` does as a method does without its idea; a ``rival`` is another's idea."""
 
+Weighting = Literal["questions", "tasks"]
+"""What counts the same in a figure: every question, or every task of a group."""
+
 ROLES: tuple[Role, ...] = ("plain", "null", "method", "control", "rival")
 
 
@@ -71,13 +74,18 @@ class Outcome:
         higher_is_better: of the metric.
         scores: question → the metric, in its own unit, a mean where there are several responses.
             A key is the same question in every outcome of a task, whatever the documents' order.
+        weighting: what counts the same in the figure of all: every question, or, in some groups,
+            every task, which is what comes before the last ``:`` of a question's key.
         aggregate: in place of ``scores``, where only the figure of all questions is known. Such
             an outcome is shown, and never compared question by question.
         cost: what it took.
         settings: what the run was made with, as far as it is known; plain values.
+        conditions: what would make it another test, were it different in another row: name →
+            value.
         folder: where its files are.
         error: why there are no scores, of a run that failed.
-        notes: what a reader of its figures has to know, a sentence each.
+        notes: what a reader of its figures has to know, each a clause that follows its name; the
+            same words for the same thing.
     """
 
     model: str
@@ -88,9 +96,11 @@ class Outcome:
     metric: str = ""
     higher_is_better: bool = True
     scores: Mapping[str, float] = field(default_factory=dict)
+    weighting: Weighting = "questions"
     aggregate: Aggregate | None = None
     cost: Cost = field(default_factory=Cost)
     settings: Mapping[str, object] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     error: str | None = None
     notes: Sequence[str] = ()

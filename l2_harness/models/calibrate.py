@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from l2_harness.config import ConfigError
+from l2_harness.models.capabilities import DEFAULT_CLASS
 from l2_harness.norms import read_traces
 from l2_harness.norms.calibration import write_calibration
 
@@ -44,7 +45,7 @@ def calibrate(
     with tempfile.TemporaryDirectory() as folder:
         args = {**model_args, "record": "tokens", "trace_dir": folder}
         lm_eval.simple_evaluate(
-            model="l2hf", model_args=args, tasks=list(tasks), bootstrap_iters=0, **evaluation
+            model=DEFAULT_CLASS, model_args=args, tasks=list(tasks), bootstrap_iters=0, **evaluation
         )
         source = {"model_args": dict(model_args), "tasks": list(tasks)}
         return calibrate_from_traces(out, Path(folder), source)

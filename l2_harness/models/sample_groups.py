@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lm_eval.api.instance import Instance
 
+from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.models.response_jobs import WantedResponse
+from l2_harness.norms import CompletedResponse
 from l2_harness.norms.rows import ResponseRows
 
 
@@ -19,28 +20,63 @@ class Sample:
     Attributes:
         wanted: which response it is.
         text: what lm-eval gets, if it is chosen.
+        n_tokens: how many tokens it has.
+        finish_reason: eos, stop or length.
+        thinking_end: row of the token that closes its thinking, or None.
         rows: what was recorded of it, or None.
-        columns: further columns of its trace.
-        n_tokens: None where it is not known.
+        finished: as an engine handed it over; None where an earlier run left it.
         scores: name → value.
         answer: what a vote takes it for.
         chosen: whether lm-eval gets it; None where that is not known.
         written: whether a trace part holds it already.
-        recalled: whether an earlier run left it.
     """
 
     wanted: WantedResponse
     text: str
+    n_tokens: int
+    finish_reason: str | None
+    thinking_end: int | None
     rows: ResponseRows | None = None
-    columns: dict[str, Any] = field(default_factory=dict)
-    n_tokens: int | None = None
-    finish_reason: str | None = None
-    thinking_end: int | None = None
+    finished: FinishedResponse | None = None
     scores: dict[str, float] = field(default_factory=dict)
     answer: str | None = None
     chosen: bool | None = None
     written: bool = False
-    recalled: bool = False
+
+    @property
+    def recalled(self) -> bool:
+        """Whether an earlier run left it."""
+        return self.finished is None
+
+    @classmethod
+    def decoded(
+        cls, wanted: WantedResponse, finished: FinishedResponse, text: str, thinking_end: int | None
+    ) -> Sample:
+        """One that an engine has decoded."""
+        return cls(
+            wanted,
+            text,
+            len(finished.tokens),
+            finished.finish_reason,
+            thinking_end,
+            finished.rows,
+            finished,
+        )
+
+    @classmethod
+    def left(cls, wanted: WantedResponse, found: CompletedResponse) -> Sample:
+        """One that an earlier run left."""
+        return cls(
+            wanted,
+            found.response or "",
+            len(found.tokens),
+            found.finish_reason,
+            found.thinking_end,
+            scores=found.scores,
+            answer=found.answer,
+            chosen=found.chosen,
+            written=True,
+        )
 
 
 class SampleGroups:

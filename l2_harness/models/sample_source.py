@@ -9,25 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config import ConfigError
-from l2_harness.config.options import option_names
-from l2_harness.config.recording import RecordingConfig
-from l2_harness.config.selection import SelectionConfig
-from l2_harness.norms import read_run_settings
-from l2_harness.norms.trace_samples import RecordedSample, SampleKey, recorded_samples
+from l2_harness.config.model_args import affecting
+from l2_harness.models.recorded_runs import RecordedRun, differences, recorded_runs
+from l2_harness.norms.recorded_responses import RecordedResponse
+from l2_harness.norms.trace_samples import SampleKey, recorded_samples
 from l2_harness.selection.group_scores import ROW_SCORES
 
 logger = logging.getLogger(__name__)
 
-#: Settings of a run that have no say in which samples are drawn, or in what is recorded of their
-#: rows. Of a list of layers the resolved numbers count, which the settings hold as well.
-_AFTER_SAMPLING = frozenset(
-    {*option_names(SelectionConfig), *option_names(RecordingConfig), "num_samples", "thresholds"}
-)
+#: Settings that say again what others say: of a list of layers the resolved numbers count, which
+#: the settings hold as well, and thresholds belong to techniques.
+_SAID_ELSEWHERE = ("layers", "thresholds")
 
 
 def sampling_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a run's settings that determine its samples and their rows."""
-    return {k: v for k, v in settings.items() if k not in _AFTER_SAMPLING}
+    found = affecting(settings, "responses", "setup")
+    return {k: v for k, v in found.items() if k not in _SAID_ELSEWHERE}
 
 
 class SampleSource:
@@ -45,52 +43,39 @@ class SampleSource:
     def __init__(self, trace_dir: str, settings: Mapping[str, Any], keep_states: bool) -> None:
         self._trace_dir = Path(trace_dir).expanduser()
         self._keep_states = keep_states
-        wanted = _plain(sampling_settings(settings))
         self.runs: dict[str, int] = {}
-        differences: list[str] = []
-        for path in sorted(self._trace_dir.glob("run-*.json")):
-            run_id = path.stem.removeprefix("run-")
-            found = read_run_settings(self._trace_dir, run_id)
-            differing = _differences(_plain(sampling_settings(found)), wanted)
+        others: list[str] = []
+        wanted = sampling_settings(settings)
+        for run in recorded_runs(self._trace_dir):
+            drawn = RecordedRun(run.run_id, sampling_settings(run.settings))
+            differing = differences(drawn, wanted)
             if not differing:
-                self.runs[run_id] = int(found.get("num_samples") or 1)
-            differences.append(f"run {run_id}: {', '.join(differing)}")
+                self.runs[run.run_id] = int(run.settings.get("num_samples") or 1)
+            others.append(f"run {run.run_id}: {', '.join(differing)}")
         if not self.runs:
-            raise ConfigError(_none_there(trace_dir, differences))
+            raise ConfigError(_none_there(trace_dir, others))
 
     def take(
         self, wanted: Collection[SampleKey]
-    ) -> Iterator[list[tuple[SampleKey, RecordedSample]]]:
+    ) -> Iterator[list[tuple[SampleKey, RecordedResponse]]]:
         """Those of the wanted samples that are there, some at a time."""
         for part in recorded_samples(self._trace_dir, self.runs, wanted):
             yield [(key, self._prepared(sample)) for key, sample in part]
 
-    def _prepared(self, sample: RecordedSample) -> RecordedSample:
+    def _prepared(self, sample: RecordedResponse) -> RecordedResponse:
         """With the scores that rows alone do not give, which a choice may need."""
         scores = {k: v for k, v in sample.scores.items() if k not in ROW_SCORES}
         rows = replace(sample.rows, scores=scores if self._keep_states else {})
         return replace(sample, rows=rows)
 
 
-def _plain(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in settings.items()}
-
-
-def _differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
-    return [
-        f"{name}={theirs.get(name)} there, {ours.get(name)} here"
-        for name in sorted({*theirs, *ours})
-        if theirs.get(name) != ours.get(name)
-    ]
-
-
-def _none_there(trace_dir: str, differences: list[str]) -> str:
-    if not differences:
+def _none_there(trace_dir: str, others: list[str]) -> str:
+    if not others:
         return (
             f"samples_from={trace_dir!r} holds no run. Pass the trace_dir of a run with "
             "record=tokens, or leave samples_from out to draw samples."
         )
     return (
         f"samples_from={trace_dir!r} holds no samples that this run would have drawn: "
-        f"{'; '.join(differences)}. Make the two agree, or leave samples_from out."
+        f"{'; '.join(others)}. Make the two agree, or leave samples_from out."
     )

@@ -7,23 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from l2_harness.norms.signals import HasSignals
+
 
 @dataclass(frozen=True)
-class ResponseRows:
+class ResponseRows(HasSignals):
     """T rows for T response tokens; row t is the forward pass that predicted token t.
 
     Attributes:
         norms: (T, layers) float32.
-        logprob: (T,) float32, of the response's own token, in nats, at temperature 1.
-        entropy, self_certainty: (T,) float32, of the row's next-token distribution, in nats.
-        confidence: (T,) float32, the mean surprisal of the row's likeliest tokens, in nats; None
-            where it was not computed.
+        signals: name → (T,) float32, of :data:`~l2_harness.norms.signals.SIGNALS`; None, or not
+            there, where one was not recorded.
         scores: numbers of the whole response that need more of the states than these rows.
     """
 
     norms: np.ndarray
-    logprob: np.ndarray
-    entropy: np.ndarray
-    self_certainty: np.ndarray
-    confidence: np.ndarray | None = None
+    signals: Mapping[str, np.ndarray | None]
     scores: Mapping[str, float] = field(default_factory=dict)

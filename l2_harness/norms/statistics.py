@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2_harness.norms.signals import SIGNALS
+
 #: Of how many tokens DeepConf's token confidence is a mean, in its paper and its code.
 CONFIDENCE_TOKENS = 20
 
@@ -44,6 +46,10 @@ class DistributionStatistics:
         top = self.log_probs.topk(min(k, self.log_probs.shape[-1]), -1).values + self.offset
         possible = top > -torch.inf
         return -torch.where(possible, top, 0.0).sum(-1) / possible.sum(-1)
+
+    def signals(self, tokens: Tensor) -> Tensor:
+        """(signals, rows) float32, every declared signal of these rows, tokens: (rows,) int64."""
+        return torch.stack([signal.measure(self, tokens).float() for signal in SIGNALS])
 
 
 def distribution_statistics(logits: Tensor) -> DistributionStatistics:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from l2_harness.norms.trace_schema import TraceEvent
+
+#: Takes a column's name and a value; gives the value as it is stored.
+Check = Callable[[str, Any], Any]
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _HEX = re.compile(r"[0-9a-f]+")
@@ -30,16 +33,32 @@ def run_id(value: Any) -> str:
     return value
 
 
-def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
+def run_id_column(name: str, value: Any) -> str:
+    """The same of a column."""
+    return run_id(value)
+
+
+def one_of(allowed: Sequence[str]) -> Check:
     """A word out of a few."""
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown. Allowed: {', '.join(allowed)}.")
+
+    def check(name: str, value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r} is unknown. Allowed: {', '.join(allowed)}.")
+        return str(value)
+
+    return check
 
 
-def task(value: Any) -> None:
+def optional(check: Check) -> Check:
+    """None, or what another check takes."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def task(name: str, value: Any) -> str:
     """A task's name, not empty."""
-    if not isinstance(value, str) or not value or value != text("task", value):
-        raise ValueError(f"task={value!r} must be the name of an lm-eval task.")
+    if not isinstance(value, str) or not value or value != text(name, value):
+        raise ValueError(f"{name}={value!r} must be the name of an lm-eval task.")
+    return value
 
 
 def text(name: str, value: Any) -> str:
@@ -53,10 +72,11 @@ def text(name: str, value: Any) -> str:
     return value
 
 
-def hex_digest(name: str, value: Any) -> None:
+def hex_digest(name: str, value: Any) -> str:
     """A digest such as ``hashlib.sha256(...).hexdigest()``."""
     if not isinstance(value, str) or not _HEX.fullmatch(value):
         raise ValueError(f"{name}={value!r} must be a digest in lower-case hex digits.")
+    return value
 
 
 def count(name: str, value: Any) -> int:

@@ -27,5 +27,22 @@ def hash_request(request_type: str, prompt: str, arguments: Any = None) -> str:
             the continuation. The order of a dict's keys doesn't count; anything JSON can't
             hold counts by its ``str``.
     """
-    canonical = json.dumps([request_type, prompt, arguments], sort_keys=True, default=str)
+    canonical = canonical_json([request_type, prompt, arguments])
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal values, whatever the order of a dict's keys.
+
+    What JSON cannot hold counts by its ``str``, a dict's keys too (``sequence_bias`` has tuples).
+    """
+    try:
+        return json.dumps(value, sort_keys=True, default=str)
+    except TypeError:  # keys that JSON cannot hold, or that don't compare
+        return json.dumps(_with_text_keys(value), sort_keys=True, default=str)
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(item) for key, item in value.items()}
+    return [_with_text_keys(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -20,7 +20,7 @@ class UnreadablePartError(Exception):
 
 
 @dataclass(frozen=True)
-class Part:
+class TracePart:
     """The responses of one part.
 
     Attributes:
@@ -34,7 +34,7 @@ class Part:
     table: pa.Table
 
 
-def read_parts(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> list[Part]:
+def read_parts(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> list[TracePart]:
     """The readable parts, first written first; a :class:`TraceWarning` for each other one."""
     return sorted(_readable(trace_dir, run_id, columns), key=lambda part: part.order)
 
@@ -50,7 +50,7 @@ def count_parts(trace_dir: Path, run_id: str | None = None) -> int:
     return len(files.part_files(trace_dir, run_id))
 
 
-def _readable(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> Iterator[Part]:
+def _readable(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> Iterator[TracePart]:
     for path in files.part_files(trace_dir, run_id):
         try:
             part = read_part(path, columns)
@@ -58,11 +58,11 @@ def _readable(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> It
             _warn(path, f"{reason}; left out")
             continue
         if run_id is not None and files.parse_part_name(path.name) is None:
-            part = Part(part.path, part.order, only_run(part.table, run_id))
+            part = TracePart(part.path, part.order, only_run(part.table, run_id))
         yield part
 
 
-def read_part(path: Path, columns: Sequence[str]) -> Part:
+def read_part(path: Path, columns: Sequence[str]) -> TracePart:
     """Some columns of one part.
 
     Raises:
@@ -87,7 +87,7 @@ def read_part(path: Path, columns: Sequence[str]) -> Part:
         raise UnreadablePartError(f"damaged or cut off ({_first_line(error)})") from error
     written_at = metadata.get(b"l2_harness.written_at_ns", b"")
     order = (int(written_at) if written_at.isdigit() else 0, path.name)
-    return Part(path, order, _current_schema(table, columns))
+    return TracePart(path, order, _current_schema(table, columns))
 
 
 def _check_version(metadata: dict[bytes, bytes]) -> None:
@@ -127,7 +127,7 @@ def only_run(table: pa.Table, run_id: str) -> pa.Table:
     return table if pc.all(ours).as_py() else table.filter(ours)
 
 
-def keep_first(parts: Sequence[Part], names: Sequence[str]) -> tuple[pa.Table, dict[Any, int]]:
+def keep_first(parts: Sequence[TracePart], names: Sequence[str]) -> tuple[pa.Table, dict[Any, int]]:
     """All responses of ``parts``, the first written of those equal in the columns ``names``.
 
     Returns:

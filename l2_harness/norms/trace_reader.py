@@ -16,7 +16,7 @@ from l2_harness.config.errors import nearest
 from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_files import unfinished_parts
 from l2_harness.norms.trace_parts import (
-    Part,
+    TracePart,
     count_parts,
     keep_first,
     read_parts,
@@ -42,9 +42,9 @@ def read_traces(
     """The responses recorded in a directory, a row a response, sorted by :class:`TraceKey`.
 
     Lists are numpy arrays, read-only views of the table's memory: ``tokens`` (T,), ``layers``
-    (L,), ``norms`` (T, L), ``logprob``, ``entropy``, ``self_certainty``, ``confidence`` (T,),
-    ``norm_mean`` (L,); None where nothing was recorded. ``events`` is a list of dicts, ``scores``
-    a dict, ``thinking_end`` a nullable integer.
+    (L,), ``norms`` (T, L), each signal (T,), ``norm_mean`` (L,); None where nothing was recorded.
+    ``events`` is a list of dicts, ``scores`` a dict, ``thinking_end`` a nullable integer. What
+    each column holds is said where :class:`~l2_harness.norms.TraceRecord` declares it.
 
     Args:
         trace_dir: where the runs wrote; several runs and ranks may be in it.
@@ -117,7 +117,7 @@ def _check_directory(directory: Path) -> None:
         raise NotADirectoryError(f"{directory} is a file; pass the folder of the traces.")
 
 
-def _check_found(directory: Path, run_id: str | None, parts: list[Part]) -> None:
+def _check_found(directory: Path, run_id: str | None, parts: list[TracePart]) -> None:
     if any(len(part.table) for part in parts):
         return
     unreadable = count_parts(directory, run_id) - len(parts)
@@ -134,12 +134,12 @@ def _check_found(directory: Path, run_id: str | None, parts: list[Part]) -> None
     raise FileNotFoundError(f"{directory} holds no trace parts{also}. {_RECORD}")
 
 
-def _runs(part: Part) -> list[Any]:
+def _runs(part: TracePart) -> list[Any]:
     values: list[Any] = part.table["run_id"].unique().to_pylist()
     return values
 
 
-def _without_duplicates(parts: list[Part]) -> pa.Table:
+def _without_duplicates(parts: list[TracePart]) -> pa.Table:
     table, dropped = keep_first(parts, TraceKey._fields)
     for run, number in dropped.items():
         warnings.warn(
@@ -151,7 +151,7 @@ def _without_duplicates(parts: list[Part]) -> pa.Table:
     return table
 
 
-def _changed_requests(parts: list[Part], run_id: Any) -> str:
+def _changed_requests(parts: list[TracePart], run_id: Any) -> str:
     """Whether duplicates answer different requests: then they're no mere repetition."""
     hashes: dict[tuple[Any, ...], set[str]] = {}
     for part in parts:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.recorded_responses import resume_keys
 from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_frame import to_frame
-from l2_harness.norms.trace_parts import keep_first, only_run, read_part, read_parts
+from l2_harness.norms.trace_parts import keep_first, read_parts
 from l2_harness.norms.trace_schema import ResumeKey
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_ANSWER = (
-    *("response", "text", "tokens", "norm_mean", "scores"),
-    *("answer", "finish_reason", "thinking_end", "chosen"),
-)
-_ROWS = ("norms", "logprob", "entropy", "self_certainty", "confidence")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,58 +62,20 @@ def completed_requests(
     directory = Path(trace_dir).expanduser()
     if not directory.is_dir():
         return {}
-    parts = read_parts(directory, run_id, ["run_id", *ResumeKey._fields, *_ANSWER])
+    wanted = [spec.name for spec in fields(CompletedResponse)]
+    parts = read_parts(directory, run_id, ["run_id", *ResumeKey._fields, *wanted])
     if not parts:
         return {}
     table, _ = keep_first(parts, ResumeKey._fields)
     table = overlay_choices(table, read_choices(directory, run_id))
     arrays = to_frame(table.select(["tokens", "norm_mean"]))
-    plain = [name for name in _ANSWER if name not in arrays]
+    plain = [name for name in wanted if name not in arrays]
     columns = {name: table[name].to_pylist() for name in plain}
     columns |= {name: list(arrays[name]) for name in arrays}
     columns["scores"] = [dict(scores or {}) for scores in columns["scores"]]
     answers = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return {
         key: CompletedResponse(**answer)
-        for key, answer in zip(_keys(table), answers, strict=True)
+        for key, answer in zip(resume_keys(table), answers, strict=True)
         if answer["norm_mean"] is not None
-    }
-
-
-def recorded_rows(
-    trace_dir: str | os.PathLike[str], run_id: str, keys: Collection[ResumeKey]
-) -> dict[ResumeKey, ResponseRows]:
-    """The rows of some responses of a run, without those that were recorded without rows.
-
-    Only the parts that hold some of them are read, one after the other.
-    """
-    wanted = set(keys)
-    directory = Path(trace_dir).expanduser()
-    if not wanted or not directory.is_dir():
-        return {}
-    found: dict[ResumeKey, ResponseRows] = {}
-    for part in read_parts(directory, run_id, ["run_id", *ResumeKey._fields]):
-        keep = [key in wanted and key not in found for key in _keys(part.table)]
-        if any(keep):
-            found.update(_rows(part.path, run_id, keep))
-    return found
-
-
-def _keys(table: pa.Table) -> list[ResumeKey]:
-    columns = (table[name].to_pylist() for name in ResumeKey._fields)
-    return [ResumeKey(*key) for key in zip(*columns, strict=True)]
-
-
-def _rows(path: Path, run_id: str, keep: list[bool]) -> dict[ResumeKey, ResponseRows]:
-    """The rows of those responses of a part that are to be kept and have some."""
-    import pyarrow as pa
-
-    columns = ["run_id", *ResumeKey._fields, "tokens", "layers", *_ROWS]
-    table = only_run(read_part(path, columns).table, run_id).filter(pa.array(keep))
-    frame = to_frame(table)
-    rows = zip(*(frame[name] for name in _ROWS), strict=True)
-    return {
-        key: ResponseRows(*row)
-        for key, row in zip(_keys(table), rows, strict=True)
-        if row[0] is not None
     }

@@ -15,12 +15,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from l2_harness.norms import trace_checks as check
+from l2_harness.norms.columns import (
+    COUNT,
+    EVENTS,
+    FLAG,
+    FLOATS,
+    LARGE_COUNT,
+    LAYERS,
+    ROW,
+    SCORES,
+    TEXT,
+    TOKENS,
+    WORD,
+    Column,
+    column,
+    columns_of,
+)
+from l2_harness.norms.signals import SIGNALS, HasSignals
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SCHEMA_VERSION = 2
-"""Raised by one when a column changes its meaning or type, or one is added."""
 
 REQUEST_TYPES = ("generate_until", "loglikelihood", "loglikelihood_rolling")
 FINISH_REASONS = ("stop", "length", "eos")
@@ -81,75 +95,76 @@ class TraceEvent:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TraceRecord:
-    """One response of T ≥ 1 tokens, with its norms at L monitored layers.
+class TraceRecord(HasSignals):
+    """One response of T ≥ 1 tokens, with its norms at L monitored layers: a row of a trace.
 
     Arrays are copied and made read-only. In texts, lone surrogates, which UTF-8 can't hold,
-    become U+FFFD, and two that make a pair become the character they stand for.
-
-    Attributes:
-        run_id: letters, digits, ``.``, ``_`` and ``-``: it is part of file names.
-        task, doc_id, idx, window, repeat, sample: see :class:`TraceKey`.
-        request_type: generate_until, loglikelihood or loglikelihood_rolling.
-        prompt_hash: :func:`~l2_harness.norms.hash_prompt` of the prompt.
-        request_hash: :func:`~l2_harness.norms.hash_request`.
-        prompt_tokens: how many tokens the prompt has.
-        tokens: (T,) int32, the last being the one that ended the response.
-        text: the raw response, thinking included; the continuation of a loglikelihood.
-        response: what lm-eval gets of it, thinking and stop string cut; None for a loglikelihood.
-        answer: what the response answers, as a vote takes it; None where it has no answer, or
-            nothing was to be chosen.
-        finish_reason: stop, length or eos; None, and only None, for a loglikelihood.
-        thinking_end: row of the token that ended the thinking, or None.
-        layers: (L,) indices of the monitored layers, all different.
-        norms: (T, L) float32, or None.
-        logprob: (T,) float32, natural log-probability of each token, or None.
-        entropy: (T,) float32, of the distribution each token came from, in nats, or None.
-        self_certainty: (T,) float32, or None.
-        confidence: (T,) float32, the mean surprisal of the likeliest tokens, in nats, or None.
-        norm_mean: (L,) float32, the mean over rows; taken from ``norms`` if not given.
-        events: what the techniques did, by row.
-        scores: name → number.
-        chosen: whether this is the response that lm-eval got. Of a request that was interrupted
-            between its samples, none is.
+    become U+FFFD, and two that make a pair become the character they stand for. Each column's
+    meaning stands beside it; :class:`TraceKey` says what tells responses apart, and the hashes
+    are :func:`~l2_harness.norms.hash_prompt`'s and :func:`~l2_harness.norms.hash_request`'s.
 
     Raises:
         ValueError: a column that is out of range or doesn't fit the others; it is named.
     """
 
-    run_id: str
-    task: str
-    doc_id: int
-    request_type: str
-    prompt_hash: str
-    request_hash: str
-    prompt_tokens: int
-    tokens: Any
-    text: str
-    layers: Any
-    idx: int = 0
-    window: int = 0
-    repeat: int = 0
-    sample: int = 0
-    response: str | None = None
-    answer: str | None = None
-    finish_reason: str | None = None
-    thinking_end: int | None = None
-    norms: Any = None
-    logprob: Any = None
-    entropy: Any = None
-    self_certainty: Any = None
-    confidence: Any = None
-    norm_mean: Any = None
-    events: Sequence[TraceEvent] = ()
-    scores: Mapping[str, float] = field(default_factory=dict)
-    chosen: bool = True
+    run_id: str = column(WORD, "of the run; part of file names", check=check.run_id_column)
+    task: str = column(WORD, "lm-eval's name", check=check.task)
+    request_type: str = column(
+        WORD, "generate_until, loglikelihood or …_rolling", check=check.one_of(REQUEST_TYPES)
+    )
+    doc_id: int = column(LARGE_COUNT, "of the document, over the whole set", check=check.count)
+    idx: int = column(COUNT, "of the document's choice", default=0, check=check.count)
+    window: int = column(COUNT, "part of a long rolling text", default=0, check=check.count)
+    repeat: int = column(COUNT, "which of lm-eval's copies", default=0, check=check.count)
+    sample: int = column(COUNT, "which of the copy's samples", default=0, check=check.count)
+    prompt_hash: str = column(WORD, "digest of the prompt", check=check.hex_digest)
+    request_hash: str = column(WORD, "digest of all of the request", check=check.hex_digest)
+    prompt_tokens: int = column(COUNT, "tokens of the prompt", check=check.count)
+    tokens: Any = column(
+        TOKENS, "(T,) the last being the one that ended the response", check=check.token_ids
+    )
+    text: str = column(TEXT, "the raw response, thinking included", check=check.text)
+    response: str | None = column(
+        TEXT,
+        "what lm-eval gets of it, thinking and stop string cut; null for a loglikelihood",
+        default=None,
+        check=check.optional(check.text),
+    )
+    answer: str | None = column(
+        TEXT,
+        "what a vote takes it for; null where it has no answer, or nothing was to be chosen",
+        default=None,
+        check=check.optional(check.text),
+        since=2,
+    )
+    finish_reason: str | None = column(
+        WORD, "stop, length or eos; null, and only then, for a loglikelihood", default=None
+    )
+    thinking_end: int | None = column(
+        ROW, "row of the token that ended the thinking, or null", default=None
+    )
+    layers: Any = column(LAYERS, "(L,) the monitored layers", check=check.layer_ids)
+    norms: Any = column(FLOATS, "(T, L) float32, row after row, or null", default=None)
+    signals: Mapping[str, Any] = field(default_factory=dict)
+    norm_mean: Any = column(
+        FLOATS, "(L,) the mean over rows; taken from norms if not given", default=None
+    )
+    events: Sequence[TraceEvent] = column(EVENTS, "what techniques did, by row", default=())
+    scores: Mapping[str, float] = column(SCORES, "name → number", default={}, check=check.scores)
+    chosen: bool = column(
+        FLAG,
+        "whether lm-eval got this response; of a request that was interrupted between its "
+        "samples, none is",
+        default=True,
+        check=check.flag,
+    )
 
     def __post_init__(self) -> None:
-        self._check_identity()
+        for spec in columns_of(type(self)):
+            if spec.check is not None:
+                self._set(spec.name, spec.check(spec.name, getattr(self, spec.name)))
         self._check_rows()
         self._check_layers()
-        self._check_extras()
 
     @property
     def key(self) -> TraceKey:
@@ -164,28 +179,18 @@ class TraceRecord:
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def _check_identity(self) -> None:
-        check.run_id(self.run_id)
-        check.one_of("request_type", self.request_type, REQUEST_TYPES)
-        check.task(self.task)
-        for name in ("doc_id", "idx", "window", "repeat", "sample", "prompt_tokens"):
-            self._set(name, check.count(name, getattr(self, name)))
-        for name in ("prompt_hash", "request_hash"):
-            check.hex_digest(name, getattr(self, name))
-        self._set("text", check.text("text", self.text))
-        for name in ("response", "answer"):
-            if getattr(self, name) is not None:
-                self._set(name, check.text(name, getattr(self, name)))
-
     def _check_rows(self) -> None:
-        self._set("tokens", check.token_ids("tokens", self.tokens))
         rows = len(self.tokens)
-        for name in ("logprob", "entropy", "self_certainty", "confidence"):
-            self._set(name, check.per_row(name, getattr(self, name), rows))
+        unknown = [name for name in self.signals if name not in SIGNALS]
+        if unknown:
+            raise ValueError(f"signals={unknown} are not declared: {', '.join(SIGNALS.names)} are.")
+        checked = {name: check.per_row(name, v, rows) for name, v in self.signals.items()}
+        self._set("signals", checked)
+        self._set("events", tuple(check.event(event, rows) for event in self.events))
         if self.thinking_end is not None:
             self._set("thinking_end", check.row("thinking_end", self.thinking_end, rows))
         if self.request_type == "generate_until":
-            check.one_of("finish_reason", self.finish_reason, FINISH_REASONS)
+            check.one_of(FINISH_REASONS)("finish_reason", self.finish_reason)
         elif self.finish_reason is not None:
             raise ValueError(
                 f"finish_reason={self.finish_reason!r} on a {self.request_type} request, "
@@ -193,7 +198,6 @@ class TraceRecord:
             )
 
     def _check_layers(self) -> None:
-        self._set("layers", check.layer_ids("layers", self.layers))
         n_layers = len(self.layers)
         self._set("norms", check.per_row("norms", self.norms, len(self.tokens), n_layers))
         mean = self.norm_mean
@@ -201,60 +205,18 @@ class TraceRecord:
             mean = self.norms.mean(axis=0, dtype=np.float64)
         self._set("norm_mean", check.per_layer("norm_mean", mean, n_layers))
 
-    def _check_extras(self) -> None:
-        rows = len(self.tokens)
-        self._set("events", tuple(check.event(event, rows) for event in self.events))
-        self._set("scores", check.scores("scores", self.scores))
-        self._set("chosen", check.flag("chosen", self.chosen))
+
+def trace_columns() -> tuple[Column, ...]:
+    """The columns of a trace file, in order."""
+    return columns_of(TraceRecord)
 
 
 def trace_schema() -> pa.Schema:
-    """The columns of a trace file, in order.
-
-    Lists have 64-bit offsets: a big run's norms pass 2³¹ values once its parts are together.
-    """
+    """The types of the columns, in order."""
     import pyarrow as pa
 
-    def values(of: pa.DataType) -> pa.DataType:
-        return pa.large_list(of)
+    return pa.schema({column.name: column.kind.arrow() for column in trace_columns()})
 
-    event = pa.struct(
-        {
-            "row": pa.int32(),
-            "layer": pa.int32(),
-            "kind": pa.string(),
-            "value": pa.float32(),
-            "detail": pa.string(),
-        }
-    )
-    return pa.schema(
-        {
-            "run_id": pa.string(),
-            "task": pa.string(),
-            "request_type": pa.string(),
-            "doc_id": pa.int64(),
-            "idx": pa.int32(),
-            "window": pa.int32(),
-            "repeat": pa.int32(),
-            "sample": pa.int32(),
-            "prompt_hash": pa.string(),
-            "request_hash": pa.string(),
-            "prompt_tokens": pa.int32(),
-            "tokens": values(pa.int32()),
-            "text": pa.large_string(),
-            "response": pa.large_string(),
-            "answer": pa.large_string(),
-            "finish_reason": pa.string(),
-            "thinking_end": pa.int32(),
-            "layers": values(pa.int16()),
-            "norms": values(pa.float32()),
-            "logprob": values(pa.float32()),
-            "entropy": values(pa.float32()),
-            "self_certainty": values(pa.float32()),
-            "confidence": values(pa.float32()),
-            "norm_mean": values(pa.float32()),
-            "events": values(event),
-            "scores": pa.map_(pa.string(), pa.float64()),
-            "chosen": pa.bool_(),
-        }
-    )
+
+SCHEMA_VERSION = max(column.since for column in trace_columns())
+"""Raised by one when a column changes its meaning or type, or one is added."""

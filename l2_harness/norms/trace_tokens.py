@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.trace_schema import TraceKey
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_STATISTICS = ("logprob", "entropy", "self_certainty", "confidence")
 _REPEATED = (*TraceKey._fields, "thinking_end")
 
 
@@ -25,8 +25,8 @@ def explode_tokens(traces: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The key columns and ``thinking_end`` that ``traces`` has; ``row`` (from 0), ``token``,
         a column ``norm_l<layer>`` for each layer that any response was monitored at, and
-        those of logprob, entropy, self_certainty and confidence that ``traces`` has. float32,
-        NaN where nothing was recorded.
+        those of the signals (:data:`~l2_harness.norms.signals.SIGNALS`) that ``traces`` has.
+        float32, NaN where nothing was recorded.
 
     Raises:
         ValueError: a column is missing, or no response has norms (``record=summary``).
@@ -48,7 +48,7 @@ def explode_tokens(traces: pd.DataFrame) -> pd.DataFrame:
     columns["row"] = _joined([np.arange(n, dtype=np.int32) for n in lengths], np.int32)
     columns["token"] = _joined(list(traces["tokens"]), np.int32)
     columns.update(_norm_columns(traces, lengths))
-    for name in _STATISTICS:
+    for name in SIGNALS.names:
         if name in traces:
             pairs = zip(traces[name], lengths, strict=True)
             columns[name] = _joined([_or_nan(v, n) for v, n in pairs], np.float32)

@@ -10,20 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from l2_harness.norms import trace_checks as check
 from l2_harness.norms import trace_files as files
 from l2_harness.norms.trace_choices import Choice, write_choices
-from l2_harness.norms.trace_schema import SCHEMA_VERSION, ResumeKey, TraceRecord, trace_schema
+from l2_harness.norms.trace_schema import SCHEMA_VERSION, ResumeKey, TraceRecord, trace_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWWISE = (
-    *("tokens", "layers", "norms", "norm_mean"),
-    *("logprob", "entropy", "self_certainty", "confidence"),
-)
 _WAY_OUT = "pass trace_dir=DIR, a folder that can be written to"
 
 
@@ -147,20 +141,14 @@ def records_to_table(records: Sequence[TraceRecord]) -> pa.Table:
     """The records as a table with the columns of :func:`trace_schema`."""
     import pyarrow as pa
 
-    schema = trace_schema()
-    columns = [pa.array(_column(records, field.name), field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _column(records: Sequence[TraceRecord], name: str) -> list[Any]:
-    values = [getattr(record, name) for record in records]
-    if name in _ROWWISE:
-        return [None if value is None else np.ravel(value) for value in values]
-    if name == "events":
-        return [[vars(event) for event in events] for events in values]
-    if name == "scores":
-        return [list(scores.items()) for scores in values]
-    return values
+    arrays = {
+        column.name: pa.array(
+            [column.kind.stored(getattr(record, column.name)) for record in records],
+            column.kind.arrow(),
+        )
+        for column in trace_columns()
+    }
+    return pa.table(arrays)
 
 
 def _parquet_bytes(table: pa.Table, run_id: str, rank: int) -> memoryview:

@@ -22,11 +22,11 @@ from markupsafe import Markup
 
 from l2_harness import __version__
 from l2_harness.findings.section import Section, find_sections
+from l2_harness.findings.table_view import table_view
 from l2_harness.report.palette import palette_css
 from l2_harness.report.pictures import pictures
 from l2_harness.report.responses.views import ResponseSet
 from l2_harness.report.settings import setting_texts
-from l2_harness.report.tables import table_view
 from l2_harness.report.visible_text import prose, visible
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from l2_harness.report.numbers import MISSING
+from l2_harness.findings.numbers import MISSING
 
 
 def setting_texts(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

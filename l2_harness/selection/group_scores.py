@@ -81,18 +81,22 @@ def _scores(
     lengths = np.array([span.stop - span.start for span in spans])
 
     def column(name: str) -> np.ndarray:
-        parts = [getattr(r, name)[span] for r, span in zip(rows, spans, strict=True)]
-        return np.concatenate(parts)
+        return _counted([r.signals[name] for r in rows], spans)
 
     mean_logprob = row_means(column("logprob"), lengths)
     values = {
         "length": lengths.astype(np.float64),
-        **norm_scores(column("norms"), lengths, tau),
+        **norm_scores(_counted([r.norms for r in rows], spans), lengths, tau),
         "mean_logprob": mean_logprob,
         "perplexity": np.exp(-mean_logprob),
         "mean_entropy": row_means(column("entropy"), lengths),
         "self_certainty": row_means(column("self_certainty"), lengths),
     }
-    if all(r.confidence is not None for r in rows):
+    if all(r.signals.get("confidence") is not None for r in rows):
         values |= deepconf_scores(column("confidence"), lengths, window)
     return values
+
+
+def _counted(values: Sequence[np.ndarray | None], spans: Sequence[slice]) -> np.ndarray:
+    """The rows that count of all responses, one after the other."""
+    return np.concatenate([v[span] for v, span in zip(values, spans, strict=True) if v is not None])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 
 def selection_draw(seed: int, prompt_hash: str, repeat: int) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,58 @@ class Estimate:
         """Whether the whole interval lies on one side of zero."""
         return self.known and (self.low > 0 or self.high < 0)
 
+    def times(self, unit: float) -> Estimate:
+        """In another unit, such as points."""
+        return replace(self, value=unit * self.value, low=unit * self.low, high=unit * self.high)
+
+    def columns(self, name: str) -> dict[str, float]:
+        """As a table's ``name``, ``name_low`` and ``name_high``."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
     def __str__(self) -> str:
         if not np.isfinite(self.value):
             return "not defined"
         if not self.known:
             return f"{self.value:+.2f} (no interval)"
         return f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+
+
+UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """Figures with their intervals, arrays of one shape; nan where one is not defined.
+
+    Attributes:
+        value, low, high: as an :class:`Estimate` has.
+        p: two-sided, of the value that means nothing is there.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+
+    def columns(self, name: str) -> dict[str, Floats]:
+        """As a table's ``name``, ``name_low`` and ``name_high``."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
+    def transposed(self) -> Figures:
+        """Of figures (a, b) all of each b, one after the other: (b · a,)."""
+        return Figures(*(one.T.ravel() for one in (self.value, self.low, self.high, self.p)))
+
+    def estimates(self, responses: ArrayLike, questions: ArrayLike) -> list[Estimate]:
+        """One a figure, of (m,) figures or of a single one."""
+        return estimates(self.value, self.low, self.high, responses, questions)
+
+
+def estimates(
+    value: ArrayLike, low: ArrayLike, high: ArrayLike, responses: ArrayLike, questions: ArrayLike
+) -> list[Estimate]:
+    """One a figure, of arrays (m,) or of what is the same for all."""
+    columns = np.broadcast_arrays(*map(np.atleast_1d, (value, low, high, responses, questions)))
+    return [
+        Estimate(float(a), float(b), float(c), int(n), int(q))
+        for a, b, c, n, q in zip(*columns, strict=True)
+    ]

@@ -1,32 +1,49 @@
-"""Intervals of accuracies and of paired differences, many columns at once.
+"""Intervals of means and of paired differences, many columns at once.
 
-Single right-or-wrong answers have closed forms that hold at few questions and at none that
-differ: Wilson's for an accuracy, Tango's for a paired difference, and Zou and Donner's rule for the
-mean over tasks. Averages of several responses have none; their questions are drawn again.
+One rule, whatever a question's value is the average of: the score interval of single
+right-or-wrong answers (Wilson's for a mean, Tango's for a paired difference), at the effective
+number of questions, that with which single answers would have the estimated variance of the mean,
+and with Student's quantile. Values without bounds have Student's interval with the same variance.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from l2_harness.statistics.bootstrap import Floats, cluster_weights
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Estimate, Floats, estimates
 
-#: Resamples whose weights are in memory at once.
-_CHUNK = 200
 _BISECTIONS = 40
 
 
-def wilson(right: float, questions: int, level: float) -> tuple[float, float]:
-    """Wilson's score interval of a share."""
-    from statsmodels.stats.proportion import proportion_confint
+def student(
+    values: ArrayLike, errors: ArrayLike, freedom: ArrayLike, level: ArrayLike = 0.95
+) -> tuple[Floats, Floats]:
+    """Values less and plus their standard errors times Student's quantile; nan without freedom."""
+    half = quantile(freedom, level) * np.asarray(errors, dtype=float)
+    return np.asarray(values - half), np.asarray(values + half)
 
-    low, high = proportion_confint(right, questions, alpha=1 - level, method="wilson")
-    return float(low), float(high)
+
+def quantile(freedom: ArrayLike, level: ArrayLike = 0.95) -> Floats:
+    """Of Student's distribution, two-sided; nan below one degree of freedom."""
+    from scipy.special import stdtrit
+
+    freedom = np.asarray(freedom, dtype=float)
+    known = np.where(freedom >= 1, freedom, np.nan)
+    return np.asarray(stdtrit(known, (1 + np.asarray(level, dtype=float)) / 2))
+
+
+def wilson(share: ArrayLike, questions: ArrayLike, z: ArrayLike) -> tuple[Floats, Floats]:
+    """Wilson's score interval of a share; of shares (m,), a number and a quantile each."""
+    share, n, z = (np.asarray(x, dtype=float) for x in (share, questions, z))
+    middle = share + z**2 / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
 
 
 def tango(
-    better: ArrayLike, worse: ArrayLike, questions: int, level: ArrayLike
+    better: ArrayLike, worse: ArrayLike, questions: ArrayLike, z: ArrayLike
 ) -> tuple[Floats, Floats]:
     """Score interval of the difference of two paired shares.
 
@@ -35,29 +52,28 @@ def tango(
     that a score test doesn't reject. The test at 0 is McNemar's without continuity correction.
 
     Args:
-        better: (m,) questions that only the first answers.
+        better: (m,) questions that only the first answers; need not be whole.
         worse: (m,) those that only the second answers.
-        questions: how many there are.
-        level: the share that an interval covers, one for all or (m,).
+        questions: how many there are, for all or (m,).
+        z: the quantile, for all or (m,); nan leaves the ends open.
 
     Returns:
         Lower and upper ends, (m,) each.
     """
-    from scipy.special import ndtri
-
     better, worse = (np.atleast_1d(np.asarray(x, dtype=float)) for x in (better, worse))
-    z = ndtri((1 + np.asarray(level, dtype=float)) / 2)
+    n, z = np.asarray(questions, dtype=float), np.asarray(z, dtype=float)
     # The score falls from the observed difference outwards: an end lies between that and −1 or 1.
-    inner = np.stack([(better - worse) / questions] * 2)
+    inner = np.stack([(better - worse) / n] * 2)
     outer = np.stack([np.full_like(better, -1.0), np.ones_like(better)])
     for _ in range(_BISECTIONS):
         middle = (inner + outer) / 2
-        kept = np.abs(_score(better, worse, questions, middle)) <= z
+        kept = np.abs(_score(better, worse, n, middle)) <= z
         inner, outer = np.where(kept, middle, inner), np.where(kept, outer, middle)
-    return inner[0], inner[1]
+    low, high = np.where(np.isnan(z), np.nan, inner)
+    return low, high
 
 
-def _score(better: Floats, worse: Floats, questions: int, difference: Floats) -> Floats:
+def _score(better: Floats, worse: Floats, questions: Floats, difference: Floats) -> Floats:
     """Tango's statistic of a supposed difference; 0 where its variance is 0."""
     a = 2.0 * questions
     b = -better - worse + (2 * questions - better + worse) * difference
@@ -71,69 +87,60 @@ def _score(better: Floats, worse: Floats, questions: int, difference: Floats) ->
     return np.where(variance > 0, score, np.where(np.abs(top) > 1e-9, np.inf, 0.0))
 
 
-def mean_of_tasks(values: Floats, lows: Floats, highs: Floats) -> tuple[Floats, Floats]:
-    """Interval of the mean of independent tasks' figures, from an interval of each.
+def difference_ends(
+    by_question: Floats, design: Design, level: ArrayLike, *, bounded: bool = True
+) -> tuple[Floats, Floats]:
+    """The interval of the mean of paired differences.
 
-    Zou and Donner, Construction of confidence limits about effect measures, Statistics in Medicine
-    27 (2008): each end's distances are added like standard errors. One task stays as it is.
-
-    Args:
-        values: (tasks, m).
-        lows: (tasks, m) lower ends, all at one level.
-        highs: (tasks, m) upper ends.
-    """
-    mean, tasks = values.mean(axis=0), len(values)
-    below = np.sqrt(((values - lows) ** 2).sum(axis=0)) / tasks
-    above = np.sqrt(((highs - values) ** 2).sum(axis=0)) / tasks
-    return mean - below, mean + above
-
-
-def resampled_means(values: Floats, strata: NDArray[np.int64], resamples: int, seed: int) -> Floats:
-    """Means of resampled questions; with several strata, the mean of the strata's means.
+    With m the mean, c that of the differences' sizes and v the variance of m, single answers would
+    have that variance at (c − m²) / v questions.
 
     Args:
-        values: (questions, m); all columns see the same resamples, so that the difference of two
-            is a resampled paired difference.
-        strata: (questions,) which task each is of; a task is resampled on its own.
-        resamples: how many, B.
-        seed: of the resampling.
-
-    Returns:
-        (B, m).
-    """
-    rng = np.random.default_rng(seed)
-    labels = np.unique(strata)
-    total = np.zeros((resamples, values.shape[1]))
-    for label in labels:
-        own = values[strata == label]
-        for start in range(0, resamples, _CHUNK):
-            size = min(_CHUNK, resamples - start)
-            weights = cluster_weights(np.arange(len(own)), size, rng)
-            total[start : start + size] += weights @ own / len(own)
-    return total / len(labels)
-
-
-def percentile_interval(drawn: Floats, level: ArrayLike, freedom: int) -> tuple[Floats, Floats]:
-    """Percentile interval, expanded for few questions.
-
-    A percentile interval is too short by what a normal interval with the plug-in variance is:
-    its tails are set to those that give a t interval's length in the normal case (Hesterberg, What
-    teachers should know about the bootstrap, American Statistician 69, 2015, section 5.3).
-
-    Args:
-        drawn: (B, m) resampled figures.
+        by_question: (Q, m) differences.
+        design: of the Q questions.
         level: the share that an interval covers, one for all or (m,).
-        freedom: questions less strata.
+        bounded: whether they are differences of scores from 0 to 1.
     """
-    from scipy.special import ndtr, stdtrit
+    mean = design.means(by_question)
+    variance, freedom = design.variances(by_question)
+    if not bounded:
+        return student(mean, _error(variance), freedom, level)
+    better, worse = (design.means(np.maximum(sign * by_question, 0)) for sign in (1, -1))
+    n = _effective(better + worse - mean**2, variance, design)
+    return tango(n * better, n * worse, n, quantile(freedom, level))
 
-    level = np.broadcast_to(np.asarray(level, dtype=float), drawn.shape[1:])
-    if freedom < 1:
-        nothing = np.full(drawn.shape[1], np.nan)
-        return nothing, nothing
-    tails = ndtr(np.sqrt((freedom + 1) / freedom) * stdtrit(freedom, (1 - level) / 2))
-    ends = np.empty((2, drawn.shape[1]))
-    for tail in np.unique(tails):
-        own = tails == tail
-        ends[:, own] = np.quantile(drawn[:, own], [tail, 1 - tail], axis=0)
-    return ends[0], ends[1]
+
+def mean_estimates(
+    values: Floats, design: Design, level: float = 0.95, *, bounded: bool = True
+) -> list[Estimate]:
+    """The mean of each column with its interval.
+
+    Single right-or-wrong answers have Wilson's own: their variance follows from their mean.
+
+    Args:
+        values: (Q, m); nan makes its column's mean unknown.
+        design: of the Q questions.
+        level: the share that an interval covers.
+        bounded: whether they are scores from 0 to 1.
+    """
+    mean = design.means(values)
+    variance, freedom = design.variances(values)
+    if bounded:
+        single = np.isin(values, (0.0, 1.0)).all(axis=0) & design.is_simple
+        z = quantile(np.where(single, np.inf, freedom), level)
+        low, high = wilson(mean, _effective(mean * (1 - mean), variance, design), z)
+    else:
+        low, high = student(mean, _error(variance), freedom, level)
+    return estimates(mean, low, high, design.units, design.units)
+
+
+def _effective(single: Floats, variance: Floats, design: Design) -> Floats:
+    """(m,) how many single answers of variance ``single`` have a mean of this variance."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = single / variance
+    return np.where((variance > 1e-18) & (single > 1e-15), found, design.kish)
+
+
+def _error(variance: Floats) -> Floats:
+    """Standard errors; nan where nothing varies, which leaves nothing to go by."""
+    return np.where(variance > 0, np.sqrt(variance), np.nan)

@@ -1,70 +1,205 @@
-"""Methods' scores on the same questions, and tests of pairs of them.
+"""Paired differences: the mean of one arm's scores less another's on the same questions.
 
-Two tests. Where both methods have one right-or-wrong score a question (seeds that all agree count
-as one), McNemar's exact test. Else, and for averages over tasks, the signs of the questions'
-differences are flipped at random. Both take the question as the unit: whatever was averaged within
-a question, seeds, repeats or samples, adds to the spread of its difference and is in the interval.
+The interval is Tango's at the effective number of questions (:mod:`~.intervals`). p is McNemar's,
+exact, where both arms have one right-or-wrong score a question (seeds that all agree count as
+one), questions are on their own and of one task; else questions', or clusters', differences get
+random signs. Both take the question as the unit: whatever was averaged within a question, seeds,
+repeats or samples, adds to the spread of its difference and is in the interval.
+
+A family of comparisons is corrected by the largest of all statistics under the same random signs.
+Its intervals are those at the level of the critical value that each difference is held against. An
+exact test is stricter than a score interval: an end that leaves out 0 where the test doesn't reject
+is moved to 0. So an interval that leaves out 0 is a verdict of both, corrected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l2_harness.compare.leaderboard.options import Options
-from l2_harness.statistics.bootstrap import Floats
-from l2_harness.statistics.estimate import Estimate
-from l2_harness.statistics.intervals import (
-    mean_of_tasks,
-    percentile_interval,
-    resampled_means,
-    tango,
-    wilson,
-)
-from l2_harness.statistics.significance import holm, mcnemar_p, sign_flip_p
-
-#: Differing questions below which drawing them again says too little: the few that differ may be
-#: in a resample or not, and what could differ, but didn't, never is.
-FEW = 10
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Estimate, Floats
+from l2_harness.statistics.intervals import difference_ends, mean_estimates
+from l2_harness.statistics.significance import FLIPS, SignFlips, mcnemar_p
 
 Test = Literal["mcnemar", "sign-flip"]
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One method's score minus another's, on the same questions.
+class Difference(Estimate):
+    """One arm's score less another's; ``low`` and ``high`` at the corrected level.
 
     Attributes:
-        value: the mean difference, in the metric's unit.
-        low, high: its interval at ``level``.
-        level: what Holm's procedure tests this pair at, 1 − α / (pairs not yet rejected): with it
-            the interval leaves out 0 just where the corrected test rejects.
-        pointwise_low, pointwise_high: the interval without correction, at 1 − α.
-        p, p_holm: two-sided, without and with correction.
+        level: of the corrected interval.
+        pointwise_low, pointwise_high: the interval without correction.
+        p, p_corrected: two-sided, without and with correction.
         test: which.
-        excludes_zero: whether test and interval both leave out 0, corrected.
         variance: of a question's difference, times the questions it stands for; over the number
             of questions it is the variance of ``value``.
         discordant: share of questions that only one of the two answers; None for averages.
     """
 
-    value: float
-    low: float
-    high: float
     level: float
     pointwise_low: float
     pointwise_high: float
     p: float
-    p_holm: float
+    p_corrected: float
     test: Test
-    excludes_zero: bool
     variance: float
     discordant: float | None
+
+    @property
+    def pointwise(self) -> Estimate:
+        """With the interval of this difference alone."""
+        ends = self.pointwise_low, self.pointwise_high
+        return Estimate(self.value, *ends, self.responses, self.questions)
+
+    def times(self, unit: float) -> Difference:
+        """In another unit, such as points."""
+        return replace(
+            self,
+            value=unit * self.value,
+            low=unit * self.low,
+            high=unit * self.high,
+            pointwise_low=unit * self.pointwise_low,
+            pointwise_high=unit * self.pointwise_high,
+            variance=unit**2 * self.variance,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """m differences on the same Q questions.
+
+    Attributes:
+        by_question: (Q, m).
+        single: (m,) whether both arms' scores are right and wrong.
+        bounded: whether all scores lie from 0 to 1.
+        design: of the questions.
+    """
+
+    by_question: Floats
+    single: NDArray[np.bool_]
+    bounded: bool
+    design: Design
+
+    @classmethod
+    def of(cls, first: Floats, second: Floats, design: Design | None = None) -> Contrasts:
+        """Of scores (Q, m) less scores (Q, m)."""
+        both = np.stack([first, second])
+        return cls(
+            by_question=first - second,
+            single=np.asarray(np.isin(both, (0.0, 1.0)).all(axis=(0, 1))),
+            bounded=bool(((both >= 0) & (both <= 1)).all()),
+            design=design or Design.of(len(first)),
+        )
+
+    @property
+    def exact(self) -> NDArray[np.bool_]:
+        """(m,) whether McNemar's test applies."""
+        return self.single & self.design.is_simple
+
+
+def differences(
+    contrasts: Contrasts | Sequence[Contrasts],
+    *,
+    level: float = 0.95,
+    flips: int = FLIPS,
+    seed: int = 0,
+) -> list[Difference]:
+    """A family of comparisons, corrected for how many there are.
+
+    Args:
+        contrasts: of one set of questions, or of several that have nothing in common.
+        level: of intervals; 1 − α.
+        flips: of the signs; no sign-flip p is below 1 / (flips + 1).
+        seed: of the signs.
+    """
+    parts = [contrasts] if isinstance(contrasts, Contrasts) else list(contrasts)
+    parts = [part for part in parts if part.by_question.shape[1]]
+    if not parts:
+        return []
+    sums = _blocks([part.design.sums(part.by_question) for part in parts])
+    tested = SignFlips.of(sums, flips=flips, seed=seed)
+    exact = np.concatenate([part.exact for part in parts])
+    counts = np.concatenate([_counts(part) for part in parts], axis=1)
+    p = np.where(exact, mcnemar_p(*counts), tested.p)
+    p_corrected, levels = p, np.full(len(p), level)
+    if len(p) > 1:
+        from scipy.special import ndtr
+
+        stepped, critical = tested.corrected(1 - level)
+        p_corrected = np.maximum(stepped, p)
+        levels = np.maximum(2 * ndtr(critical) - 1, level)
+    columns = np.cumsum([0, *(part.by_question.shape[1] for part in parts)])
+    own = [slice(*ends) for ends in pairwise(columns)]
+    return [
+        found
+        for part, of in zip(parts, own, strict=True)
+        for found in _described(part, p[of], p_corrected[of], levels[of], level)
+    ]
+
+
+def _counts(part: Contrasts) -> NDArray[np.int64]:
+    """(2, m) questions with a higher, and with a lower score."""
+    return np.stack([(part.by_question > 0).sum(axis=0), (part.by_question < 0).sum(axis=0)])
+
+
+def _blocks(sums: Sequence[Floats]) -> Floats:
+    """Side by side, each with rows of its own."""
+    if len(sums) == 1:
+        return sums[0]
+    from scipy.linalg import block_diag
+
+    return np.asarray(block_diag(*sums))
+
+
+def _described(
+    part: Contrasts, p: Floats, p_corrected: Floats, levels: Floats, level: float
+) -> list[Difference]:
+    """The differences of one set of questions."""
+    values, design = part.by_question, part.design
+    both = np.concatenate([values, values], axis=1)
+    both_levels = np.concatenate([levels, np.full(len(p), level)])
+    low, high = difference_ends(both, design, both_levels, bounded=part.bounded)
+    rejected = np.concatenate([p_corrected, p]) <= 1 - level + 1e-12
+    low = np.where(~rejected & (low > 0), 0.0, low).reshape(2, -1)
+    high = np.where(~rejected & (high < 0), 0.0, high).reshape(2, -1)
+    means, variance = design.means(values), _variance(part)
+    discordant = _counts(part).sum(axis=0) / design.units
+    return [
+        Difference(
+            value=float(means[i]),
+            low=float(low[0, i]),
+            high=float(high[0, i]),
+            responses=design.units,
+            questions=design.units,
+            level=float(levels[i]),
+            pointwise_low=float(low[1, i]),
+            pointwise_high=float(high[1, i]),
+            p=float(p[i]),
+            p_corrected=float(p_corrected[i]),
+            test="mcnemar" if part.exact[i] else "sign-flip",
+            variance=float(variance[i]),
+            discordant=float(discordant[i]) if part.exact[i] else None,
+        )
+        for i in range(len(p))
+    ]
+
+
+def _variance(part: Contrasts) -> Floats:
+    """See :class:`Difference`. Where none differs, half a question is taken to: a variance of 0
+    would say that no question ever could.
+    """
+    variance = part.design.variances(part.by_question)[0] * part.design.units
+    assumed = 0.5 / (part.design.units + 1) if part.bounded else 0.0
+    return np.where(variance > 0, variance, assumed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +208,17 @@ class Paired:
 
     Attributes:
         values: (Q, M) a method's score of a question, the mean over its seeds.
-        strata: (Q,) which task a question is of.
-        options: how intervals and tests are made.
+        design: of the questions.
+        level: of intervals, before correction.
+        flips: of the signs.
+        seed: of the signs.
     """
 
     values: Floats
-    strata: NDArray[np.int64]
-    options: Options
+    design: Design
+    level: float = 0.95
+    flips: int = FLIPS
+    seed: int = 0
 
     @property
     def questions(self) -> int:
@@ -87,64 +226,19 @@ class Paired:
         return len(self.values)
 
     @cached_property
-    def weights(self) -> Floats:
-        """(Q,) what a question adds to the mean of the tasks' means; they sum to 1."""
-        _, task, size = np.unique(self.strata, return_inverse=True, return_counts=True)
-        return 1.0 / (len(size) * size[task])
-
-    @cached_property
-    def tasks(self) -> int:
-        """How many strata."""
-        return len(np.unique(self.strata))
-
-    @cached_property
     def bounded(self) -> bool:
         """Whether all scores lie from 0 to 1."""
         return bool(((self.values >= 0) & (self.values <= 1)).all())
 
     @cached_property
-    def binary(self) -> NDArray[np.bool_]:
-        """(M,) whether a method's scores are simply right and wrong."""
-        return np.asarray(np.isin(self.values, (0.0, 1.0)).all(axis=0))
-
-    @cached_property
     def means(self) -> Floats:
         """(M,)."""
-        return np.asarray(self.weights @ self.values)
-
-    @cached_property
-    def drawn(self) -> Floats:
-        """(B, M) means of resampled questions, made where they are needed."""
-        return resampled_means(self.values, self.strata, self.options.resamples, self.options.seed)
-
-    @property
-    def freedom(self) -> int:
-        """Questions less tasks."""
-        return self.questions - self.tasks
+        return self.design.means(self.values)
 
     @cached_property
     def scores(self) -> list[Estimate]:
-        """(M,) means with their intervals: Wilson's for right and wrong, else resampled."""
-        level, binary = self.options.level, self.binary
-        low, high = np.full((2, len(self.means)), np.nan)
-        if binary.any():
-            by_task = self._by_task(self.values[:, binary])
-            shares = np.array([own.mean(axis=0) for own in by_task])
-            ends = [
-                [wilson(share * n, n, level) for share in row]
-                for row, n in zip(shares, map(len, by_task), strict=True)
-            ]
-            lows, highs = np.moveaxis(np.array(ends), -1, 0)
-            low[binary], high[binary] = mean_of_tasks(shares, lows, highs)
-        if not binary.all():
-            drawn = self.drawn[:, ~binary]
-            low[~binary], high[~binary] = percentile_interval(drawn, level, self.freedom)
-            if self.bounded:
-                low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
-        return [
-            Estimate(float(v), float(a), float(b), self.questions, self.questions)
-            for v, a, b in zip(self.means, low, high, strict=True)
-        ]
+        """(M,) means with their intervals."""
+        return mean_estimates(self.values, self.design, self.level, bounded=self.bounded)
 
     def differences(self, pairs: Sequence[tuple[int, int]]) -> list[Difference]:
         """A family of comparisons, corrected for how many there are.
@@ -155,120 +249,6 @@ class Paired:
         if not pairs:
             return []
         first, second = (np.array(side) for side in zip(*pairs, strict=True))
-        by_question = self.values[:, first] - self.values[:, second]
-        both_binary = self.binary[first] & self.binary[second]
-        exact = both_binary & (self.tasks == 1)
-        p = np.empty(len(pairs))
-        better, worse = (by_question > 0).sum(0), (by_question < 0).sum(0)
-        p[exact] = mcnemar_p(better[exact], worse[exact])
-        p[~exact] = self._flipped(by_question[:, ~exact])
-        p_holm = holm(p)
-        rejected = p_holm <= self.options.alpha
-        levels = holm_levels(p, rejected, self.options.alpha)
-        # Both levels at once: the corrected one, then the one without correction.
-        low, high = self._ends(
-            np.concatenate([by_question, by_question], axis=1),
-            np.concatenate([first, first]),
-            np.concatenate([second, second]),
-            np.concatenate([both_binary, both_binary]),
-            np.concatenate([levels, np.full(len(pairs), self.options.level)]),
-        )
-        # An exact test is stricter than a score interval, and flips than resamples.
-        low, high = _touching_zero(low, high, np.concatenate([rejected, p <= self.options.alpha]))
-        low, plain_low = np.split(low, 2)
-        high, plain_high = np.split(high, 2)
-        variance = self._variance(by_question)
-        values = self.weights @ by_question
-        return [
-            Difference(
-                value=float(values[i]),
-                low=float(low[i]),
-                high=float(high[i]),
-                level=float(levels[i]),
-                pointwise_low=float(plain_low[i]),
-                pointwise_high=float(plain_high[i]),
-                p=float(p[i]),
-                p_holm=float(p_holm[i]),
-                test="mcnemar" if exact[i] else "sign-flip",
-                excludes_zero=bool(rejected[i] and (low[i] > 0 or high[i] < 0)),
-                variance=float(variance[i]),
-                discordant=float((better[i] + worse[i]) / self.questions) if exact[i] else None,
-            )
-            for i in range(len(pairs))
-        ]
-
-    def _flipped(self, by_question: Floats) -> Floats:
-        """Sign-flip p of weighted differences; questions without any say nothing."""
-        if not by_question.shape[1]:
-            return np.empty(0)
-        telling = (by_question != 0).any(axis=1)
-        weighted = by_question[telling] * self.weights[telling, None] * self.questions
-        return sign_flip_p(weighted, flips=self.options.flips, seed=self.options.seed)
-
-    def _ends(
-        self,
-        by_question: Floats,
-        first: NDArray[np.int64],
-        second: NDArray[np.int64],
-        both_binary: NDArray[np.bool_],
-        level: Floats,
-    ) -> tuple[Floats, Floats]:
-        low, high = np.full(len(first), np.nan), np.full(len(first), np.nan)
-        few = (by_question != 0).sum(axis=0) < FEW
-        closed = both_binary | (few & self.bounded)
-        drawn = ~closed & (by_question != 0).any(axis=0)
-        if closed.any():
-            low[closed], high[closed] = self._closed_ends(by_question[:, closed], level[closed])
-        if drawn.any():
-            differences = self.drawn[:, first[drawn]] - self.drawn[:, second[drawn]]
-            low[drawn], high[drawn] = percentile_interval(differences, level[drawn], self.freedom)
-        return low, high
-
-    def _closed_ends(self, by_question: Floats, level: Floats) -> tuple[Floats, Floats]:
-        """Tango's interval in each task. A part of an answer counts as that part of a question:
-        a difference within 1 has no larger variance than whole answers of the same sums.
-        """
-        values, lows, highs = [], [], []
-        for own in self._by_task(by_question):
-            better, worse = np.maximum(own, 0).sum(axis=0), np.maximum(-own, 0).sum(axis=0)
-            ends = tango(better, worse, len(own), level)
-            values.append(own.mean(axis=0))
-            lows.append(ends[0])
-            highs.append(ends[1])
-        return mean_of_tasks(np.array(values), np.array(lows), np.array(highs))
-
-    def _by_task(self, values: Floats) -> list[Floats]:
-        return [values[self.strata == task] for task in np.unique(self.strata)]
-
-    def _variance(self, by_question: Floats) -> Floats:
-        """See :class:`Difference`. Where few questions differ, half a question more is taken to:
-        a variance of 0 would say that no question ever could.
-        """
-        few = ((by_question != 0).sum(axis=0) < FEW) & self.bounded
-        total = np.zeros(by_question.shape[1])
-        shares = (self.weights[self.strata == task] ** 2 for task in np.unique(self.strata))
-        for own, share in zip(self._by_task(by_question), shares, strict=True):
-            n = len(own)
-            seen = own.var(axis=0, ddof=1) if n > 1 else np.zeros(own.shape[1])
-            smoothed = (np.abs(own).sum(axis=0) + 0.5) / (n + 1)
-            total += np.where(few, smoothed, seen) * float(share.sum())
-        return total * self.questions
-
-
-def holm_levels(p: Floats, rejected: NDArray[np.bool_], alpha: float) -> Floats:
-    """(m,) the level of the interval that goes with each test of Holm's procedure.
-
-    The k-th smallest p is held against α / (m − k + 1) while all before it were rejected; those
-    from the first that is not are held against that one's.
-    """
-    m = len(p)
-    steps = np.empty(m)
-    steps[np.argsort(p, kind="stable")] = alpha / np.arange(m, 0, -1)
-    stopped = alpha / max(m - int(rejected.sum()), 1)
-    return np.asarray(1 - np.where(rejected, steps, stopped))
-
-
-def _touching_zero(low: Floats, high: Floats, rejected: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Ends moved to 0 where the test doesn't reject it and the interval left it out."""
-    low = np.where(~rejected & (low > 0), 0.0, low)
-    return low, np.where(~rejected & (high < 0), 0.0, high)
+        contrasts = Contrasts.of(self.values[:, first], self.values[:, second], self.design)
+        contrasts = replace(contrasts, bounded=self.bounded)
+        return differences(contrasts, level=self.level, flips=self.flips, seed=self.seed)

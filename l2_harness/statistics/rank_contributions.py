@@ -1,7 +1,7 @@
 """Rank statistics as sums over questions, so that a resample of questions is one matrix product.
 
-Spearman's, Kendall's and the partial coefficients are ratios of products of ranks or of signs,
-such as P = Σᵢ cᵢ(x) cᵢ(y) with c the centred mid-ranks. With whole questions drawn again, the
+Spearman's and the partial coefficients are ratios of products of ranks, such as
+P = Σᵢ cᵢ(x) cᵢ(y) with c the centred mid-ranks. With whole questions drawn again, the
 ranks themselves change. To first order in the weights the product of a resample is the weighted
 sum of what each question contributes to it, its empirical influence values (Davison and Hinkley,
 Bootstrap Methods and their Application, 1997, section 2.7; Hoeffding's projection). The products
@@ -11,20 +11,20 @@ where a stratum is a question, so is every resample. Ratios are taken after resa
 a linearisation of the coefficients.
 
 Ranks are taken within strata, and a stratum counts by its responses: P of a stratum of n responses
-is divided by n², as in :mod:`l2_harness.statistics.correlation`; a sum over pairs by n.
+is divided by n², that of a rank and of a value less its stratum's mean by n.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from l2_harness.statistics.bootstrap import Floats
-from l2_harness.statistics.concordance import orders, row_sums
-from l2_harness.statistics.ranking import Ranking
+from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.ranks import Deviations, Ranking
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,136 +67,69 @@ class Strata:
     def _of_questions(self) -> Any:
         return _members(self.question, self.questions)
 
-    def products(self, change: Floats, product: Floats) -> Floats:
-        """Contributions of a sum of products of ranks.
+    def products(self, change: Floats, product: Floats, degree: np.ndarray | int) -> Floats:
+        """Contributions of a sum of products.
 
         Args:
             change: (n, ...) its derivative by each response's weight.
             product: (n, ...) each response's own product.
+            degree: (...) how many of the two factors are ranks.
         """
         size = self.size.reshape(-1, *[1] * (product.ndim - 1))
-        return self.by_question(change / size**2 - 2 * self.within(product) / size**3)
-
-    def pairs(self, row_sum: Floats) -> Floats:
-        """Contributions of a sum over pairs, from each response's sum (n, ...) over its pairs."""
-        size = self.size.reshape(-1, *[1] * (row_sum.ndim - 1))
-        return self.by_question(2 * row_sum / size - self.within(row_sum) / size**2)
+        own = change / size**degree
+        return self.by_question(own - degree * self.within(product) / size ** (degree + 1))
 
 
 @dataclass(frozen=True, eq=False)
 class RankContributions:
-    """Of x, C variables, and v, k others: what each of Q questions adds to the rank products.
+    """Of x, C variables, and v, k others: what each of Q questions adds to the products.
 
     Attributes:
         xx: (Q, C).
         xv: (Q, C, k).
         vv: (Q, k, k).
         varies: (Q, C) whether x varies within the question's stratum.
+        row_sums: (n, C) Σⱼ sign(xᵢ − xⱼ) sign(vᵢ − vⱼ) over each response's stratum, v being the
+            first of the others, where that has two values.
     """
 
     xx: Floats
     xv: Floats
     vv: Floats
     varies: np.ndarray
+    row_sums: Floats
 
 
-def rank_contributions(x: Floats, v: Floats, strata: Strata) -> RankContributions:
+def rank_contributions(
+    x: Floats, v: Sequence[Ranking | Deviations], strata: Strata
+) -> RankContributions:
     """Contributions to the products of centred ranks.
 
     Args:
         x: (n, C), finite.
-        v: (n, k), finite.
+        v: ranks, or values less their stratum's mean, of the n responses.
         strata: of the n responses.
     """
-    others = [Ranking.of(column, strata.stratum) for column in v.T]
-    ranks = np.stack([one.centred for one in others], axis=1)
-    shifts = np.stack([one.change(ranks) for one in others], axis=1)
-    both = ranks[:, :, None] * ranks[:, None, :]
-    vv = strata.products(both + shifts + shifts.transpose(0, 2, 1), both)
+    scores = np.stack([one.centred for one in v], axis=1)
+    degree = np.array([one.degree for one in v])
+    shifts = np.stack([one.change(scores) for one in v], axis=1)
+    both = scores[:, :, None] * scores[:, None, :]
+    change = both + shifts + shifts.transpose(0, 2, 1)
+    vv = strata.products(change, both, degree[:, None] + degree)
     xx = np.empty((strata.questions, x.shape[1]))
-    xv = np.empty((strata.questions, x.shape[1], v.shape[1]))
-    varies = np.empty(xx.shape, dtype=bool)
+    xv = np.empty((strata.questions, x.shape[1], len(v)))
+    varies, row_sums = np.empty(xx.shape, dtype=bool), np.empty(x.shape)
     for index, column in enumerate(x.T):
         own = Ranking.of(column, strata.stratum)
         square = own.centred**2
-        xx[:, index] = strata.products(square + 2 * own.change(own.centred), square)
-        product = own.centred[:, None] * ranks
-        through_v = np.stack([one.change(own.centred) for one in others], axis=1)
-        xv[:, index] = strata.products(product + own.change(ranks) + through_v, product)
+        xx[:, index] = strata.products(square + 2 * own.change(own.centred), square, 2)
+        product = own.centred[:, None] * scores
+        through_x = product + own.change(scores)
+        through_v = np.stack([one.change(own.centred) for one in v], axis=1)
+        xv[:, index] = strata.products(through_x + through_v, product, 1 + degree)
         varies[:, index] = strata.by_question(strata.within(square)) > 0
-    return RankContributions(xx, xv, vv, varies)
-
-
-@dataclass(frozen=True, eq=False)
-class PairContributions:
-    """Of x, C variables, and an outcome y: what each question adds to sums over pairs.
-
-    Attributes:
-        xy: (Q, C) of the product of the signs of both differences.
-        xx: (Q, C) of pairs that x tells apart.
-        yy: (Q,) of pairs that y tells apart.
-        row_sums: (n, C) each response's sum over its pairs, of the product of signs.
-    """
-
-    xy: Floats
-    xx: Floats
-    yy: Floats
-    row_sums: Floats
-
-
-def pair_contributions(x: Floats, y: Floats, strata: Strata) -> PairContributions:
-    """Contributions to Kendall's sums over pairs.
-
-    Args:
-        x: (n, C), finite.
-        y: (n,), finite.
-        strata: of the n responses.
-    """
-    outcome = Ranking.of(y, strata.stratum)
-    binary = len(np.unique(y)) <= 2
-    orders_of_y = [] if binary else orders(y, strata.stratum)
-    sums, untied = np.empty(x.shape), np.empty(x.shape)
-    for index, column in enumerate(x.T):
-        own = Ranking.of(column, strata.stratum)
-        untied[:, index] = strata.size - own.ties
-        if binary:  # its ranks are all there is to know of it
-            change = own.centred * outcome.centred + own.change(outcome.centred)
-            sums[:, index] = 4 * change / strata.size
-        else:
-            sums[:, index] = row_sums(orders(column, strata.stratum), orders_of_y, strata.size)
-    yy = strata.pairs(strata.size - outcome.ties)
-    return PairContributions(strata.pairs(sums), strata.pairs(untied), yy, sums)
-
-
-def auroc_contributions(
-    row_sums: Floats, correct: np.ndarray, strata: Strata
-) -> tuple[Floats, Floats]:
-    """Contributions to the mean AUROC over strata, each counting by its questions.
-
-    Args:
-        row_sums: (n, C) of :class:`PairContributions` with ``correct`` as outcome.
-        correct: (n,) 1 and 0, both in every stratum.
-        strata: of the n responses.
-
-    Returns:
-        (Q, C) of the sum of AUROCs, and (Q,) of the sum of their weights.
-    """
-    right = strata.within(correct[:, None])[:, 0]
-    wrong = strata.size - right
-    pairs = (2 * right * wrong)[:, None]
-    total = strata.within(row_sums)
-    change = (
-        2 * row_sums - total / pairs * (2 * np.where(correct == 1, wrong, right))[:, None]
-    ) / (2 * pairs)
-    present = np.zeros(strata.questions)
-    present[strata.question] = 1.0
-    stratum_of = np.zeros(strata.questions, dtype=np.int64)
-    stratum_of[strata.question] = strata.stratum
-    members = np.bincount(stratum_of[present > 0], minlength=int(strata.stratum.max()) + 1)
-    own = strata.by_question(change * members[strata.stratum][:, None])
-    area = np.empty((strata.questions, row_sums.shape[1]))
-    area[strata.question] = (1 + total / pairs) / 2
-    return np.where(present[:, None] > 0, own + np.nan_to_num(area), 0.0), present
+        row_sums[:, index] = 4 * through_x[:, 0] / strata.size
+    return RankContributions(xx, xv, vv, varies, row_sums)
 
 
 def _members(labels: np.ndarray, count: int) -> Any:

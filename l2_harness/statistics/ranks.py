@@ -1,32 +1,104 @@
-"""Places, and who shares one.
+"""Ranks: Spearman's correlation, and a variable's order within strata.
 
-Best first. A group's leader is its best method; whoever can't be told from the leader shares its
-place, down to the first method that can be told, which leads the next group. So two neighbours in
-different groups need not differ from each other: only from their leaders.
+Products of ranks move with a response's weight, which resampling questions rests on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from l2_harness.statistics.estimate import Floats
 
 
-def rank_groups(
-    order: Sequence[str], differs: Callable[[str, str], bool]
-) -> dict[str, tuple[int, bool]]:
-    """Method → its place and whether others share it.
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """One variable's order within strata.
+
+    Attributes:
+        order: (n,) the responses, by stratum and then by value.
+        below: (n,) how many stand before a response and its equals in that order.
+        upto: (n,) the same, with the equals and itself.
+        centred: (n,) its mid-rank minus the mean rank of its stratum.
+        degree: how its size grows with the stratum's.
+    """
+
+    order: np.ndarray
+    below: np.ndarray
+    upto: np.ndarray
+    centred: Floats
+    degree: ClassVar[int] = 1
+
+    @classmethod
+    def of(cls, values: Floats, stratum: np.ndarray) -> Ranking:
+        """The ranking of ``values`` (n,) within ``stratum`` (n,)."""
+        n = len(values)
+        one = not stratum.any()
+        order = np.argsort(values, kind="stable") if one else np.lexsort((values, stratum))
+        ordered, label = values[order], stratum[order]
+        changes = np.ones(n, dtype=bool)
+        changes[1:] = (label[1:] != label[:-1]) | (ordered[1:] != ordered[:-1])
+        first = np.flatnonzero(changes)
+        group = np.cumsum(changes) - 1
+        last = np.append(first[1:], n)
+        below, upto = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        below[order], upto[order] = first[group], last[group]
+        sizes = np.bincount(stratum)
+        ends = np.cumsum(sizes)
+        middle = (ends - sizes / 2)[stratum]
+        return cls(order, below, upto, (below + upto) / 2 - middle)
+
+    def change(self, centred: Floats) -> Floats:
+        """How Σ c(x) c(y) changes with a response's weight through the ranks of x alone.
+
+        Args:
+            centred: (n, ...) the centred ranks of y, which add up to 0 in each stratum.
+
+        Returns:
+            (n, ...): half the sum of y over the responses above it, minus those below it.
+        """
+        sums = np.zeros((len(centred) + 1, *centred.shape[1:]))
+        np.cumsum(centred[self.order], axis=0, out=sums[1:])
+        return np.asarray((sums[self.below] + sums[self.upto]) / -2)
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """One variable's values less their stratum's mean: what its ranks forget.
+
+    Attributes:
+        centred: (n,).
+        degree: as a :class:`Ranking` has.
+    """
+
+    centred: Floats
+    degree: ClassVar[int] = 0
+
+    @classmethod
+    def of(cls, values: Floats, stratum: np.ndarray) -> Deviations:
+        """The deviations of ``values`` (n,) within ``stratum`` (n,)."""
+        means = np.bincount(stratum, values) / np.maximum(np.bincount(stratum), 1)
+        centred = values - means[stratum]
+        # What is equal within a stratum is 0 there, whatever its mean's last bit.
+        return cls(np.where(np.abs(centred) > 1e-12 * np.abs(values), centred, 0.0))
+
+    def change(self, centred: Floats) -> Floats:
+        """0: a weight moves a mean, which what adds up to 0 does not feel."""
+        return np.zeros_like(centred)
+
+
+def spearman(x: Floats, y: Floats) -> Floats:
+    """(...) Spearman's correlation along the last axis, ties at mid-ranks; nan where one is flat.
 
     Args:
-        order: methods, best first.
-        differs: whether the corrected difference of two leaves out 0.
+        x: (..., n).
+        y: (..., n).
     """
-    groups: list[list[str]] = []
-    for method in order:
-        if groups and not differs(groups[-1][0], method):
-            groups[-1].append(method)
-        else:
-            groups.append([method])
-    places: dict[str, tuple[int, bool]] = {}
-    for group in groups:
-        place = len(places) + 1
-        places |= {method: (place, len(group) > 1) for method in group}
-    return places
+    from scipy.stats import rankdata
+
+    middle = (x.shape[-1] + 1) / 2
+    a, b = rankdata(x, axis=-1) - middle, rankdata(y, axis=-1) - middle
+    scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    return np.where(scale > 0, (a * b).sum(axis=-1) / np.where(scale > 0, scale, 1.0), np.nan)

@@ -1,44 +1,62 @@
-"""Correlations from sums of products, for many resamples and variables at once."""
+"""Ratios of sums over questions, linearised.
+
+The variance is that of the ratio estimator (Cochran, Sampling Techniques, 1977, section 6.4): of
+what each question would change.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
+
 import numpy as np
+from numpy.typing import ArrayLike
 
-from l2_harness.statistics.bootstrap import Floats
-
-#: Below this share of a variable's variance, what is left of it is rounding error.
-_NOTHING_LEFT = 1e-10
-
-
-def ratio(product: Floats, first: Floats, second: Floats) -> Floats:
-    """(B, C) correlation, nan where a variable does not vary."""
-    scale = np.where((first > 0) & (second > 0), first * second, np.nan)
-    return np.asarray(np.clip(product / np.sqrt(scale), -1, 1))
+from l2_harness.statistics.estimate import Figures, Floats
+from l2_harness.statistics.intervals import student
 
 
-def partial_correlation(xx: Floats, xv: Floats, vv: Floats) -> Floats:
-    """(B, C) correlation of x with the first of v, given the others, from their products.
+def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float = 0.95) -> Figures:
+    """The product of some sums over questions divided by that of others, all positive.
+
+    Such as the mean norm, ``ratios([norms], [counts])``. The interval is Student's of its
+    logarithm.
 
     Args:
-        xx: (B, C).
-        xv: (B, C, 1 + k).
-        vv: (B, 1 + k, 1 + k).
+        over: (Q, ...) each, what each of Q questions adds; they broadcast.
+        under: likewise. The degrees of freedom are one less than the questions in which the
+            first is not 0.
+        level: the share that an interval covers.
+
+    Returns:
+        p is that of a ratio of 1.
     """
-    xy, yy = xv[:, :, 0], vv[:, 0, 0]
-    if xv.shape[2] == 1:
-        return ratio(xy, xx, yy[:, None])
-    # Scaled to correlations first: the pseudo-inverse, for covariates that are collinear within
-    # strata, then has one measure of what is nothing.
-    scale = np.sqrt(np.maximum(np.diagonal(vv, axis1=1, axis2=2)[:, 1:], 0))
+    from scipy.special import stdtr
+
+    up, down = ([np.asarray(one, dtype=float) for one in side] for side in (over, under))
     with np.errstate(invalid="ignore", divide="ignore"):
-        shrunk = np.where(scale > 0, 1 / scale, 0.0)
-    covariance = vv[:, 1:, 1:] * shrunk[:, :, None] * shrunk[:, None, :]
-    inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
-    of_x = xv[:, :, 1:] * shrunk[:, None, :]
-    of_y = vv[:, 0, 1:] * shrunk
-    solved = of_x @ inverse
-    left_xy = xy - np.einsum("bck,bk->bc", solved, of_y)
-    left_xx = xx - np.einsum("bck,bck->bc", solved, of_x)
-    left_yy = yy - np.einsum("bk,bkl,bl->b", of_y, inverse, of_y)
-    defined = (left_xx > _NOTHING_LEFT * xx) & (left_yy > _NOTHING_LEFT * yy)[:, None]
-    return np.where(defined, ratio(left_xy, left_xx, left_yy[:, None]), np.nan)
+        value = prod(one.sum(axis=0) for one in up) / prod(one.sum(axis=0) for one in down)
+        shift = sum(one / one.sum(axis=0) for one in up) - sum(
+            one / one.sum(axis=0) for one in down
+        )
+        freedom = (down[0] != 0).sum(axis=0) - 1
+        error = np.sqrt(np.asarray(shift**2).sum(axis=0) * (freedom + 1) / np.maximum(freedom, 1))
+        # what is the same in every question, such as a rate of none, has no error to go by
+        known = (value > 0) & (error > 1e-9) & (freedom > 0)
+        logarithm = np.where(known, np.log(value), np.nan)
+        low, high = student(logarithm, error, freedom, level)
+        p = 2 * stdtr(freedom, -np.abs(logarithm / error))
+    return Figures(np.asarray(value), np.exp(low), np.exp(high), np.asarray(p))
+
+
+def linear_shifts(over: Floats, under: Floats) -> Floats:
+    """(Q, m) values whose mean is the ratio of two sums, of any sign, with its variance.
+
+    Args:
+        over: (Q, m).
+        under: (Q, m); where it does not add up to more than 0, the ratio is nan.
+    """
+    whole = under.mean(axis=0)
+    safe = np.where(whole > 0, whole, np.nan)
+    value = over.mean(axis=0) / safe
+    return np.asarray(value + (over - value * under) / safe)

@@ -1,30 +1,41 @@
-"""The same resamples of the questions for every figure, and the p values that they give."""
+"""The same resamples of the questions for every figure, and what follows from how they differ.
+
+Responses to one question are not independent, so a resample draws whole questions (clusters)
+with replacement. It is kept as weights, how often each is in it, which lets a statistic work on
+many resamples at once; `scipy.stats.bootstrap` knows neither clusters nor weights.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 
-from l2_harness.statistics.bootstrap import Floats, cluster_weights
-
-#: A coefficient of 1 has no finite z.
-_ALMOST_ONE = 1 - 1e-12
+from l2_harness.statistics.estimate import Figures, Floats
+from l2_harness.statistics.intervals import student
 
 
 class Resamples:
-    """The same resamples of the questions for every figure.
+    """Resamples of questions.
 
     Args:
-        question: (n,) labels.
-        resamples: how many.
+        question: (n,) labels, a response each.
+        resamples: how many, B.
         seed: of the resampling.
     """
 
-    def __init__(self, question: np.ndarray, resamples: int, seed: int) -> None:
+    def __init__(self, question: ArrayLike, resamples: int, seed: int) -> None:
         self.labels, self.question = np.unique(np.asarray(question), return_inverse=True)
-        rng = np.random.default_rng(seed)
-        #: (1 + B, Q); the first row is the questions as they are.
-        self.weights = np.ones((resamples + 1, len(self.labels)))
-        self.weights[1:] = cluster_weights(np.arange(len(self.labels)), resamples, rng)
+        n, rng = len(self.labels), np.random.default_rng(seed)
+        #: (1 + B, Q); the first row is the questions as they are, each counting once.
+        self.weights = np.ones((resamples + 1, n))
+        self.weights[1:] = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+
+    @property
+    def of_responses(self) -> Floats:
+        """(1 + B, n) how often each response is in each resample."""
+        return self.weights[:, self.question]
 
     def sums(self, contributions: Floats) -> Floats:
         """(1 + B, ...) of contributions (Q, ...)."""
@@ -32,21 +43,55 @@ class Resamples:
         return np.asarray((self.weights @ flat).reshape(-1, *contributions.shape[1:]))
 
 
-def z_test(drawn: Floats, questions: np.ndarray) -> Floats:
-    """Two-sided p values of correlations, from their resamples.
+def association(
+    drawn: Floats,
+    freedom: ArrayLike,
+    kind: Literal["correlation", "auroc"] = "correlation",
+    level: float = 0.95,
+) -> Figures:
+    """Interval and p of correlations, or of AUROCs, which are 2·AUROC − 1 on that scale.
+
+    Both are Student's on Fisher's scale: tanh(z ± t·s), s the standard deviation of the resampled
+    coefficients over 1 − r², times √(f + 1)/√f for f degrees of freedom, by which resampling is too
+    narrow. Percentiles of few questions' resamples are narrower still, and Fisher's z of a resample
+    that reaches ± 1 has no spread. Perfect agreement, which no resample breaks, is taken to be as
+    uncertain as if one more question could have broken it; 1 − r² counts as twice the deviation at
+    least.
 
     Args:
-        drawn: (1 + B, C); the first is the data as they are.
-        questions: (C,) how many questions each rests on.
+        drawn: (1 + B, ...) the data as they are, then their resamples; nan where undefined.
+        freedom: of Student's distribution, such as questions less 1.
+        kind: of coefficient.
+        level: the share that an interval covers.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr
 
-    z = np.arctanh(np.clip(drawn, -_ALMOST_ONE, _ALMOST_ONE))
+    r = drawn if kind == "correlation" else 2 * drawn - 1
+    freedom = np.broadcast_to(np.asarray(freedom, dtype=float), r.shape[1:])
+    deviation, defined = _deviation(r[1:])
+    value = r[0]
+    perfect = np.abs(value) > 1 - 1e-12
     with np.errstate(invalid="ignore", divide="ignore"):
-        counted = np.isfinite(z[1:])
-        n = np.maximum(counted.sum(axis=0), 1)
-        mean = np.where(counted, z[1:], 0).sum(axis=0) / n
-        spread = np.sqrt((np.where(counted, z[1:] - mean, 0) ** 2).sum(axis=0) / n)
-        p = 2 * t.sf(np.abs(z[0] / spread), np.maximum(questions - 1, 1))
-    # what is the same in every resample, such as a rate of none, has no error to go by
-    return np.where((questions > 1) & (spread > 1e-9), p, np.nan)
+        deviation = np.where(perfect, np.maximum(deviation, 1 / (freedom + 2)), deviation)
+        defined &= np.isfinite(value) & (freedom >= 1) & (deviation > 1e-9)
+        room = np.maximum(1 - value**2, np.minimum(2 * deviation, 1.0))
+        z = np.sign(value) * np.arctanh(np.sqrt(1 - room))
+        error = np.where(defined, deviation / room * np.sqrt((freedom + 1) / freedom), np.nan)
+        low, high = student(z, error, freedom, level)
+        p = 2 * stdtr(freedom, -np.abs(z / error))
+    low, high = np.minimum(np.tanh(low), value), np.maximum(np.tanh(high), value)
+    low, high = np.where(defined, low, np.nan), np.where(defined, high, np.nan)
+    if kind == "auroc":
+        value, low, high = (1 + value) / 2, (1 + low) / 2, (1 + high) / 2
+    return Figures(value, low, high, np.where(defined, p, np.nan))
+
+
+def _deviation(drawn: Floats) -> tuple[Floats, np.ndarray]:
+    """Standard deviation of (B, ...), and whether nine tenths of the resamples are defined."""
+    counted = np.isfinite(drawn)
+    n = counted.sum(axis=0)
+    whole = counted.all()
+    mean = np.where(counted, drawn, 0.0).sum(axis=0) / np.maximum(n, 1)
+    shifts = drawn - mean if whole else np.where(counted, drawn - mean, 0.0)
+    deviation = np.sqrt((shifts**2).sum(axis=0) / np.maximum(n - 1, 1))
+    return deviation, np.asarray(n >= 0.9 * len(drawn))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from l2_harness.norms.signals import SIGNALS
+
 
 def made_up_record(rng: np.random.Generator, rows: int, layers: int = 3, **fields: Any) -> Any:
     """A trace record of random rows."""
@@ -32,7 +34,8 @@ def made_up_record(rng: np.random.Generator, rows: int, layers: int = 3, **field
         **fields,
     }
     digest = hash_prompt(f"{given['task']} {given['doc_id']}")
-    return TraceRecord(prompt_hash=digest, request_hash=digest, **given)
+    signals = {name: given.pop(name) for name in SIGNALS.names if name in given}
+    return TraceRecord(prompt_hash=digest, request_hash=digest, signals=signals, **given)
 
 
 @pytest.fixture(scope="session")

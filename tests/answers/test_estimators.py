@@ -64,7 +64,7 @@ def test_majority(answers: list[str | None], gold: str, expected: float) -> None
     correct = [
         answer is not None and group_answers([gold, answer]) == [[0, 1]] for answer in answers
     ]
-    assert majority_accuracy(answers, correct) == pytest.approx(expected)
+    assert majority_accuracy(group_answers(answers), correct) == pytest.approx(expected)
 
 
 @given(st.lists(st.sampled_from(["1", "2", "3"]), min_size=1, max_size=9))
@@ -72,4 +72,6 @@ def test_majority_is_the_mean_over_ways_to_break_the_tie(answers: list[str]) -> 
     most = max(answers.count(answer) for answer in answers)
     leaders = {answer for answer in answers if answers.count(answer) == most}
     correct = [answer == "1" for answer in answers]
-    assert majority_accuracy(answers, correct) == pytest.approx(("1" in leaders) / len(leaders))
+    assert majority_accuracy(group_answers(answers), correct) == pytest.approx(
+        ("1" in leaders) / len(leaders)
+    )

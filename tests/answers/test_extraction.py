@@ -1,12 +1,20 @@
-r"""Every extraction rule, where it must fire and where it must not."""
+r"""Every extraction rule, where it must fire and where it must not.
+
+``responses.tsv`` holds whole responses with the answer that they must be judged by; ⏎ stands for a
+line break.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from l2_harness.answers import extract_answer
+from l2_harness.answers import AnswerKind, Reference, extract_answer, judge
+
+RESPONSES = Path(__file__).with_name("responses.tsv")
 
 FOUR = ("a quail", "an owl", "a raven", "a falcon")
 
@@ -165,3 +173,16 @@ def test_thinking_tags(opening: str, closing: str) -> None:
     assert extract_answer(f"{opening}\\boxed{{1}}{closing} So 2.") == "2"
     assert extract_answer(f"\\boxed{{1}}{closing} So 2.", opened=True) == "2"
     assert extract_answer(f"{opening}\\boxed{{1}}") is None
+
+
+def responses() -> list[dict[str, str]]:
+    with RESPONSES.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@pytest.mark.parametrize("row", responses(), ids=lambda r: f"{r['why']}: {r['response']}"[:60])
+def test_response(row: dict[str, str]) -> None:
+    kind = cast(AnswerKind, row["kind"])
+    reference = Reference((row["gold"],), kind, FOUR if kind == "letter" else ())
+    judged = judge(row["response"].replace("⏎", "\n"), reference)
+    assert judged.correct == (row["verdict"] == "right"), judged

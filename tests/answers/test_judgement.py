@@ -6,6 +6,7 @@ import pytest
 
 from l2_harness.answers import Judgement, Reference, Verdict, equivalence, judge, question_metrics
 from l2_harness.answers.metrics import repeat_metrics
+from l2_harness.answers.sympy_client import SympyClient
 
 FIVE = Reference(("5",))
 
@@ -86,7 +87,7 @@ def test_references(reference: Reference, right: list[str], wrong: list[str]) ->
 
 
 def test_failed_comparison_scores_wrong_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stuck:
+    class Stuck(SympyClient):
         def compare(self, *_: object) -> Verdict:
             return Verdict.TIMEOUT
 

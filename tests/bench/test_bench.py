@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -82,17 +81,14 @@ def test_random_models_end_their_responses_anywhere(tmp_path: Any) -> None:
     assert ends == pytest.approx(1 / 64, rel=0.3)
 
 
-def test_the_command() -> None:
-    output = subprocess.run(
-        [
-            *[sys.executable, "-m", "l2_harness.cli", "bench", "interventions", "--json"],
-            *["--rounds", "2", "--limit", "3", "--batch-size", "3"],
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    rows = {row["way"]: row for row in json.loads(output)["rows"]}
+@pytest.mark.slow
+def test_the_command(run_command: Callable[..., Any]) -> None:
+    done = run_command(
+        *["l2-harness", "bench", "interventions", "--json"],
+        *["--rounds", 2, "--limit", 3, "--batch-size", 3],
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["way"]: row for row in json.loads(done.stdout)["rows"]}
     assert rows["recursion=always"]["again"] == pytest.approx(2 / 12, rel=0.1)
     assert rows["steering=norm"]["again"] == 0
     assert rows["thresholds alone"]["equal"] == 3

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
+from typing import Any
 
 
-def test_the_command() -> None:
-    done = subprocess.run(
-        [
-            *[sys.executable, "-m", "l2_harness.cli", "bench", "analyze", "--json"],
-            *["--questions", "6", "--samples", "2", "--rows", "9", "--layers", "2"],
-            *["--resamples", "20"],
-        ],
-        capture_output=True,
-        text=True,
+def test_the_command(run_command: Callable[..., Any]) -> None:
+    done = run_command(
+        *["l2-harness", "bench", "analyze", "--json", "--questions", 6, "--samples", 2],
+        *["--rows", 9, "--layers", 2, "--resamples", 20],
     )
     assert done.returncode == 0, done.stderr[-3000:]
     cost = json.loads(done.stdout)

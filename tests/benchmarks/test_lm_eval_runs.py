@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from pathlib import Path
 from statistics import stdev
@@ -26,18 +23,25 @@ def local_tasks(data: Path) -> list[str]:
     return [name + form for name in thinking for form in ("", "_direct")]
 
 
-def lm_eval(folder: Path, data: Path, tasks: Sequence[str], *arguments: str) -> dict[str, Any]:
-    """Run the command and return the result file."""
-    command = [
-        *[sys.executable, "-m", "lm_eval", "run", "--include_path", str(tasks_dir())],
-        *["--tasks", ",".join(tasks), "--output_path", str(folder), "--log_samples", *arguments],
-        *["--metadata", f"l2_data={data}", "l2_repeats=2"],
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
-    (results,) = folder.rglob("results_*.json")
-    return json.loads(results.read_text())
+@pytest.fixture
+def lm_eval(
+    run_command: Callable[..., Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, Any]]:
+    """``lm_eval(tasks, *arguments)``: run the command in ``tmp_path``; its result file."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(tasks: Sequence[str], *arguments: str) -> dict[str, Any]:
+        done = run_command(
+            *["lm_eval", "run", "--include_path", tasks_dir(), "--tasks", ",".join(tasks)],
+            *["--output_path", tmp_path, "--log_samples", *arguments],
+            *["--metadata", f"l2_data={data}", "l2_repeats=2"],
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        (results,) = tmp_path.rglob("results_*.json")
+        found: dict[str, Any] = json.loads(results.read_text())
+        return found
+
+    return run
 
 
 def samples(folder: Path, task: str) -> list[dict[str, Any]]:
@@ -45,12 +49,14 @@ def samples(folder: Path, task: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
-def test_dummy_model_on_every_task(data: Path, tmp_path: Path) -> None:
+def test_dummy_model_on_every_task(
+    lm_eval: Callable[..., dict[str, Any]], data: Path, tmp_path: Path
+) -> None:
     tasks = local_tasks(data)
     assert len(tasks) == 24
     subsets = [task for task in tasks if task.startswith("l2_bbh")]
     groups = ["l2_math", "l2_math_direct"]
-    found = lm_eval(tmp_path, data, [*groups, *subsets], "--model", "dummy")["results"]
+    found = lm_eval([*groups, *subsets], "--model", "dummy")["results"]
     assert set(found) == {*tasks, *groups}
     assert found["l2_math"]["acc,none"] == 0
     for task in tasks:
@@ -66,11 +72,9 @@ def test_dummy_model_on_every_task(data: Path, tmp_path: Path) -> None:
     assert first["arguments"]["gen_args_0"]["arg_0"].endswith(r"within \boxed{}.")
 
 
-def test_embedded_model(data: Path, tmp_path: Path) -> None:
+def test_embedded_model(lm_eval: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     tasks = ["l2_gsm8k", "l2_gsm8k_direct", "l2_bbh_web_of_lies", "l2_olympiadbench_direct"]
     found = lm_eval(
-        tmp_path,
-        data,
         tasks,
         *["--model", "hf", "--model_args", f"pretrained={demo_model_path()}", "--device", "cpu"],
         *["--limit", "8", "--batch_size", "8", "--apply_chat_template"],

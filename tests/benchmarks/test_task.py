@@ -109,6 +109,21 @@ def test_repeats_from_the_command_line(folder: Path) -> None:
     assert task.higher_is_better()["truncated"] is False
 
 
+def test_lengths_have_no_arrow(folder: Path) -> None:
+    from lm_eval.utils import make_table
+
+    better = load_task("l2_gsm8k", folder).higher_is_better()
+    results = {
+        "results": {"t": {f"{name},none": 1.0 for name in better}},
+        "versions": {"t": 1},
+        "higher_is_better": {"t": better},
+    }
+    rows = {line.split("|")[5].strip(): line for line in make_table(results).splitlines()[2:]}
+    assert {name for name, line in rows.items() if "↓" in line or "↑" in line} == (
+        set(better) - {"chars", "words", "tokens"}
+    )
+
+
 @pytest.mark.parametrize("repeats", [0, -1, "many", 1.5])
 def test_impossible_repeats(folder: Path, repeats: object) -> None:
     with pytest.raises(ConfigError, match="l2_repeats"):

@@ -44,7 +44,8 @@ def test_section_and_files(folder: Path) -> None:
     assert (section.name, section.order) == ("causal", 40)
     assert section.command.startswith("l2-harness causal --tasks l2_demo --limit 3")
     assert section.settings["seed"] == 0
-    assert any("changed no response" in text for text in section.findings)
+    assert any("changed no response" in text for text in section.caveats)
+    assert 1 <= len(section.findings) <= 3
     cells = folder / "runs" / "cells" / "demo" / "l2_demo"
     assert len(list(cells.iterdir())) == ARMS
     assert len(list(cells.glob("*/seed0/results_*.json"))) == ARMS

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,46 +23,48 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 def test_version() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"l2-harness {l2_harness.__version__}\n")
 
 
-def test_help_lists_the_subcommands() -> None:
-    done = run("--help")
+def test_help_lists_the_subcommands(run_command: Callable[..., Any]) -> None:
+    done = run_command("l2-harness", "--help")
     assert done.returncode == 0
     assert "tasks" in done.stdout
     assert "bench" in done.stdout
 
 
+@pytest.mark.process
 def test_command_line_is_ready_without_heavy_imports() -> None:
     code = "import sys, l2_harness.cli.app; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert not HEAVY & set(loaded)
 
 
-def test_tasks_path_prints_a_folder() -> None:
-    done = run("tasks", "path")
+def test_tasks_path_prints_a_folder(run_command: Callable[..., Any]) -> None:
+    done = run_command("l2-harness", "tasks", "path")
     assert done.returncode == 0
     assert Path(done.stdout.rstrip("\n")).is_dir()
 
 
-def test_bench_startup_as_json() -> None:
-    done = run("bench", "startup", "--rounds", "2", "--json")
+def test_bench_startup_as_json(run_command: Callable[..., Any]) -> None:
+    done = run_command("l2-harness", "bench", "startup", "--rounds", 2, "--json")
     assert done.returncode == 0, done.stderr
     cost = json.loads(done.stdout)
     assert (cost["unit"], cost["rounds"]) == ("ms", 2)
     assert {row["environment"] for row in cost["rows"]} == set(cost["times"])
 
 
-def test_bench_startup_as_a_table() -> None:
-    done = run("bench", "startup", "--rounds", "2")
+def test_bench_startup_as_a_table(run_command: Callable[..., Any]) -> None:
+    done = run_command("l2-harness", "bench", "startup", "--rounds", 2)
     assert done.returncode == 0, done.stderr
     assert "with the bridge" in done.stdout
 
 
-def test_unknown_subcommand_is_a_usage_error() -> None:
-    done = run("taks")
+def test_unknown_subcommand_is_a_usage_error(run_command: Callable[..., Any]) -> None:
+    done = run_command("l2-harness", "taks")
     assert done.returncode == 2
     assert "taks" in done.stderr
     assert "Traceback" not in done.stderr

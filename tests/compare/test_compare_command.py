@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -25,7 +27,7 @@ gen_kwargs: {max_gen_toks: 16}
 methods:
   plain: {role: plain}
   alrr: {args: {recursion: norm}}
-  broken: {gen_kwargs: {max_gen_toks: 4096}}
+  broken: {gen_kwargs: {until: [5]}}
 """
 
 
@@ -39,19 +41,34 @@ def command(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def test_a_run_and_its_leaderboard(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(SUITE)
-    done = command("mine.yaml", "--resamples", "100", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def ran(
+    run_command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Any]:
+    """The suite's folder, and what its run said."""
+    folder = tmp_path_factory.mktemp("suite")
+    (folder / "mine.yaml").write_text(SUITE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return folder, run_command("l2-harness", "compare", "mine.yaml")
+
+
+def test_a_run_and_its_leaderboard(ran: tuple[Path, Any]) -> None:
+    folder, done = ran
     assert done.returncode == 1, done.stderr
     assert "[3/3] demo/l2_demo/broken/seed0" in done.stdout
     assert "FAILED after" in done.stdout
-    assert "failed demo/l2_demo/broken/seed0: max_gen_toks=4096 (task l2_demo" in done.stdout
+    assert "failed demo/l2_demo/broken/seed0: until=[5] (task l2_demo" in done.stdout
     assert "1 of 3 cells failed; the same command tries them again." in done.stdout
-    out = tmp_path / "compare_mine"
+    out = folder / "compare_mine"
     rows = json.loads((out / "leaderboard" / "leaderboard.json").read_text())["rows"]
     assert {row["method"] for row in rows} >= {"plain", "alrr"}
-    assert str(tmp_path) not in (out / "leaderboard" / "leaderboard.md").read_text()
-    again = command("mine.yaml", "--resamples", "100", "--only", "plain", cwd=tmp_path)
+    assert str(folder) not in (out / "leaderboard" / "leaderboard.md").read_text()
+
+
+@pytest.mark.process
+def test_run_again_as_a_program(ran: tuple[Path, Any]) -> None:
+    again = command("mine.yaml", "--only", "plain", cwd=ran[0])
     assert again.returncode == 1  # the failed cell is still part of the suite
     assert "[1/" not in again.stdout
 

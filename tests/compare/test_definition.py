@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from l2_harness.compare.definition import cell_definition, changed_keys, definition_digest
+from l2_harness.compare.definition import cell_definition, changed_keys, definition_digest, is_same
 from l2_harness.compare.suite import Suite, cells_of
 from l2_harness.compare.suite_reader import parse_suite
 from l2_harness.compare.task_catalogue import TaskCatalogue
@@ -51,6 +51,26 @@ def test_what_counts(head: str, old: str, new: str, changed: list[str]) -> None:
     assert (definition_digest(before) == definition_digest(now)) is not bool(changed)
 
 
+def test_a_changed_adapter_is_another_cell_and_is_named(
+    suite_of: Callable[..., Suite], tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    suite = suite_of(f"b: {{args: {{peft: {tmp_path}}}}}")
+    before = definition(suite)
+    (tmp_path / "adapter_config.json").write_text('{"r": 2}')
+    now = definition(suite)
+    assert changed_keys(before, now) == ["peft/adapter_config.json"]
+    assert not is_same(before, now)
+    assert is_same(now, now)
+
+
+def test_a_cell_that_is_old_is_known_by_what_it_knew(suite_of: Callable[..., Suite]) -> None:
+    now = definition(suite_of("b: {args: {recursion: norm}}"))
+    old = {key: value for key, value in now.items() if key != "model_files"}
+    assert is_same(old, now)
+    assert not is_same({**old, "weights": "another"}, now)
+
+
 def test_the_order_of_arguments_does_not_count(suite_of: Callable[..., Suite]) -> None:
     one = definition(suite_of("b: {args: {recursion: norm, threshold_warmup: 8}}"))
     other = definition(suite_of("b: {args: {threshold_warmup: 8, recursion: norm}}"))
@@ -82,4 +102,4 @@ def test_other_weights_of_the_same_name_count(head: str, tmp_path: Path) -> None
     suite = parse_suite(head.replace("pretrained: demo", f"pretrained: {tmp_path}"))
     before = definition(suite, "plain")
     (tmp_path / "model.safetensors").write_bytes(b"two")
-    assert changed_keys(before, definition(suite, "plain")) == ["weights"]
+    assert changed_keys(before, definition(suite, "plain")) == ["pretrained/model.safetensors"]

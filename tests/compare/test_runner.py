@@ -251,20 +251,21 @@ class TestAgain:
         assert len(runs) == 1
 
     def test_a_failed_cell_is_recorded_and_the_rest_goes_on(self, run: Run, text: str) -> None:
-        broken = "  broken: {gen_kwargs: {max_gen_toks: 4096}}\n  last: {args: {layers: all}}\n"
+        settings = "{max_gen_toks: 41, until: [5]}"  # which nobody looks at before it runs
+        broken = f"  broken: {{gen_kwargs: {settings}}}\n  last: {{args: {{layers: all}}}}\n"
         suite, spy = parse_suite(text + broken, "t.yaml"), Spy()
         outcomes = {
             o.method: o for o in run_suite(suite, run.out, only=["broken", "last"], progress=spy)
         }
         assert spy.statuses == {"broken": "failed", "last": "done"}
-        assert "max_gen_toks=4096 (task l2_demo, document 0) leaves no" in str(
+        assert "until=[5] (task l2_demo, document 0) holds 5, which is no" in str(
             outcomes["broken"].error
         )
         assert outcomes["broken"].scores == {}
         assert "Traceback" in (run.cell("broken") / "error.log").read_text()
         assert len(outcomes["last"].scores) == 3
         # mended: only it runs, and its log is gone
-        mended, again = parse_suite(text + broken.replace("4096", "41"), "t.yaml"), Spy()
+        mended, again = parse_suite(text + broken.replace("[5]", "['#']"), "t.yaml"), Spy()
         outcomes = {
             o.method: o for o in run_suite(mended, run.out, only=["broken", "last"], progress=again)
         }

@@ -126,6 +126,14 @@ def test_a_model_that_no_hub_has(head: str, monkeypatch: pytest.MonkeyPatch) -> 
     check_suite(suite, only=["other/*"])
 
 
+def test_responses_that_leave_no_room(suite_of: Callable[..., Suite]) -> None:
+    """The demo model has 1,024 positions; found before its weights load."""
+    message = "max_gen_toks=32768 (task 'l2_demo') leaves no room for a prompt: the model takes "
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_suite(suite_of("b: {gen_kwargs: {max_gen_toks: 32768}}"))
+    check_suite(suite_of("b: {gen_kwargs: {max_gen_toks: 32768}, args: {max_length: 40000}}"))
+
+
 def test_tasks_of_ones_own(head: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("task: my_own\noutput_type: generate_until\n")
     own = head.replace("[l2_demo]", f"[{{task: my_own, include_path: {tmp_path}}}]")

@@ -43,7 +43,7 @@ def replaced(old: str, new: str) -> str:
         (replaced("args:", "arg:"), "line 2: model 'a': unknown key 'arg'; did you mean 'args'?"),
         (
             replaced("{pretrained: x}", "{pretrained: x, batch_size: 4}"),
-            "line 2: model 'a': batch_size is no model argument here: give it beside args",
+            "line 2: batch_size is no model argument here: give it beside args, or for the suite.",
         ),
         (replaced("  a:", "  a/b:"), "line 2: model 'a/b' would name a folder: use letters"),
         (replaced("[one]", "[one, one]"), "line 3: task 'one' is there already, on line 3."),
@@ -59,7 +59,7 @@ def replaced(old: str, new: str) -> str:
         (GOOD + "  b: {role: plain}", "line 4: one method has `role: plain`, the one that all are"),
         (
             GOOD + "  b: {role: rivl}",
-            "line 6: role: unknown role 'rivl'; did you mean 'rival'? Allowed: plain, null,",
+            "line 6: role='rivl' is unknown; did you mean 'rival'? Allowed: plain, null,",
         ),
         (
             GOOD + "  b: {extends: plan}",
@@ -69,17 +69,28 @@ def replaced(old: str, new: str) -> str:
             GOOD + "  b: {extends: c}\n  c: {extends: d}\n  d: {extends: c}",
             "line 7: methods extend one another in a circle: c → d → c. Break it at one.",
         ),
-        (GOOD + "  b: {engine: vlm}", "line 6: method 'b': unknown engine 'vlm'; did you mean 'vl"),
+        (GOOD + "  b: {engine: hff}", "line 6: method 'b': unknown engine 'hff'; did you mean 'hf"),
         (GOOD + "  b: {engine: hf, class: hf}", "line 6: method 'b' has both `class` and `engine`"),
-        (GOOD + "  b: {args: [1]}", "line 6: args of method 'b' is a mapping of names"),
+        (GOOD + "  b: {args: [1]}", "line 6: args is a mapping of names; this is 'a list'."),
         (GOOD + "  b: {seeds: [1, 1]}", "line 6: seeds are different whole numbers"),
-        (GOOD + "  b: {seeds: [-1]}", "line 6: a seed is a whole number from 0; this is '-1'."),
-        (GOOD + "  b: {batch_size: many}", "line 6: batch_size is a whole number from 1;"),
+        (
+            GOOD + "  b: {seeds: [-1]}",
+            "line 6: seeds='-1' is not allowed. Pass a whole number of at",
+        ),
+        (GOOD + "  b: {batch_size: many}", "line 6: batch_size='many' is not allowed. Pass"),
         (GOOD + "  b: {<<: {role: null}}", "line 6: a suite takes no merge keys (<<): write"),
         (GOOD + "  b: &b {args: *b}", "line 6: this value contains itself."),
         (GOOD + "published: {a/one: 3}", "line 6: published: 'a/one' is to be model/task/method."),
         (GOOD + "published: {a/one/b: {vale: 3}}", "line 6: published 'a/one/b': unknown key 'val"),
-        (GOOD + "published: {a/one/b: x}", "line 6: published: 'a/one/b' has no number as its va"),
+        (GOOD + "published: {a/one/b: x}", "line 6: value='x' is not allowed. Pass a number."),
+        (
+            GOOD + "published: {a/one/b: {source: x}}",
+            "line 6: published: 'a/one/b' has no `value`.",
+        ),
+        (GOOD + "  b: {role: {a: 1}}", "line 6: role is a single value; this is 'a mapping'."),
+        (GOOD + "name: [a]", "line 6: name is a single value; this is 'a list'."),
+        (GOOD + "limit: 1e400", "line 6: limit is a number of documents"),
+        (GOOD + "fewshot_as_multiturn: 3", "line 6: fewshot_as_multiturn is true or false"),
     ],
 )
 def test_a_mistake_is_refused_with_its_line(text: str, message: str) -> None:
@@ -89,7 +100,7 @@ def test_a_mistake_is_refused_with_its_line(text: str, message: str) -> None:
 
 def test_a_line_deep_inside_is_that_of_its_key(suite_of: Callable[..., Suite]) -> None:
     text = GOOD + "  b:\n    args:\n      recursion: norm\n      batch_size: 3\n"
-    with pytest.raises(ConfigError, match=r"t.yaml, line 9: method 'b': batch_size"):
+    with pytest.raises(ConfigError, match=r"t.yaml, line 9: batch_size is no model argument"):
         parse_suite(text, "t.yaml")
 
 
@@ -125,6 +136,26 @@ def test_tasks_take_what_the_suite_says_of_all() -> None:
     assert (one.limit, two.limit) == (9, 5)
     assert one.gen_kwargs == {"top_k": 3, "top_p": 0.5}
     assert two.gen_kwargs == {"top_k": 3, "top_p": 1}
+
+
+def test_a_null_is_nothing_said() -> None:
+    text = GOOD.replace("[one]", "[{task: one, limit: null, metric: null, num_fewshot: null}]")
+    (task,) = parse_suite(text + "limit: 9\nbatch_size: auto\ndevice: null\n", "t.yaml").tasks
+    assert (task.limit, task.metric, task.num_fewshot) == (None, None, None)
+
+
+def test_what_extends_may_leave_its_settings_empty() -> None:
+    text = GOOD + "  a: {args: {top_p: 1, top_k: null}, batch_size: 3}\n"
+    text += "  b: {extends: a, args: }\n  c: {extends: b, args: {top_p: null}, batch_size: null}\n"
+    methods = {method.name: method for method in parse_suite(text, "t.yaml").methods}
+    assert methods["a"].args == methods["b"].args == {"top_p": 1}
+    assert methods["c"].args == {}
+    assert (methods["b"].batch_size, methods["c"].batch_size) == (3, None)
+
+
+def test_words_are_taken_as_they_are_written() -> None:
+    suite = parse_suite(GOOD.replace("[one]", "[{task: on, name: 1.10}]"), "t.yaml")
+    assert [(task.task, task.name) for task in suite.tasks] == [("on", "1.10")]
 
 
 def test_cells_in_the_order_of_the_file() -> None:

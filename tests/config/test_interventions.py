@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from l2_harness.config import ConfigError, read_interventions
-from l2_harness.config.interventions import INTERVENTION_GROUPS, PRESETS, intervention_names
+from l2_harness.config.interventions import PRESETS, intervention_groups
+from l2_harness.config.options import option_names
 
 PAPER = {
     "preset": "paper",
@@ -55,8 +56,9 @@ def test_defaults_are_the_papers() -> None:
 
 
 def test_every_argument_is_resolved() -> None:
-    assert sorted(intervention_names()) == sorted(PAPER)
-    assert len({name for g in INTERVENTION_GROUPS for name in vars(g)["__match_args__"]}) == 33
+    names = [name for group in intervention_groups() for name in option_names(group)]
+    assert sorted(names) == sorted(PAPER)
+    assert len(names) == 33
 
 
 def test_reference_preset() -> None:
@@ -188,8 +190,27 @@ def test_layer_values_fit_the_model() -> None:
     ("n_layers", "given", "expected"), [(12, None, 3), (3, None, 1), (4, 9, 4)]
 )
 def test_top_layers(n_layers: int, given: int | None, expected: int) -> None:
-    args = {"recursion_top_layers": given} if given else {}
-    assert read_interventions(args).recursion.top_layers(n_layers) == expected
+    args = {"recursion": "entropy"} | ({"recursion_top_layers": given} if given else {})
+    assert read_interventions(args).recursion.layers_a_pass(n_layers) == expected
+
+
+@pytest.mark.parametrize(
+    ("args", "n_layers", "expected"),
+    [
+        ({}, 12, 0),
+        ({"steering": "norm"}, 12, 0),
+        ({"recursion": "norm"}, 12, 5),
+        ({"recursion": "norm"}, None, 5),
+        ({"recursion": "entropy"}, 12, 15),  # a quarter of the layers a pass
+        ({"recursion": "entropy", "recursion_top_layers": 2}, 12, 10),
+        ({"recursion": "entropy"}, None, None),
+    ],
+)
+def test_passes_of_single_layers(
+    args: dict[str, Any], n_layers: int | None, expected: int | None
+) -> None:
+    counts = {"passes_run": 5, "passes_accepted": 2, "rows": 40}
+    assert read_interventions(args).layer_passes(counts, n_layers) == expected
 
 
 def test_shuffled_layers_need_two() -> None:

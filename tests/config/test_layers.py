@@ -11,7 +11,15 @@ from l2_harness.config import ConfigError, LayerSelection
 
 @pytest.mark.parametrize(
     ("n_layers", "expected"),
-    [(28, range(21, 27)), (36, range(27, 35)), (12, range(9, 11)), (8, [6]), (4, [2]), (2, [0])],
+    [
+        (28, range(21, 27)),
+        (36, range(27, 35)),
+        (12, range(9, 11)),
+        (8, [6]),
+        (4, [2]),
+        (2, [0]),
+        (1, [0]),
+    ],
 )
 def test_late_is_the_last_quarter_without_the_last_layer(n_layers: int, expected: Any) -> None:
     assert LayerSelection.parse("late").resolve(n_layers) == tuple(expected)
@@ -68,8 +76,3 @@ def test_backward_range_says_the_right_one() -> None:
 def test_out_of_range_names_layer_and_limit() -> None:
     with pytest.raises(ConfigError, match=r"layer 40, but the model has 28.*Allowed: 0-27"):
         LayerSelection.parse("40-50").resolve(28)
-
-
-def test_one_layer_has_no_late_one() -> None:
-    with pytest.raises(ConfigError, match="layers=all or layers=0"):
-        LayerSelection.parse("late").resolve(1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -9,10 +10,12 @@ from lm_eval.models.huggingface import HFLM
 from l2_harness.config import ConfigError
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.model_args import split_model_args
+from l2_harness.engines.hf.hf_args import FROM_PRETRAINED
 
 
 def split(**args: Any) -> Any:
-    return split_model_args(args, HFLM.__init__, lambda: ["rope_scaling", "sliding_window"])
+    fields = ["rope_scaling", "sliding_window"]
+    return split_model_args(args, HFLM.__init__, FROM_PRETRAINED, lambda: fields)
 
 
 def test_ours_are_taken_out_and_the_rest_stays() -> None:
@@ -59,7 +62,9 @@ def test_defaults() -> None:
         ({"trace_dir": " "}, "trace_dir=' ' is empty"),
         ({"layers_path": ""}, "layers_path='' is empty"),
         ({"resume": "maybe"}, "resume='maybe' is unknown. Allowed: true, false."),
-        ({"parallelize": "maybe"}, "parallelize='maybe' is unknown. Allowed: True, False."),
+        ({"parallelize": "maybe"}, "parallelize='maybe' is unknown. Allowed: True, False, auto."),
+        ({"truncation": "longest"}, "did you mean 'longest_first'? Allowed: True, False, longest_"),
+        ({"logits_cache": "no"}, "logits_cache='no' is unknown. Allowed: True, False."),
         ({"max_length": "long"}, "max_length='long' is unknown. Allowed: a whole number."),
         ({"backend": "causl"}, "did you mean 'causal'? Allowed: default, causal, seq2seq."),
         ({"dtype": "float31"}, "dtype='float31' is unknown; did you mean 'float32'?"),
@@ -86,9 +91,31 @@ def test_record_off_survives_yaml() -> None:
     assert split(record=False)[0].recording.record == "off"
 
 
-def test_every_default_of_lm_eval_passes() -> None:
-    import inspect
+@pytest.mark.parametrize(
+    ("name", "word"), [("parallelize", "auto"), ("truncation", "longest_first")]
+)
+def test_words_that_hf_hands_on(name: str, word: str) -> None:
+    assert split(**{name: word})[1] == {name: word}
 
+
+def test_every_argument_that_from_pretrained_reads_passes() -> None:
+    """Its names are in its source alone: it takes them from **kwargs."""
+    from transformers import PreTrainedModel
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
+
+    names = set(inspect.signature(PreTrainedModel.from_pretrained).parameters)
+    names -= {"pretrained_model_name_or_path", "model_args", "kwargs"}
+    for function in (PreTrainedModel.from_pretrained, _BaseAutoModelClass.from_pretrained):
+        source = inspect.getsource(function)
+        names |= set(re.findall(r'kwargs\.(?:pop|get)\("(\w+)"', source))
+        for unused in re.findall(r"for name in \[(.*)\]:", source):
+            names |= set(re.findall(r'"(\w+)"', unused))
+    names -= {"_from_auto"}  # lm-eval's own auto class sets it
+    assert {"mirror", "code_revision", "output_loading_info", "variant", "subfolder"} < names
+    assert split(**dict.fromkeys(sorted(names)))[1].keys() == names
+
+
+def test_every_default_of_lm_eval_passes() -> None:
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(HFLM.__init__).parameters.items()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from l2_harness.demo.evaluate import Responder
+from l2_harness.demo.problems import Problem, extract_answer
 from l2_harness.demo.splits import make_splits
-from l2_harness.demo.tokenizer import build_tokenizer, chat_prompt
+from l2_harness.demo.tokenizer import THINK_END, TURN_END, build_tokenizer, chat_prompt
 from l2_harness.paths import demo_model_path
 
 MAX_BYTES = 12 * 2**20
@@ -59,22 +58,38 @@ def test_tokenizer_is_the_one_of_the_code() -> None:
     assert model.vocab_size == len(tokenizer)
 
 
-@pytest.fixture(scope="module")
-def responder() -> Responder:
-    return Responder(demo_model_path(), max_new_tokens=160)
+PROBLEMS = [p for p in make_splits()["test"] if p.steps == 1][:12]
 
 
-def test_answers_most_one_step_problems_and_ends_its_turn(responder: Responder) -> None:
-    problems = [p for p in make_splits()["test"] if p.steps == 1][:12]
-    responses = responder.respond([p.question for p in problems])
-    pairs = zip(responses, problems, strict=True)
-    assert sum(r.answer == p.answer for r, p in pairs) >= 6
-    assert sum(not r.cut for r in responses) >= 10
-    assert all(r.text.startswith("<think>\n") for r in responses)
+def respond(problems: list[Problem], thinking: bool) -> list[str]:
+    """Greedy responses by transformers alone, special tokens and padding included."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(demo_model_path())
+    model: Any = AutoModelForCausalLM.from_pretrained(demo_model_path()).eval()
+    prompts = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": problem.question}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
+        )
+        for problem in problems
+    ]
+    assert prompts == [chat_prompt(problem.question, thinking) for problem in problems]
+    batch = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left")
+    output = model.generate(**batch, max_new_tokens=160)
+    rows = output[:, batch["input_ids"].shape[1] :]
+    return [tokenizer.decode(row) for row in rows]
 
 
-def test_answers_directly_where_told_to(responder: Responder) -> None:
-    problems = [p for p in make_splits()["test"] if p.steps == 1][:12]
-    assert responder.prompt("A?", thinking=False) == chat_prompt("A?", thinking=False)
-    responses = responder.respond([p.question for p in problems], thinking=False)
-    assert sum(r.text.startswith("#### ") and "<think>" not in r.text for r in responses) >= 10
+def test_answers_most_one_step_problems_and_ends_its_turn() -> None:
+    responses = respond(PROBLEMS, thinking=True)
+    answers = [extract_answer(text.split(THINK_END)[-1]) for text in responses]
+    right = [a == p.answer for a, p in zip(answers, PROBLEMS, strict=True)]
+    assert sum(right) >= 6
+    assert sum(TURN_END in text for text in responses) >= 10
+    assert all(text.startswith("<think>\n") for text in responses)
+
+
+def test_answers_directly_where_told_to() -> None:
+    responses = respond(PROBLEMS, thinking=False)
+    assert sum(text.startswith("#### ") and "<think>" not in text for text in responses) >= 10

@@ -132,6 +132,7 @@ def other_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.process
 def test_a_killed_run_goes_on_from_its_checkpoint(
     other_processes: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
     assert (out / "model.safetensors").is_file()
 
 
+@pytest.mark.process
 def test_two_processes_do_what_one_does_with_all_examples(
     other_processes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,12 @@ import pytest
 import torch
 from transformers import LogitsProcessorList
 
-from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, ResponseSpec
+from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
 from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 PROMPTS = [list(range(5, 5 + n)) for n in (17, 3, 11, 24, 1)]
 SAMPLES = 3
@@ -57,13 +58,13 @@ def run(
     stop: Sequence[str] = (),
     record: bool = True,
     **settings: Any,
-) -> dict[tuple[int, int], DecodedResponse]:
+) -> dict[tuple[int, int], FinishedResponse]:
     prompts = [PROMPTS[p] for p in dict.fromkeys(p for p, _ in order)]
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
     norms = ResidualNorms(list(find_decoder_layers(model))) if record else None
-    found: list[DecodedResponse] = []
+    found: list[tuple[int, FinishedResponse]] = []
     rule = EndRule(EOS, stop, MAX_TOKENS, text)
     model.generate(
         input_ids=ids,
@@ -74,7 +75,7 @@ def run(
         custom_generate=DecodeLoop(wanted(order, greedy), rule, found.extend, norms, max_rows),
         **{"top_k": 0, **settings},
     )
-    return {order[response.index]: response for response in found}
+    return {order[index]: response for index, response in found}
 
 
 @torch.no_grad()
@@ -114,11 +115,11 @@ ALL = [(p, s) for p in range(len(PROMPTS)) for s in range(SAMPLES)]
 
 
 @pytest.fixture(scope="module")
-def sampled(model: Any) -> dict[tuple[int, int], DecodedResponse]:
+def sampled(model: Any) -> dict[tuple[int, int], FinishedResponse]:
     return run(model, ALL, greedy=False)
 
 
-def test_equals_the_slow_loop(model: Any, sampled: dict[tuple[int, int], DecodedResponse]) -> None:
+def test_equals_the_slow_loop(model: Any, sampled: dict[tuple[int, int], FinishedResponse]) -> None:
     assert list(sampled) == ALL
     assert len({len(response.tokens) for response in sampled.values()}) > 2
     slow_model = copy.deepcopy(model)
@@ -148,7 +149,7 @@ def test_greedy_equals_the_slow_loop(model: Any) -> None:
 
 @pytest.mark.parametrize("max_rows", [1, 2, 7, 32])
 def test_rounds_change_nothing(
-    model: Any, sampled: dict[tuple[int, int], DecodedResponse], max_rows: int
+    model: Any, sampled: dict[tuple[int, int], FinishedResponse], max_rows: int
 ) -> None:
     """Further samples start from the cache of one prefill, which no earlier round may touch."""
     assert_same(run(model, ALL, greedy=False, max_rows=max_rows), sampled)
@@ -161,15 +162,15 @@ def test_rounds_change_nothing(
 )
 def test_neighbours_change_nothing(
     model: Any,
-    sampled: dict[tuple[int, int], DecodedResponse],
+    sampled: dict[tuple[int, int], FinishedResponse],
     order: list[tuple[int, int]],
 ) -> None:
     assert_same(run(model, order, greedy=False), {key: sampled[key] for key in order})
 
 
 def assert_same(
-    found: dict[tuple[int, int], DecodedResponse],
-    expected: dict[tuple[int, int], DecodedResponse],
+    found: dict[tuple[int, int], FinishedResponse],
+    expected: dict[tuple[int, int], FinishedResponse],
 ) -> None:
     assert set(found) == set(expected)
     for key, response in found.items():
@@ -181,7 +182,9 @@ def assert_same(
         np.testing.assert_allclose(rows.norms, expected_rows.norms, rtol=1e-5)
 
 
-def test_recording_is_optional(model: Any, sampled: dict[tuple[int, int], DecodedResponse]) -> None:
+def test_recording_is_optional(
+    model: Any, sampled: dict[tuple[int, int], FinishedResponse]
+) -> None:
     found = run(model, ALL, greedy=False, record=False)
     assert {key: r.tokens for key, r in found.items()} == {
         key: r.tokens for key, r in sampled.items()
@@ -231,7 +234,7 @@ class TestSettings:
         assert all(width == 1 for _, width in rows[1:])
 
     def test_ended_rows_are_dropped(self, llama: Any) -> None:
-        found: dict[tuple[int, int], DecodedResponse] = {}
+        found: dict[tuple[int, int], FinishedResponse] = {}
         rows = passes(llama, lambda: found.update(run(llama, ALL, greedy=False)))
         lengths = [len(response.tokens) for response in found.values()]
         assert [n for n, _ in rows[1:]] == [

@@ -17,9 +17,9 @@ from l2_harness.norms import read_traces
 
 FAMILIES = (
     "llama qwen2 qwen3 qwen3-moe mistral mixtral gemma2 gemma3 phi3 olmo2 gpt-neox gpt2 granite "
-    "smollm3 glm4 deepseek-v3 qwen3-next gpt-oss"
+    "smollm3 glm4 deepseek-v3 qwen3-next gpt-oss bloom ctrl"
 ).split()
-FINAL_NORMS = ("norm", "ln_f", "final_layer_norm")
+FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "layernorm")
 
 
 @contextmanager

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from l2_harness.config import ConfigError
 from l2_harness.config.interventions import read_interventions
-from l2_harness.engines.hf.decode_loop import DecodedResponse, DecodeLoop, ResponseSpec
+from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.cache_argument import GENERATE_CACHE, cache_argument
+from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
 from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.output_head import OutputHead
@@ -26,7 +28,7 @@ from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
 from l2_harness.interventions import InterventionRun, Response, stream_key
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 PROMPTS = [list(range(5, 5 + n)) for n in (17, 3, 11)]
 SAMPLES = 2
@@ -106,7 +108,9 @@ class ListCache:
         self.states: list[list[tuple[Tensor, Tensor]]] = [[] for _ in windows]
         self.frozen = False
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *args: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key: Tensor, value: Tensor, layer: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         if not self.frozen:
             self.states[layer].append((key, value))
         seen = self.states[layer][-(self.windows[layer] or 0) :]
@@ -137,8 +141,8 @@ class SlowDecoder:
             hidden[None, None],
             position_embeddings=self.base.rotary_emb(hidden[None, None], position_ids=ids),
             position_ids=ids,
-            past_key_values=self.cache,
             use_cache=True,
+            **{cache_argument(type(self.base.layers[index]).forward): self.cache},
         )
         return (output if isinstance(output, Tensor) else output[0])[0, 0]
 
@@ -213,7 +217,7 @@ def run(
     greedy: bool = False,
     max_rows: int | None = None,
     norms: ResidualNorms | None = None,
-) -> dict[tuple[int, int], DecodedResponse]:
+) -> dict[tuple[int, int], FinishedResponse]:
     prompts = list(dict.fromkeys(p for p, _ in order))
     width = max(len(PROMPTS[p]) for p in prompts)
     ids = torch.tensor([[0] * (width - len(PROMPTS[p])) + PROMPTS[p] for p in prompts])
@@ -226,7 +230,7 @@ def run(
         )
         for p, s in order
     ]
-    found: list[DecodedResponse] = []
+    found: list[tuple[int, FinishedResponse]] = []
     rule = EndRule(EOS, [], MAX_TOKENS, str)
     hooks = None if args is None else make_hooks(model, args)
     loop = DecodeLoop(wanted, rule, found.extend, norms, max_rows, hooks)
@@ -239,7 +243,7 @@ def run(
         pad_token_id=0,
         custom_generate=loop,
     )
-    return {order[response.index]: response for response in found}
+    return {order[index]: response for index, response in found}
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +303,7 @@ class TestIndependence:
     """A response does not depend on its batch, bar scope pooled."""
 
     @pytest.fixture
-    def together(self, models: Callable[[str], Any]) -> dict[tuple[int, int], DecodedResponse]:
+    def together(self, models: Callable[[str], Any]) -> dict[tuple[int, int], FinishedResponse]:
         return run(models("mistral"), CASES["all random"])
 
     @pytest.mark.parametrize(
@@ -310,7 +314,7 @@ class TestIndependence:
         self,
         order: list[tuple[int, int]],
         max_rows: int | None,
-        together: dict[tuple[int, int], DecodedResponse],
+        together: dict[tuple[int, int], FinishedResponse],
         models: Callable[[str], Any],
     ) -> None:
         found = run(models("mistral"), CASES["all random"], order, max_rows=max_rows)
@@ -370,7 +374,7 @@ def test_recorded_norms_are_the_layers_own(models: Callable[[str], Any]) -> None
 
 
 class TestSecondPass:
-    @pytest.mark.parametrize("family", "gpt2 gpt-neox gemma2 gemma3 gpt-oss phi3 glm4".split())
+    @pytest.mark.parametrize("family", "gpt2 gpt-neox ctrl gemma2 gemma3 gpt-oss phi3 glm4".split())
     def test_families(self, family: str, tiny_model: Callable[..., Any]) -> None:
         model = tiny_model(family)
         layers = dict(enumerate(find_decoder_layers(model)))
@@ -401,7 +405,7 @@ class TestSecondPass:
             model = models("mistral")
             held: list[Any] = []
             hook = model.register_forward_hook(
-                lambda module, a, output, held=held: held.append(output.past_key_values)
+                lambda module, a, output, held=held: held.append(output[GENERATE_CACHE])
             )
             run(model, args, ALL, max_rows=2)
             hook.remove()

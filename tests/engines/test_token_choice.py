@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from l2_harness.engines.hf.token_choice import drawn, likeliest
-from l2_harness.random_streams import uniform_draws
+from l2_harness.random_numbers import uniform_draws
 
 DRAWS = 40_000
 LOGITS = torch.randn(1, 40, generator=torch.Generator().manual_seed(3)) * 2

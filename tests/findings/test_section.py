@@ -22,7 +22,9 @@ from l2_harness.findings.section import (
 def _section(name: str = "norms", order: int = 5, figures: tuple[str, ...] = ("line",)) -> Section:
     drawing, (axes,) = new_figure("a line")
     axes.plot([0, 1], [2, 3])
-    frame = pd.DataFrame({"layer": [0, 1], "x": [0.123456789012345, np.nan], "text": ["<b>", "ℓ2"]})
+    frame = pd.DataFrame(
+        {"layer": [0, 1], "x": [0.123456789012345, np.nan], "text": ["null", "ℓ2"]}
+    )
     return Section(
         name=name,
         title="Norms & <truth>",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from l2_harness.config import ConfigError, read_interventions
 from l2_harness.interventions import InterventionRun, Response, ResponseReport
 from l2_harness.interventions.edit_plans import REACH, EditPlans, RecordedEdits, placed
-from l2_harness.interventions.random_stream import draw_bits, uniforms
+from l2_harness.random_numbers import draw_bits, uniforms
 
 LAYER = 4
 WARMUP = 6

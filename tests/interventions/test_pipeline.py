@@ -16,6 +16,7 @@ from l2_harness.config import read_interventions
 from l2_harness.interventions import InterventionRun, InterventionTotals, Response, stream_key
 from l2_harness.interventions import bank as bank_module
 from l2_harness.interventions import steering as steering_module
+from l2_harness.interventions.reports import told
 
 #: One for each layer of the world that has no model.
 LAYERS = (3, 5)
@@ -287,12 +288,59 @@ def test_reports_may_be_read_in_between(lab: Any, world: Any, lively: Any) -> No
     assert pipeline.reports() == whole.reports
 
 
+@pytest.mark.parametrize("block", [2, 32])
+def test_one_finished_response_is_read_out_and_its_slot_goes_on(
+    block: int, lab: Any, world: Any, lively: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an engine does that fills a slot again at once: two slots, five responses."""
+    monkeypatch.setattr("l2_harness.interventions.step_log._BLOCK", block)
+    monkeypatch.setattr("l2_harness.interventions.step_log._BLOCKS", block)
+    args = lively | {"recursion": "norm", "steering": "norm", "suppression": "random"}
+    together = lab.run_fast(world, args, lab.together(world, range(5)))
+    pipeline = InterventionRun(read_interventions(args), lab.LAYERS).pipeline(n_slots=2)
+    waiting = [4, 3, 2, 1, 0]
+    running: dict[int, tuple[int, int]] = {}
+    found = {}
+    while waiting or running:
+        for slot in {0, 1} - running.keys():
+            if waiting:
+                running[slot] = (r := waiting.pop(), world.prompts[r] - 1)
+                pipeline.start(slot, world.response(r))
+        slots = sorted(running)
+        where = tuple(torch.tensor([running[slot] for slot in slots]).unbind(1))
+        pipeline.begin_pass(np.array(slots), where[1].numpy())
+        lab.run_pass(world, pipeline, where)
+        for slot in slots:
+            r, position = running[slot]
+            running[slot] = (r, position + 1)
+            if position + 1 == world.last(r):
+                found[r] = pipeline.finish(slot)
+                del running[slot]
+                assert not pipeline.reports([slot])[0].events
+    assert [found[r] for r in range(5)] == together.reports
+
+
+def test_what_an_engine_ran_too_far_is_cut(lab: Any, lively: Any) -> None:
+    """A report of some rows more than are kept is the report of those that are kept."""
+    world = lab.World.make()
+    args = lively | {"recursion": "norm", "suppression": "peaks"}
+    longer = lab.run_fast(world, args, lab.together(world, range(5))).reports
+    world.lengths = [length - 7 for length in world.lengths]
+    shorter = lab.run_fast(world, args, lab.together(world, range(5))).reports
+    assert [report.cut(n) for report, n in zip(longer, world.lengths, strict=True)] == shorter
+    assert longer != shorter
+    for report, kept, length in zip(longer, shorter, world.lengths, strict=True):
+        assert told(report, length) == told(kept, length)
+    with pytest.raises(RuntimeError, match="handed over"):
+        told(shorter[0], world.lengths[0] + 1)
+
+
 def test_totals(lab: Any, world: Any, lively: Any) -> None:
     args = lively | {"recursion": "norm", "steering": "norm"}
     reports = lab.run_fast(world, args, lab.together(world, range(5))).reports
     parts = [InterventionTotals(), InterventionTotals()]
     for i, report in enumerate(reports):
-        parts[i % 2].add(report)
+        parts[i % 2].add(report.counters)
     totals = InterventionTotals.merged(parts)
     found = totals.as_dict()
     assert found["responses"] == 5
@@ -301,6 +349,9 @@ def test_totals(lab: Any, world: Any, lively: Any) -> None:
         assert number == sum(c[name] for c in found["layers"].values())
     injections = found["all_layers"]["injections"]
     assert injections > 0
+    assert found["acted_on"]["steering"] == sum(
+        any(event.kind == "injection" for event in report.events) for report in reports
+    )
     assert f"injections {injections}" in totals.line()
     assert totals.line().startswith("interventions on 5 responses: rows")
 

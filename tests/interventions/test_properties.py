@@ -14,20 +14,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from l2_harness.config import read_interventions
+from l2_harness.config.technique import numbered
+from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions import InterventionRun, Pipeline, Response
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
-from l2_harness.interventions.random_stream import (
-    PURPOSES,
+from l2_harness.interventions.row_set import SlotMap
+from l2_harness.interventions.steering import spending_probability
+from l2_harness.interventions.thresholds import iqr_threshold
+from l2_harness.norms.row_norms import row_norms
+from l2_harness.random_numbers import (
     draw_bits,
     normal_vectors,
     permutations,
     uniforms,
 )
-from l2_harness.interventions.row_set import SlotMap
-from l2_harness.interventions.steering import spending_probability
-from l2_harness.interventions.thresholds import iqr_threshold
-from l2_harness.norms.row_norms import row_norms
 
 SIZES = st.lists(
     st.one_of(st.floats(0.5, 100), st.sampled_from([1.0, 5.0, 50.0])), min_size=20, max_size=60
@@ -209,6 +210,9 @@ def test_random_rows_answer_a_trigger_after_a_random_delay() -> None:
     assert max(delays) > 5
 
 
+PURPOSES = [purpose for technique in TECHNIQUES for purpose in technique.purposes]
+
+
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_draws_are_uniform_and_unlike_each_other(purpose: str) -> None:
     keys = np.arange(4000, dtype=np.uint64)
@@ -223,6 +227,31 @@ def test_draws_are_uniform_and_unlike_each_other(purpose: str) -> None:
         draw_bits(keys, PURPOSES[PURPOSES.index(purpose) - 1], 3, rows),
     ):
         assert abs(np.corrcoef(one, uniforms(other))[0, 1]) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("purpose", "number"),
+    [
+        ("recursion_moment", 13690294703947555733),
+        ("steering_moment", 670899975351931957),
+        ("steering_random_moment", 13540873146383641197),
+        ("steering_vector", 17114700101058541814),
+        ("suppression_moment", 7432988668579601880),
+        ("suppression_layer", 6573174478762112214),
+    ],
+)
+def test_streams_are_those_of_earlier_versions(purpose: str, number: int) -> None:
+    """A run that goes on draws what it would have drawn: numbers of version 0.2.0."""
+    (drawn,) = draw_bits(np.array([7], dtype=np.uint64), purpose, 3, np.array([5]))
+    assert int(drawn) == number
+
+
+def test_purposes_have_streams_of_their_own() -> None:
+    numbers = [number for technique in TECHNIQUES for number in technique.purposes.values()]
+    numbers += numbered("a", "b").values()
+    assert len(set(numbers)) == len(numbers)
+    with pytest.raises(KeyError, match="no technique declares the random purpose 'sterring'"):
+        draw_bits(np.zeros(1, dtype=np.uint64), "sterring", 0, np.zeros(1, dtype=np.int64))
 
 
 def test_random_vectors() -> None:

@@ -269,7 +269,7 @@ def test_a_line_that_is_no_sample(tmp_path: Path, make_record: Make) -> None:
     with open(path, "a", encoding="utf-8") as file:
         file.write('{"doc_id": 2}\n{"doc_id": 3, "tar')
     traces = traces_of(tmp_path / "traces", make_record(0), make_record(1))
-    assert len(joined(traces, path, "line 3: no sample", "line 4: no sample")) == 2
+    assert len(joined(traces, path, "lines 3, 4 are no samples")) == 2
 
 
 def test_what_is_missing_is_named(tmp_path: Path, make_record: Make) -> None:

@@ -35,11 +35,29 @@ metadata: {{version: {version}}}
 GROUP = "group: both\ntask: [first, second]\naggregate_metric_list: [{metric: acc}]\n"
 
 
-@pytest.fixture(scope="session")
+def evaluate(folder: Path, **how: Any) -> None:
+    """Run lm-eval quietly, and leave its result and sample files as its command does."""
+    import lm_eval
+    from lm_eval.loggers import EvaluationTracker
+
+    from l2_harness.lm_eval_files.quiet import quiet
+
+    tracker = EvaluationTracker(output_path=str(folder))
+    with quiet():
+        results = lm_eval.simple_evaluate(log_samples=True, evaluation_tracker=tracker, **how)
+    assert results is not None
+    samples = results.pop("samples")
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for task, of_task in samples.items():
+        tracker.save_results_samples(task_name=task, samples=of_task)
+
+
+@pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``l2hf``, ``alrr`` and ``hf`` on the demo's two tasks."""
-    from l2_harness.lm_eval_files.quiet_run import evaluate, quiet
-    from l2_harness.paths import demo_model_path
+    from lm_eval.tasks import TaskManager
+
+    from l2_harness.paths import demo_model_path, tasks_dir
 
     folder = tmp_path_factory.mktemp("runs")
     settings: dict[str, tuple[str, dict[str, Any]]] = {
@@ -47,21 +65,28 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "alrr": ("l2hf", {"pretrained": "demo", "recursion": "always"}),
         "hf": ("hf", {"pretrained": str(demo_model_path())}),
     }
-    with quiet():
-        for name, (model_class, args) in settings.items():
-            (folder / name).mkdir()
-            evaluate(model_class, args, folder / name, limit=LIMIT, device="cpu")
+    manager = TaskManager(include_path=str(tasks_dir()), include_defaults=False)
+    for name, (model_class, args) in settings.items():
+        # With a name that ends in .json the tracker makes no folder named after the model's path.
+        (folder / name).mkdir()
+        evaluate(
+            folder / name / "results.json",
+            model=model_class,
+            model_args=args,
+            tasks=["l2_demo", "l2_demo_direct"],
+            task_manager=manager,
+            limit=LIMIT,
+            batch_size=32,
+            device="cpu",
+            apply_chat_template=True,
+        )
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def grouped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A group of two multiple choices, answered at random; ``again`` answers once more."""
-    import lm_eval
-    from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
-
-    from l2_harness.lm_eval_files.quiet_run import quiet
 
     folder = tmp_path_factory.mktemp("grouped")
     tasks = folder / "tasks"
@@ -73,23 +98,12 @@ def grouped(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
         (tasks / f"{name}.yaml").write_text(CHOICES.format(name=name, data=data, version=1))
     (tasks / "both.yaml").write_text(GROUP)
+    manager = TaskManager(include_path=str(tasks), include_defaults=False)
     for seed, run in enumerate(("once", "again")):
         random.seed(seed)
-        tracker = EvaluationTracker(output_path=str(folder / run))
-        with quiet():
-            results = lm_eval.simple_evaluate(
-                model="dummy",
-                tasks=["both"],
-                task_manager=TaskManager(include_path=str(tasks), include_defaults=False),
-                log_samples=True,
-                evaluation_tracker=tracker,
-                random_seed=None,
-            )
-        assert results is not None
-        samples = results.pop("samples")
-        tracker.save_results_aggregated(results=results, samples=samples)
-        for task, of_task in samples.items():
-            tracker.save_results_samples(task_name=task, samples=of_task)
+        evaluate(
+            folder / run, model="dummy", tasks=["both"], task_manager=manager, random_seed=None
+        )
     return folder
 
 
@@ -162,7 +176,7 @@ def test_a_group_is_one_task_with_all_its_questions(grouped: Path) -> None:
     mean = sum(once.scores.values()) / 14
     assert mean == pytest.approx(reported(grouped / "once", "both", "acc,none"))
     assert sum(key.endswith("#2") for key in once.scores) == 2
-    (board,) = leaderboard(outcomes, Options(resamples=100)).boards
+    (board,) = leaderboard(outcomes, Options()).boards
     assert board.null is not None
 
 

@@ -129,8 +129,8 @@ def test_damaged_lines_are_left_out_and_said(tmp_path: Path) -> None:
     (found,) = from_folders([folder])
     assert sorted(found.scores.values()) == [1.0, 1.0]
     text = " ".join(found.notes)
-    assert "line 2, 4 is no sample" in text
-    assert "1 questions have no number for acc" in text
+    assert "lines 2, 4 are no samples" in text
+    assert "1 question is without a number for acc" in text
     assert "has 2 of the run's 4 questions" in text
 
 
@@ -141,7 +141,7 @@ def test_of_several_dates_the_latest_counts(tmp_path: Path) -> None:
     write(tmp_path, [1.0], date=4, task="other")
     other, found = sorted(from_folders([tmp_path]), key=lambda o: o.task)
     assert set(found.scores.values()) == {1.0}
-    assert any("3 runs" in note and "the latest counts" in note for note in found.notes)
+    assert any("run 3 times" in note and "the latest counts" in note for note in found.notes)
     assert other.notes == []
 
 
@@ -242,16 +242,20 @@ def test_names_may_be_given(tmp_path: Path) -> None:
 def test_other_versions_of_a_task_are_said(tmp_path: Path) -> None:
     one = write(tmp_path / "a", [1.0, 0.0])
     other = write(tmp_path / "b", [1.0, 0.0], versions={"t": 2.0}, config=args(x=1))
-    notes = {note for o in from_folders([one, other]) for note in o.notes}
-    assert any("different versions of the task (1.0: plain; 2.0: x=1)" in note for note in notes)
+    (board,) = leaderboard(from_folders([one, other])).boards
+    assert "Not the same in all rows: task version 1.0 (plain), 2.0 (x=1)." in board.notes
 
 
-def test_other_documents_are_refused_unless_their_numbers_pair_them(tmp_path: Path) -> None:
+def test_other_documents_stand_apart_unless_their_numbers_pair_them(tmp_path: Path) -> None:
     one = write(tmp_path / "a", [1.0, 0.0])
     lines = [line(i, 1.0, doc={"q": i}, doc_hash=str(i)) for i in range(2)]
     other = write(tmp_path / "b", [1.0, 1.0], lines=lines, config=args(x=1))
-    with pytest.raises(ConfigError, match=r"x=1 .* has no question in common"):
-        leaderboard(from_folders([one, other]))
+    (board,) = leaderboard(from_folders([one, other])).boards
+    assert [(row.method, row.verdict) for row in board.rows] == [
+        *(("plain", "plain"), ("x=1", "not compared"))
+    ]
+    assert "no question in common" in board.rows[1].reason
+    assert "--pair-by doc_id" in board.rows[1].reason
     (board,) = leaderboard(from_folders([one, other], pair_by="doc_id")).boards
     assert board.questions == 2
 
@@ -259,7 +263,7 @@ def test_other_documents_are_refused_unless_their_numbers_pair_them(tmp_path: Pa
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "null", '{"results": 3}'])
 def test_files_that_are_none_of_lm_evals_are_told(tmp_path: Path, text: str) -> None:
     (tmp_path / f"results_{DATE.format(0)}.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"can't be read|holds no result file"):
+    with pytest.raises(ConfigError, match="holds no result file"):
         from_folders([tmp_path])
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +89,8 @@ def test_settings_are_told_in_full_at_the_start(caplog: pytest.LogCaptureFixture
         "recursion_max_ratio=7.0",
     ):
         assert f"intervention setting {expected}" in caplog.text
+    (warning,) = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert "threshold_scope=pooled (preset=reference)" in warning
     assert lm.get_model_info()["l2"]["interventions"]["settings"]["preset"] == "reference"
 
 
@@ -168,25 +168,28 @@ def test_a_layer_that_cannot_run_again_is_refused_and_still_monitored(
 
 
 class TestCalibration:
-    def test_from_a_task_and_from_traces(self, tmp_path: Path) -> None:
+    def test_from_a_task_and_from_traces(
+        self, run_command: Callable[..., Any], tmp_path: Path
+    ) -> None:
         """The command, on a task and on what a run has recorded: the same percentiles."""
-        command = [sys.executable, "-m", "l2_harness.cli"]
-        task = [
-            *["calibrate", "--out", str(tmp_path / "a.json"), "--limit", "3"],
+        calibrated = run_command(
+            *["l2-harness", "calibrate", "--out", tmp_path / "a.json", "--limit", 3],
             *["--device", "cpu", "--model_args", "pretrained=demo,layers=3+10"],
-        ]
-        subprocess.run([*command, *task], check=True)
-        lm_eval = [
-            *[sys.executable, "-m", "lm_eval", "--model", "l2hf", "--tasks", "l2_demo"],
-            *["--include_path", str(tasks_dir()), "--apply_chat_template", "--limit", "3"],
-            *["--device", "cpu", "--batch_size", "16", "--output_path", str(tmp_path / "out")],
-            "--model_args",
+        )
+        assert calibrated.returncode == 0, calibrated.stderr
+        evaluated = run_command(
+            *["lm_eval", "--model", "l2hf", "--tasks", "l2_demo", "--limit", 3],
+            *["--include_path", tasks_dir(), "--apply_chat_template", "--device", "cpu"],
+            *["--batch_size", 16, "--output_path", tmp_path / "out", "--model_args"],
             f"pretrained=demo,layers=3+10,record=tokens,trace_dir={tmp_path / 'traces'},"
             "suppression=peaks,suppression_factor=1",
-        ]
-        subprocess.run(lm_eval, check=True)
-        traced = ["calibrate", "--out", str(tmp_path / "b.json"), "--traces"]
-        subprocess.run([*command, *traced, str(tmp_path / "traces")], check=True)
+        )
+        assert evaluated.returncode == 0, evaluated.stderr
+        traced = run_command(
+            *["l2-harness", "calibrate", "--out", tmp_path / "b.json"],
+            *["--traces", tmp_path / "traces"],
+        )
+        assert traced.returncode == 0, traced.stderr
         first, second = (read_calibration(tmp_path / name) for name in ("a.json", "b.json"))
         assert list(first) == [3, 10]
         for layer, values in first.items():

@@ -1,4 +1,4 @@
-"""The real ``lm_eval`` command: alone, killed and resumed, and as two processes."""
+"""The ``lm_eval`` command: alone, killed and resumed, and as two processes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,10 +36,9 @@ class Run(NamedTuple):
     folder: Path
 
 
-def command(start: list[str], folder: Path) -> list[str]:
+def arguments(folder: Path) -> list[str]:
     args = f"pretrained=demo,record=tokens,trace_dir={folder / 'traces'},layers=late"
     return [
-        *start,
         *["--model", "l2hf", "--model_args", args, "--tasks", "l2_demo,l2_demo_direct"],
         *["--include_path", str(tasks_dir()), "--apply_chat_template", "--device", "cpu"],
         *["--batch_size", "2", "--limit", str(LIMIT), "--output_path", str(folder / "out")],
@@ -53,18 +53,25 @@ def start(words: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def finish(words: list[str], folder: Path) -> Run:
-    process = start(words)
+def finish(program: list[str], folder: Path) -> Run:
+    process = start([*program, *arguments(folder)])
     output, _ = process.communicate()
     assert process.returncode == 0, output[-4000:]
+    return read(folder)
+
+
+def read(folder: Path) -> Run:
     (results,) = folder.glob("out/*/results_*.json")
     return Run(json.loads(results.read_text()), read_traces(folder / "traces"), folder)
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def alone(run_command: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """In this process; the tests below hold the others to it."""
     folder = tmp_path_factory.mktemp("alone")
-    return finish(command(MODULE, folder), folder)
+    done = run_command("lm_eval", *arguments(folder))
+    assert done.returncode == 0, done.stderr[-4000:]
+    return read(folder)
 
 
 def assert_equal(run: Run, other: Run) -> None:
@@ -94,8 +101,9 @@ def test_traces_join_the_sample_files(alone: Run) -> None:
         assert (ends == rows.target.astype(str)).mean() == pytest.approx(score)
 
 
+@pytest.mark.process
 def test_two_processes_share_the_documents(alone: Run, tmp_path: Path) -> None:
-    run = finish(command(TWO_PROCESSES, tmp_path), tmp_path)
+    run = finish(TWO_PROCESSES, tmp_path)
     assert_equal(run, alone)
     ranks = {part.name.split("-r")[1][0] for part in (tmp_path / "traces").glob("part-*")}
     assert ranks == {"0", "1"}
@@ -103,15 +111,18 @@ def test_two_processes_share_the_documents(alone: Run, tmp_path: Path) -> None:
     assert sorted(json.loads(line)["doc_id"] for line in samples) == list(range(LIMIT))
 
 
-def test_killed_and_resumed(alone: Run, tmp_path: Path) -> None:
-    process = start(command(MODULE, tmp_path))
+@pytest.mark.process
+def test_killed_and_resumed(run_command: Callable[..., Any], alone: Run, tmp_path: Path) -> None:
+    process = start([*MODULE, *arguments(tmp_path)])
     while process.poll() is None and len(list(tmp_path.glob("traces/part-*"))) < 3:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = set(tmp_path.glob("traces/part-*"))
     assert 3 <= len(before) < LIMIT, "the run was over before it could be killed"
-    run = finish(command(MODULE, tmp_path), tmp_path)
+    done = run_command("lm_eval", *arguments(tmp_path))
+    assert done.returncode == 0, done.stderr[-4000:]
+    run = read(tmp_path)
     assert_equal(run, alone)
     assert before < set(tmp_path.glob("traces/part-*"))
     assert len(run.traces) == 2 * LIMIT

@@ -228,8 +228,13 @@ class TestResume:
         assert again.loglikelihood_rolling(texts) == rolling
 
 
-def test_run_settings_are_stored(tmp_path: Path) -> None:
+def test_run_settings_are_stored(
+    questions: list[str], instances: Callable[..., list[Any]], tmp_path: Path
+) -> None:
+    """With the first response: before, the seed of the evaluation is not known."""
     lm = demo(tmp_path)
+    assert not list(tmp_path.iterdir())
+    lm.loglikelihood(instances("loglikelihood", [(questions[0], " 1")]))
     settings = read_run_settings(tmp_path, lm.get_model_info()["l2"]["run_id"])
     assert settings["pretrained"] == "demo"
     assert settings["monitored_layers"] == [9, 10]
@@ -320,8 +325,11 @@ class TestBadInput:
         ).save_pretrained(tmp_path)
         tokenizer.save_pretrained(tmp_path)
         with pytest.raises(ValueError, match=r"decoder-only models.*record=off"):
-            L2HF(str(tmp_path), device="cpu")
-        assert L2HF(str(tmp_path), device="cpu", record="off").backend == "seq2seq"
+            L2HF(str(tmp_path), device="cpu", record="summary")
+        for arguments in ({}, {"record": "off"}):  # by default it runs as hf does, unrecorded
+            lm = L2HF(str(tmp_path), device="cpu", **arguments)
+            assert lm.backend == "seq2seq"
+            assert lm.get_model_info()["l2"]["record"] == "off"
 
     @pytest.mark.parametrize(
         ("prompt", "settings", "message"),

@@ -129,13 +129,14 @@ def test_a_rerun_takes_its_own_first(
     args |= {"samples_from": str(drawn), "record": "summary", "trace_dir": str(tmp_path)}
     expected = demo(**args).generate_until(requests_)
     again = demo(**args)
-    assert again._source is not None
+    source = again._evaluation.source
+    assert source is not None
 
     def take(wanted: Any) -> Any:
         assert not wanted
         return iter(())
 
-    monkeypatch.setattr(again._source, "take", take)
+    monkeypatch.setattr(source, "take", take)
     assert again.generate_until(requests_) == expected
     assert len(traces(tmp_path)) == 3 * len(requests_)
 

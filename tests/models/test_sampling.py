@@ -86,6 +86,7 @@ class TestNothingButTheSeed:
         demo(tmp_path, num_samples=2).generate_until(requests_)
         assert by_sample(read_traces(tmp_path)).items() <= reference[1].items()
 
+    @pytest.mark.process
     def test_another_process(
         self, questions: list[str], requests_: list[Any], reference: Any, tmp_path: Path
     ) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ import pytest
 
 from l2_harness.norms import read_traces
 from l2_harness.paths import tasks_dir
+
+Run = Callable[..., Any]
 
 LIMIT, N = 8, 4
 BEST_OF = """
@@ -35,14 +35,7 @@ FILTER = """
 FILTERS = {"first": "take_first_k\n        k: 1", "l2": "l2_select", "majority": "l2_majority"}
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, env=environment
-    )
-
-
-def lm_eval(folder: Path, task: str, include: Path, model: str, args: str) -> Any:
+def lm_eval(run: Run, folder: Path, task: str, include: Path, model: str, args: str) -> Any:
     done = run(
         *("lm_eval", "--model", model, "--model_args", f"pretrained={args}"),
         *("--tasks", task, "--include_path", str(include), "--apply_chat_template"),
@@ -57,35 +50,36 @@ def lm_eval(folder: Path, task: str, include: Path, model: str, args: str) -> An
 
 
 @pytest.fixture(scope="module")
-def sampled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def sampled(run_command: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("sampled")
     args = f"demo,record=tokens,trace_dir={folder / 'traces'},num_samples={N},selection=l2,seed=1"
-    return folder, lm_eval(folder, "l2_demo", tasks_dir(), "l2hf", args)
+    return folder, lm_eval(run_command, folder, "l2_demo", tasks_dir(), "l2hf", args)
 
 
 @pytest.fixture(scope="module")
-def repeated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def repeated(run_command: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("repeated")
     include = folder / "tasks"
     shutil.copytree(tasks_dir() / "l2_demo", include)
     filters = [FILTER.format(name=n, function=f) for n, f in FILTERS.items()]
     (include / "best_of.yaml").write_text(BEST_OF + "".join(filters))
     args = f"demo,record=tokens,trace_dir={folder / 'traces'},seed=1"
-    return folder, lm_eval(folder, "l2_demo_best_of", include, "l2hf", args)
+    return folder, lm_eval(run_command, folder, "l2_demo_best_of", include, "l2hf", args)
 
 
-def select(folder: Path, *words: str) -> pd.DataFrame:
+def select(run: Run, folder: Path, *words: str) -> pd.DataFrame:
     out = folder / f"selection-{len(words)}"
     done = run(
-        *("l2_harness.cli", "select", str(folder / "traces"), "--samples", str(folder / "out")),
+        *("l2-harness", "select", str(folder / "traces"), "--samples", str(folder / "out")),
         *("--out", str(out), "--resamples", "50", *words),
     )
     assert done.returncode == 0, done.stderr
     (table,) = out.glob("**/selectors.csv")
-    return pd.read_csv(table).set_index("selector")
+    found = pd.read_csv(table).set_index("selector")
+    return found.assign(accuracy=found["accuracy"] / 100)
 
 
-def test_the_chosen_sample_is_scored(sampled: tuple[Path, Any]) -> None:
+def test_the_chosen_sample_is_scored(run_command: Run, sampled: tuple[Path, Any]) -> None:
     folder, results = sampled
     traces = read_traces(folder / "traces")
     assert len(traces) == LIMIT * N
@@ -93,19 +87,23 @@ def test_the_chosen_sample_is_scored(sampled: tuple[Path, Any]) -> None:
     info = results["config"]["l2"]
     assert (info["selection"], info["selection_on"]) == ("l2_peaks", "all")
     score = results["results"]["l2_demo"]["exact_match,number"]
-    assert select(folder, "--task", "l2_demo").accuracy["l2_peaks"] == pytest.approx(score)
+    assert select(run_command, folder, "--task", "l2_demo").accuracy["l2_peaks"] == pytest.approx(
+        score
+    )
 
 
-def test_without_a_model_or_a_task_name(sampled: tuple[Path, Any]) -> None:
+def test_without_a_model_or_a_task_name(run_command: Run, sampled: tuple[Path, Any]) -> None:
     folder, _ = sampled
-    table = select(folder)
+    table = select(run_command, folder)
     assert {"random", "majority", "l2_area", "deepconf_tail", "oracle"} <= set(table.index)
     assert not any(name.startswith("coe") for name in table.index)
 
 
-def test_choices_afterwards_are_those_of_the_run(sampled: tuple[Path, Any]) -> None:
+def test_choices_afterwards_are_those_of_the_run(
+    run_command: Run, sampled: tuple[Path, Any]
+) -> None:
     folder, _ = sampled
-    select(folder, "--task", "l2_demo", "--seed", "2")
+    select(run_command, folder, "--task", "l2_demo", "--seed", "2")
     (path,) = folder.glob("selection-4/choices.csv")
     found = pd.read_csv(path).set_index("question")
     traces = read_traces(folder / "traces")
@@ -115,11 +113,13 @@ def test_choices_afterwards_are_those_of_the_run(sampled: tuple[Path, Any]) -> N
     assert "random" not in found
 
 
-def test_filters_choose_among_repeats(repeated: tuple[Path, Any]) -> None:
+def test_filters_choose_among_repeats(run_command: Run, repeated: tuple[Path, Any]) -> None:
     folder, results = repeated
     assert isinstance(results, dict), results.stderr[-3000:]
     scores = results["results"]["l2_demo_best_of"]
-    table = select(folder, "--task", "l2_demo_best_of", "--include-path", str(folder / "tasks"))
+    table = select(
+        run_command, folder, "--task", "l2_demo_best_of", "--include-path", str(folder / "tasks")
+    )
     assert table.accuracy["l2_peaks"] == pytest.approx(scores["exact_match,l2"])
     assert table.accuracy["majority"] == pytest.approx(scores["exact_match,majority"])
 
@@ -132,10 +132,13 @@ def test_repeats_are_the_samples_of_the_other_way(
     assert repeated[1]["results"]["l2_demo_best_of"]["exact_match,l2"] == pytest.approx(chosen)
 
 
-def test_another_model_class_carries_no_signals(repeated: tuple[Path, Any], tmp_path: Path) -> None:
+def test_another_model_class_carries_no_signals(
+    run_command: Run, repeated: tuple[Path, Any], tmp_path: Path
+) -> None:
     from l2_harness.paths import demo_model_path
 
     done = lm_eval(
+        run_command,
         tmp_path,
         "l2_demo_best_of",
         repeated[0] / "tasks",

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from l2_harness.norms import TraceRecord, TraceWarning, TraceWriter, completed_requests, read_traces
+from l2_harness.norms import (
+    ResumeKey,
+    TraceRecord,
+    TraceWarning,
+    TraceWriter,
+    completed_requests,
+    read_traces,
+)
+from l2_harness.norms.recorded_responses import RecordedResponse, recorded_responses
 from l2_harness.norms.trace_choices import Choice, read_choices
-from l2_harness.norms.trace_resume import recorded_rows
 
 Make = Callable[..., TraceRecord]
 
@@ -77,11 +85,23 @@ def test_rows_of_some_responses(tmp_path: Path, make_record: Make) -> None:
         writer.write([record])
     writer.write([make_record(9, norms=None, norm_mean=(1.0, 2.0, 3.0))])
     wanted = [made[1].resume_key, made[3].resume_key, make_record(9).resume_key]
-    found = recorded_rows(tmp_path, "run1", wanted)
+    found = rows_of(tmp_path, wanted)
     assert found.keys() == set(wanted[:2])
     for record in (made[1], made[3]):
-        rows = found[record.resume_key]
+        response = found[record.resume_key]
+        assert response.tokens.tolist() == record.tokens.tolist()
+        rows = response.rows
         for name in ("norms", "logprob", "entropy", "self_certainty", "confidence"):
             np.testing.assert_array_equal(getattr(rows, name), getattr(record, name))
-    assert recorded_rows(tmp_path, "run1", []) == {}
-    assert recorded_rows(tmp_path / "none", "run1", wanted) == {}
+    assert rows_of(tmp_path, []) == rows_of(tmp_path / "none", wanted) == {}
+    (only,) = rows_of(tmp_path, wanted[:1], ["entropy"]).values()
+    assert list(only.rows.signals) == ["entropy"]
+
+
+def rows_of(folder: Path, wanted: list[ResumeKey], *signals: Any) -> dict[Any, RecordedResponse]:
+    """The parts together; no response comes twice."""
+    found: dict[Any, RecordedResponse] = {}
+    for part in recorded_responses(folder, "run1", wanted, lambda key: key, *signals):
+        assert not found.keys() & part.keys()
+        found |= part
+    return found

@@ -20,7 +20,7 @@ import pytest
 from l2_harness.norms import TraceWarning, TraceWriter, read_traces
 from l2_harness.norms.trace_files import part_files, unfinished_parts
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
 KILLS = 24
 BATCH = 4

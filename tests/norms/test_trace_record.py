@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,6 +137,7 @@ def test_hashes() -> None:
     assert len({one, *others}) == 5
 
 
+@pytest.mark.process
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = (
         "import sys, l2_harness.norms; "
@@ -142,3 +145,15 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_request_hash_of_keys_that_json_cannot_hold() -> None:
+    """As transformers' sequence_bias has them; what JSON can hold keeps the hash it had."""
+    biases: list[Any] = [{(5,): 9.0, (6, 7): -3.0}, {(6, 7): -3.0, (5,): 9.0}, {(5, 6): 9.0}]
+    one, other_order, another = (hash_request("g", "p", {"sequence_bias": b}) for b in biases)
+    assert one == other_order != another
+    text = json.dumps(["g", "p", {"10": 1, "9": [2, None]}], sort_keys=True)
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    assert hash_request("g", "p", {"9": [2, None], "10": 1}) == expected
+    ordered = json.dumps(["g", "p", {9: 1, 10: 2}])  # numbers sort as numbers
+    assert hash_request("g", "p", {10: 2, 9: 1}) == hashlib.sha256(ordered.encode()).hexdigest()

@@ -24,6 +24,7 @@ from l2_harness.norms import (
     read_trace_table,
     read_traces,
 )
+from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.trace_schema import FINISH_REASONS, REQUEST_TYPES, trace_schema
 
 Make = Callable[..., TraceRecord]
@@ -77,10 +78,7 @@ def records(draw: st.DrawFn) -> TraceRecord:
         thinking_end=draw(st.none() | row),
         response=draw(st.none() | any_text),
         norms=draw(floats((rows, len(layers)))) if has_norms else None,
-        logprob=draw(st.none() | floats((rows,))),
-        entropy=draw(st.none() | floats((rows,))),
-        self_certainty=draw(st.none() | floats((rows,))),
-        confidence=draw(st.none() | floats((rows,))),
+        signals={name: draw(st.none() | floats((rows,))) for name in SIGNALS.names},
         answer=draw(st.none() | any_text),
         norm_mean=draw(st.none() | floats((len(layers),))) if layers else None,
         events=draw(st.lists(event, max_size=3)),

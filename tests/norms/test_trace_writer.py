@@ -116,6 +116,7 @@ def test_a_folder_that_cant_be_written_to(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on a file's size there")
+@pytest.mark.process
 def test_a_full_disk_leaves_no_half_part(tmp_path: Path, make_record: Make) -> None:
     """A limit on the size of files makes the write itself fail, as a full disk does."""
     TraceWriter(tmp_path, "run1").write([make_record(0)])
@@ -155,6 +156,7 @@ def test_a_folder_that_vanishes(tmp_path: Path, make_record: Make) -> None:
         writer.write([make_record(0)])
 
 
+@pytest.mark.process
 def test_leftovers_of_dead_processes_are_cleared(tmp_path: Path, make_record: Make) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 REPORT = """
 from lm_eval.api.registry import model_registry
 print("l2hf" in model_registry, "hf" in model_registry)

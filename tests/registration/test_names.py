@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 LIST_MODELS = """
 import json, sys
 import lm_eval.models

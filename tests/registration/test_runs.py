@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 WORDS = [f"w{i}" for i in range(20)]
 TASK = """
 task: tiny

@@ -6,8 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import l2_harness
 from l2_harness.registration.startup_cost import WITH, WITHOUT, bridge_file, measure_startup
+
+pytestmark = pytest.mark.process
 
 REGISTRATION = Path(l2_harness.__file__).parent / "registration"
 LIST_MODULES = "import sys; print(*sys.modules)"

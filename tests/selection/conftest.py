@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.signals import SIGNALS
 
 
 def _make_rows(norms: np.ndarray, rng: np.random.Generator | None = None) -> ResponseRows:
     rng = rng or np.random.default_rng(len(norms))
     draws = rng.exponential(size=(4, len(norms))).astype(np.float32)
-    return ResponseRows(np.asarray(norms, dtype=np.float32), -draws[0], *draws[1:])
+    signals = dict(zip(SIGNALS.names, [-draws[0], *draws[1:]], strict=True))
+    return ResponseRows(np.asarray(norms, dtype=np.float32), signals)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.signals import SIGNALS
 from l2_harness.selection.counted_rows import counted_rows
 from l2_harness.selection.group_scores import ROW_SCORES, ScoredResponse, group_scores
 from l2_harness.selection.group_threshold import group_thresholds
@@ -38,7 +39,8 @@ class TestAgainstTheDefinition:
             draws = rng.exponential(size=(4, n)).astype(np.float32)
             norms = rng.gamma(4.0, size=(n, layers)).astype(np.float32)
             end = int(rng.integers(n)) if rng.random() < 0.7 else None
-            rows = ResponseRows(norms, -draws[0], *draws[1:])
+            signals = dict(zip(SIGNALS.names, [-draws[0], *draws[1:]], strict=True))
+            rows = ResponseRows(norms, signals)
             responses.append(ScoredResponse(rows, end, bool(rng.random() < 0.3)))
         found = group_scores(responses, part, window)
         spans = [
@@ -122,9 +124,7 @@ class TestByHand:
     ) -> None:
         group = random_group(1, [20, 30])
         scaled = [
-            ResponseRows(
-                r.norms * np.array([1, 64, 4096], dtype=np.float32), r.logprob, r.entropy, r.entropy
-            )
+            ResponseRows(r.norms * np.array([1, 64, 4096], dtype=np.float32), r.signals)
             for r in group
         ]
         for a, b in zip(_scores(group), _scores(scaled), strict=True):
@@ -195,7 +195,7 @@ class TestDegenerate:
 
     def test_confidences_that_were_not_recorded(self, make_rows: Make) -> None:
         rows = make_rows(np.ones((4, 1)))
-        old = ResponseRows(rows.norms, rows.logprob, rows.entropy, rows.self_certainty)
+        old = ResponseRows(rows.norms, {**rows.signals, "confidence": None})
         (scores,) = _scores([old])
         assert not any(name.startswith("deepconf") for name in scores)
 

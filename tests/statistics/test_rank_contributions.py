@@ -5,15 +5,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from l2_harness.statistics.bootstrap import cluster_weights
-from l2_harness.statistics.concordance import orders, row_sums, smaller_before
-from l2_harness.statistics.correlation import partial_spearman, rank_correlation
-from l2_harness.statistics.rank_contributions import (
-    Strata,
-    auroc_contributions,
-    pair_contributions,
-    rank_contributions,
-)
+from l2_harness.statistics.auroc import auroc_contributions
+from l2_harness.statistics.rank_contributions import Strata, rank_contributions
+from l2_harness.statistics.ranks import Deviations, Ranking
+from l2_harness.statistics.resamples import Resamples
 
 QUESTIONS, SAMPLES = 60, 4
 QUESTION = np.repeat(np.arange(QUESTIONS), SAMPLES)
@@ -34,52 +29,55 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, y, np.round(shared + rng.normal(size=len(QUESTION)), 1)
 
 
-def test_earlier_smaller_values_are_counted() -> None:
-    rng = np.random.default_rng(0)
-    for n in (1, 2, 3, 7, 64, 100):
-        values = rng.permutation(n)
-        counts = smaller_before(values)
-        for place, value in enumerate(values):
-            assert counts[value] == (values[:place] < value).sum()
+def slow_ranks(weights: np.ndarray, values: np.ndarray, stratum: np.ndarray) -> np.ndarray:
+    """(n,) centred mid-ranks of a resample within strata, divided by the stratum's size."""
+    found = np.zeros(len(values))
+    for label in np.unique(stratum):
+        inside = np.flatnonzero(stratum == label)
+        repeated = np.repeat(inside, weights[inside].astype(int))
+        if len(repeated):
+            ranks = stats.rankdata(values[repeated])
+            found[repeated] = (ranks - ranks.mean()) / len(repeated)
+    return found
 
 
 @pytest.mark.parametrize("name", STRATA)
-def test_row_sums_are_those_of_all_pairs(name: str) -> None:
-    rng = np.random.default_rng(1)
+def test_row_sums_are_those_of_all_pairs(
+    name: str, data: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    x, y, _ = data
     stratum = STRATA[name]
-    for levels in (3, 50, 10**6):
-        x, y = rng.integers(0, levels, (2, len(stratum))).astype(float)
-        size = np.bincount(stratum)[stratum].astype(float)
-        found = row_sums(orders(x, stratum), orders(y, stratum), size)
-        same = stratum[:, None] == stratum
-        signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y) * same
-        np.testing.assert_array_equal(found, signs.sum(axis=1))
+    strata = Strata(stratum, QUESTION, QUESTIONS)
+    found = rank_contributions(x, [Ranking.of(y, stratum)], strata).row_sums
+    for column in range(3):
+        values = x[:, column]
+        signs = np.sign(values[:, None] - values) * np.sign(y[:, None] - y)
+        expected = (signs * (stratum[:, None] == stratum)).sum(axis=1)
+        np.testing.assert_allclose(found[:, column], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", STRATA)
-def test_contributions_add_up_to_the_coefficients(
+def test_contributions_add_up_to_the_products(
     name: str, data: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> None:
     x, y, z = data
-    strata = Strata(STRATA[name], QUESTION, QUESTIONS)
-    ranks = rank_contributions(x, np.column_stack([z, y]), strata)
-    products, squares = ranks.xv.sum(axis=0), ranks.xx.sum(axis=0)
-    others = np.diagonal(ranks.vv.sum(axis=0))
-    assert np.all(ranks.varies)
+    stratum = STRATA[name]
+    strata = Strata(stratum, QUESTION, QUESTIONS)
+    others: list[Ranking | Deviations] = [
+        Ranking.of(z, stratum),
+        Ranking.of(y, stratum),
+        Deviations.of(z, stratum),
+    ]
+    found = rank_contributions(x, others, strata)
+    one = np.ones(len(z))
+    means = np.array([z[stratum == label].mean() for label in stratum])
+    v = np.column_stack([slow_ranks(one, z, stratum), slow_ranks(one, y, stratum), z - means])
+    np.testing.assert_allclose(found.vv.sum(axis=0), v.T @ v, atol=1e-10)
     for column in range(3):
-        found = products[column, 0] / np.sqrt(squares[column] * others[0])
-        expected = partial_spearman(x[:, column], z, strata=STRATA[name])
-        assert found == pytest.approx(expected, abs=1e-12)
-    if name != "pooled":
-        return
-    for outcome in (y, z):
-        pairs = pair_contributions(x, outcome, strata)
-        tau = pairs.xy.sum(axis=0) / np.sqrt(pairs.xx.sum(axis=0) * pairs.yy.sum())
-        taus = [stats.kendalltau(one, outcome).statistic for one in x.T]
-        np.testing.assert_allclose(tau, taus, rtol=1e-12)
-        rho = stats.spearmanr(x[:, 0], outcome).statistic
-        column = 0 if outcome is z else 1
-        assert products[0, column] / np.sqrt(squares[0] * others[column]) == pytest.approx(rho)
+        ranks = slow_ranks(one, x[:, column], stratum)
+        np.testing.assert_allclose(found.xv.sum(axis=0)[column], ranks @ v, atol=1e-10)
+        assert found.xx.sum(axis=0)[column] == pytest.approx(ranks @ ranks)
+    assert np.all(found.varies)
 
 
 @pytest.mark.parametrize("name", STRATA)
@@ -91,8 +89,8 @@ def test_auroc_is_sklearns_mean_over_strata(
     mixed = np.array([0 < y[labels == one].mean() < 1 for one in labels])
     stratum = np.unique(labels[mixed], return_inverse=True)[1]
     strata = Strata(stratum, QUESTION[mixed], QUESTIONS)
-    pairs = pair_contributions(x[mixed], y[mixed], strata)
-    areas, members = auroc_contributions(pairs.row_sums, y[mixed], strata)
+    ranks = rank_contributions(x[mixed], [Ranking.of(y[mixed], stratum)], strata)
+    areas, members = auroc_contributions(ranks.row_sums, y[mixed], strata)
     found = areas.sum(axis=0) / members.sum()
     of_strata = [
         (roc_auc_score(y[labels == one], x[labels == one, 0]), len(set(QUESTION[labels == one])))
@@ -108,15 +106,23 @@ def test_resamples_are_those_of_ranks_taken_anew(
 ) -> None:
     """To first order; exactly where a stratum is a question."""
     x, _, z = data
-    strata = Strata(STRATA[name], QUESTION, QUESTIONS)
-    ranks = rank_contributions(x[:, :1], z[:, None], strata)
-    weights = cluster_weights(np.arange(QUESTIONS), 400, np.random.default_rng(3))
-    products = weights @ ranks.xv[:, 0, 0]
-    drawn = products / np.sqrt((weights @ ranks.xx[:, 0]) * (weights @ ranks.vv[:, 0, 0]))
-    anew = rank_correlation(weights[:, QUESTION], x[:, 0], z, strata=STRATA[name])
+    stratum = STRATA[name]
+    strata = Strata(stratum, QUESTION, QUESTIONS)
+    ranks = rank_contributions(x[:, :1], [Ranking.of(z, stratum)], strata)
+    weights = Resamples(QUESTION, 200, 3)
+    xx, xz, zz = (
+        weights.sums(one) for one in (ranks.xx[:, 0], ranks.xv[:, 0, 0], ranks.vv[:, 0, 0])
+    )
+    drawn = xz / np.sqrt(xx * zz)
+    anew = []
+    for row in weights.of_responses:
+        first, second = (slow_ranks(row, values, stratum) for values in (x[:, 0], z))
+        squares = (row * first**2).sum() * (row * second**2).sum()
+        anew.append((row * first * second).sum() / np.sqrt(squares))
     if name == "question":
         np.testing.assert_allclose(drawn, anew, atol=1e-12)
     else:
+        assert drawn[0] == pytest.approx(anew[0])
         assert np.std(drawn) == pytest.approx(np.std(anew), rel=0.06)
         assert np.corrcoef(drawn, anew)[0, 1] > 0.9
 
@@ -125,12 +131,13 @@ def test_auroc_resamples_are_those_of_weighted_areas(
     data: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     x, y, _ = data
-    strata = Strata(STRATA["pooled"], QUESTION, QUESTIONS)
-    pairs = pair_contributions(x, y, strata)
-    areas, members = auroc_contributions(pairs.row_sums, y, strata)
-    weights = cluster_weights(np.arange(QUESTIONS), 300, np.random.default_rng(4))
-    drawn = (weights @ areas)[:, 0] / (weights @ members)
-    anew = [roc_auc_score(y, x[:, 0], sample_weight=one[QUESTION]) for one in weights]
+    stratum = STRATA["pooled"]
+    strata = Strata(stratum, QUESTION, QUESTIONS)
+    ranks = rank_contributions(x, [Ranking.of(y, stratum)], strata)
+    areas, members = auroc_contributions(ranks.row_sums, y, strata)
+    weights = Resamples(QUESTION, 200, 4)
+    drawn = weights.sums(areas)[:, 0] / weights.sums(members)
+    anew = [roc_auc_score(y, x[:, 0], sample_weight=one) for one in weights.of_responses]
     assert np.std(drawn) == pytest.approx(np.std(anew), rel=0.03)
     assert np.corrcoef(drawn, anew)[0, 1] > 0.98
 

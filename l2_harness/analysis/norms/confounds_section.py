@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from l2_harness.analysis.norms.covariates import CONTROLS, COVARIATES
-from l2_harness.analysis.norms.norm_statistics import STATISTICS
-from l2_harness.analysis.norms.relations import SIGNALS, WITHIN
-from l2_harness.analysis.norms.study import Study
-from l2_harness.analysis.norms.words import (
-    ORDERS,
+from l2_harness.analysis.norms.labels import (
+    COVARIATE_WORDS,
     SIGNAL_WORDS,
     STATISTIC_WORDS,
-    counted,
-    interval,
-    listed,
     named,
-    plain_interval,
-    settings,
-    shown,
-    strongest,
+    section_of,
 )
-from l2_harness.findings.figures import new_figure
+from l2_harness.analysis.norms.norm_statistics import STATISTICS
+from l2_harness.analysis.norms.norms_tables import side_by_side
+from l2_harness.analysis.norms.relations import SIGNALS, WITHIN
+from l2_harness.analysis.norms.study import Study
+from l2_harness.findings import least, panels
+from l2_harness.findings.claims import signs
+from l2_harness.findings.figures import new_grid
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import listed, of_row, share
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_CONTROL_WORDS = {
-    "length": "log length",
-    "position": "mean position",
-    "entropy": "mean entropy",
-    "truncation": "truncation",
-    "logprob": "mean log-probability",
-    "all": "log length, position, entropy and truncation together",
-    "all_and_logprob": "these four and mean log-probability",
-}
 
 
 def confounds_section(study: Study, command: str) -> Section:
@@ -45,21 +34,18 @@ def confounds_section(study: Study, command: str) -> Section:
     tables = [_correlations(study)]
     if study.verdicts is not None:
         tables += [_partials(study), _covariates(study)]
-    return Section(
-        name="confounds",
-        title=f"What else norms go with: {study.subject}",
-        order=ORDERS["confounds"],
-        findings=[*_signal_findings(study), *_control_findings(study)],
+    figure = _heat_maps(study)
+    return section_of(
+        *(study, command, "confounds", "What else norms go with"),
+        findings=_findings(study),
         caveats=[
             "What norms share with length or confidence is not thereby explained by them.",
             "Area and number of peaks are sums over rows and grow with length by construction.",
             "Entropy, log-probability and self-certainty are the model's own confidence: taking "
             "them out may take out what norms are a signal of.",
         ],
-        settings=settings(study),
-        command=command,
         tables=tables,
-        figures=[_heatmaps(study)],
+        figures=[] if figure is None else [figure],
     )
 
 
@@ -67,162 +53,135 @@ def _signals(study: Study) -> list[str]:
     return [name for name in SIGNALS if (study.table["outcome"] == name).any()]
 
 
-def _signal_findings(study: Study) -> list[str]:
-    texts = []
-    for signal in _signals(study):
-        of = {"variant": "all_rows", "outcome": signal, "measure": "spearman", "control": "none"}
-        rows = study.rows(**of, scope="pooled")
-        best = strongest(rows)
-        if best is None:
-            continue
-        text = (
-            f"With {SIGNAL_WORDS[signal]}, over all responses, {counted(rows)}; the largest is "
-            f"that of the {named(best)}, {interval(best)}"
-        )
-        inside = strongest(study.rows(**of, scope=WITHIN)) if WITHIN in study.scopes else None
-        if inside is not None:
-            text += f"; within question that of the {named(inside)}, {interval(inside)}"
-        texts.append(text + ".")
-    return texts
+def _rows(study: Study, outcome: str, scope: str, measure: str = "spearman") -> pd.DataFrame:
+    of = {"variant": "all_rows", "outcome": outcome, "scope": scope, "control": "none"}
+    return study.rows(**of, measure=measure)
 
 
-def _control_findings(study: Study) -> list[str]:
-    """What each control leaves of the raw effects on correctness."""
+def _findings(study: Study) -> list[str]:
+    questions = len(study.resamples.labels)
+    found = [signals_finding({s: _rows(study, s, "pooled") for s in _signals(study)}, questions)]
     if study.verdicts is None:
-        return ["Without --samples nothing is known of correctness, so nothing is controlled for."]
-    texts = []
-    for scope in study.scopes:
-        of = {"variant": "all_rows", "outcome": "correct", "scope": scope, "measure": "spearman"}
-        raw = study.rows(**of, control="none")
-        before = shown(raw)
-        where = "over all responses" if scope == "pooled" else scope
-        if not before.any():
-            texts.append(f"Norms and correctness, {where}: no raw effect that could be explained.")
-            continue
-        left = []
-        for control in CONTROLS:
-            rows = study.rows(**of, control=control)
-            if control != "none" and not rows.empty:
-                stays = int(((before != 0) & (shown(rows) == before)).sum())
-                left.append(f"{stays} for {_CONTROL_WORDS[control]}")
-        texts += _against_signals(study, scope, where)
-        texts.append(
-            f"Norms and correctness, {where}: {int((before != 0).sum())} raw effects, of which "
-            f"there stay, when controlled: {listed(left)}."
-        )
-    return texts
-
-
-def _against_signals(study: Study, scope: str, where: str) -> list[str]:
-    """The best norm statistic's AUROC beside the best covariate's."""
-    of = {"variant": "all_rows", "outcome": "correct", "scope": scope, "measure": "auroc"}
-    norms = study.rows(**of)
-    signals = study.signals[(study.signals["scope"] == scope) & study.signals["value"].notna()]
-    signals = signals[signals["measure"] == "auroc"].reset_index(drop=True)
-    if signals.empty or not norms["value"].notna().any():
-        return []
-    norm = norms.loc[(norms["value"] - 0.5).abs().idxmax()]
-    signal = signals.loc[(signals["value"] - 0.5).abs().idxmax()]
-    name = SIGNAL_WORDS.get(signal["covariate"], signal["covariate"].replace("_", " "))
-    return [
-        f"How often a right response has the larger value than a wrong one, {where}: "
-        f"{plain_interval(norm, 'value')} for the {named(norm)}, the norm statistic furthest from "
-        f"a half, and {plain_interval(signal, 'value')} for {name}, the covariate furthest from it."
+        return [*found, "Without --samples nothing is known of correctness."]
+    scope = WITHIN if WITHIN in study.scopes else "pooled"
+    signals = study.signals[
+        (study.signals["scope"] == scope) & (study.signals["measure"] == "auroc")
     ]
+    beside = beside_finding(scope, _rows(study, "correct", scope, "auroc"), signals)
+    return [*found, beside] if beside else found
+
+
+def signals_finding(rows: dict[str, pd.DataFrame], questions: int) -> str:
+    """In how many layers and statistics norms go with each signal, over all responses."""
+    known = {name: of for name, of in rows.items() if of["value"].notna().any()}
+    if not known:
+        return f"No figure is shown: {least.reason(questions) or 'nothing varies'}."
+    claimed = {name: int((signs(of) != 0).sum()) for name, of in known.items()}
+    told = [
+        f"{SIGNAL_WORDS[name]} ({share(found, int(known[name]['value'].notna().sum()), 'figure')})"
+        for name, found in claimed.items()
+        if found
+    ]
+    return f"Over all responses norms go with {listed(told) or 'none of the other signals'}."
+
+
+def beside_finding(scope: str, norms: pd.DataFrame, signals: pd.DataFrame) -> str:
+    """The surest norm statistic's AUROC beside the surest covariate's; empty without both."""
+    norm, signal = surest(norms), surest(signals)
+    if norm is None or signal is None:
+        return ""
+    where = "Over all responses" if scope == "pooled" else "Within question"
+    name = str(signal["covariate"])
+    words = SIGNAL_WORDS.get(name, name.replace("_", " "))
+    return (
+        f"{where} right responses are told from wrong ones by the "
+        f"{named(norm['layer'], norm['statistic'])} with AUROC {of_row(norm)}, by {words} with "
+        f"{of_row(signal)}."
+    )
+
+
+def surest(rows: pd.DataFrame) -> pd.Series | None:
+    """The row whose interval is furthest from a half, which the fewest questions don't win."""
+    rows = rows[rows["value_high"] > rows["value_low"]]
+    sure = np.maximum(rows["value_low"] - 0.5, 0.5 - rows["value_high"])
+    return None if rows.empty or sure.isna().all() else rows.loc[sure.idxmax()]
 
 
 def _correlations(study: Study) -> Table:
-    import pandas as pd
-
-    result: pd.DataFrame | None = None
-    for signal in _signals(study):
-        for measure in ("spearman", "kendall"):
-            for scope in [one for one in ("pooled", WITHIN) if one in study.scopes]:
-                of = {"variant": "all_rows", "outcome": signal, "scope": scope, "control": "none"}
-                rows = study.rows(**of, measure=measure)
-                short = "" if scope == "pooled" else "_within"
-                short = f"{signal}{short}" if measure == "spearman" else f"{signal}{short}_tau"
-                ends = {f"value{end}": f"{short}{end}" for end in ("", "_low", "_high")}
-                kept = rows[["layer", "statistic", *ends]].rename(columns=ends)
-                if measure == "spearman":
-                    kept[f"{short}_holm"] = rows["p_holm"]
-                result = kept if result is None else result.merge(kept, on=["layer", "statistic"])
+    figures = {
+        f"{signal}{end}": _rows(study, signal, scope)
+        for signal in _signals(study)
+        for scope, end in (("pooled", ""), (WITHIN, "_within"))
+    }
     return Table(
         name="correlations",
         title="Norm statistics with length and confidence",
-        frame=pd.DataFrame() if result is None else result,
-        caption="Spearman's and Kendall's (…_tau) coefficients of all rows, over all responses and "
-        "within question, with 95 % question-clustered intervals; …_holm is Spearman's p, "
-        "corrected over layers × statistics.",
+        frame=side_by_side(figures, list(figures)),
+        caption="Spearman's coefficients of all rows, over all responses and within question, with "
+        "95 % question-clustered intervals; …_holm is the p corrected over layers × statistics.",
     )
 
 
 def _partials(study: Study) -> Table:
-    rows = study.rows(variant="all_rows", outcome="correct", measure="spearman")
-    ends = ["value", "value_low", "value_high", "p_holm"]
-    keys = ["scope", "layer", "statistic"]
-    wide = rows.pivot(index=keys, columns="control", values=ends)
-    wide.columns = [
-        f"{control}{name.removeprefix('value')}" if name != "p_holm" else f"{control}_holm"
-        for name, control in wide.columns
-    ]
-    order = [
-        f"{control}{end}"
-        for control in CONTROLS
-        for end in ("", "_low", "_high", "_holm")
-        if control in wide.columns
-    ]
+    import pandas as pd
+
+    of = {"variant": "all_rows", "outcome": "correct", "measure": "spearman"}
+    frames = []
+    for scope in study.scopes:
+        figures = {control: study.rows(**of, scope=scope, control=control) for control in CONTROLS}
+        frames.append(side_by_side(figures, list(figures)))
+        frames[-1].insert(0, "scope", scope)
     return Table(
         name="partials",
         title="Norm statistics and correctness, under each control",
-        frame=wide[order].reset_index(),
+        frame=pd.concat(frames, ignore_index=True),
         caption="Spearman's coefficient of all rows with correctness, raw (none) and partial.",
-        meanings={name: f"controlled for {words}" for name, words in _CONTROL_WORDS.items()},
+        meanings={
+            name: f"controlled for {listed(COVARIATE_WORDS[one] for one in covariates)}"
+            for name, covariates in CONTROLS.items()
+            if covariates
+        },
     )
 
 
 def _covariates(study: Study) -> Table:
     kept = study.signals[study.signals["value"].notna()]
+    columns = ("covariate", "scope", "measure", "value", "value_low", "value_high", "p")
     return Table(
         name="covariates",
         title="The covariates and correctness themselves",
-        frame=kept[
-            [
-                *("covariate", "scope", "measure", "value", "value_low", "value_high"),
-                *("p", "responses", "questions"),
-            ]
-        ],
+        frame=kept[[*columns, "responses", "questions"]],
         caption="What length and confidence alone say of correctness: the measure for the norms.",
         meanings=COVARIATES,
     )
 
 
-def _heatmaps(study: Study) -> Figure:
-    signals = _signals(study)
-    scopes = [scope for scope in ("pooled", WITHIN) if scope in study.scopes]
-    drawing, panels = new_figure(
-        f"Norms with length and confidence: {study.options.task}",
-        *(len(signals), len(scopes)),
-        width=3.4,
-        height=3.2,
-    )
-    layers, image = study.measured.layers, None
-    for panel, (scope, signal) in zip(
-        panels, ((s, g) for s in scopes for g in signals), strict=True
+def _heat_maps(study: Study) -> Figure | None:
+    """A map a signal and scope; None where nothing is known."""
+    grids = {
+        (scope, signal): grid
+        for scope in ("pooled", WITHIN)
+        if scope in study.scopes
+        for signal in _signals(study)
+        if np.isfinite(grid := _grid(study, signal, scope)).any()
+    }
+    if not grids:
+        return None
+    columns = max(sum(scope == one for one, _ in grids) for scope, _ in grids)
+    title = f"Norms with length and confidence: {study.options.task}"
+    drawing, axes = new_grid(title, len(grids), columns, width=3.4, height=3.2)
+    names: Sequence[str] = [STATISTIC_WORDS[one] for one in STATISTICS]
+    image: Any = None
+    for index, (panel, ((scope, signal), grid)) in enumerate(
+        zip(axes, grids.items(), strict=False)
     ):
-        of = {"variant": "all_rows", "outcome": signal, "measure": "spearman", "control": "none"}
-        rows = study.rows(**of, scope=scope)
-        grid = rows.pivot(index="statistic", columns="layer", values="value")
-        values = grid.loc[list(STATISTICS), list(layers)].to_numpy(float)
-        image = panel.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+        rows = names if index % columns == 0 else [""] * len(names)
+        look = {"cmap": "PuOr_r", "vmin": -1, "vmax": 1}
+        panel = axes[index]
+        image = panels.heat_map(panel, grid, rows, study.measured.layers, **look)
         panel.set_title(f"{SIGNAL_WORDS[signal]}, {scope}", fontsize=9)
-        ticks = np.unique(np.linspace(0, len(layers) - 1, min(len(layers), 6)).round().astype(int))
-        panel.set_xticks(ticks, [str(layers[tick]) for tick in ticks])
-        names = [STATISTIC_WORDS[one] for one in STATISTICS] if signal == signals[0] else []
-        panel.set_yticks(range(len(names)), names, fontsize=8)
         panel.set_xlabel("layer")
-    if image is not None:
-        drawing.colorbar(image, ax=panels, label="Spearman", shrink=0.8)
+    drawing.colorbar(image, ax=axes, label="Spearman", shrink=0.8)
     return Figure(
         name="confounds",
         title="Norm statistics with length and confidence",
@@ -231,3 +190,9 @@ def _heatmaps(study: Study) -> Figure:
         "entropy and self-certainty.",
         drawing=drawing,
     )
+
+
+def _grid(study: Study, signal: str, scope: str) -> np.ndarray:
+    """(statistics, layers)."""
+    grid = _rows(study, signal, scope).pivot(index="statistic", columns="layer", values="value")
+    return grid.reindex(index=list(STATISTICS), columns=list(study.measured.layers)).to_numpy(float)

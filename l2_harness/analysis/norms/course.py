@@ -1,8 +1,8 @@
 """How norms go over a response: by its relative position, and row by row at its start.
 
-Each response counts once in every bin it reaches, whatever its length. Intervals resample
-questions. Besides the norm itself, which is not to be compared between layers, each figure is
-given as a ratio to the layer's mean over all bins.
+Each response counts once in every bin it reaches, whatever its length. Besides the norm itself,
+which is not to be compared between layers, each figure is given as a ratio to the layer's mean over
+all bins.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from l2_harness.analysis.norms.trace_rows import RowBlock
 from l2_harness.selection.norm_scores import LATE
-from l2_harness.statistics.bootstrap import Floats, percentile_interval
-from l2_harness.statistics.resamples import Resamples, z_test
+from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.ratios import ratios
 from l2_harness.statistics.significance import holm
 
 if TYPE_CHECKING:
@@ -55,20 +55,20 @@ class Course:
         early = row < self.first_rows
         self.absolute.add(block.kept(early), question, row[early])
 
-    def table(self, layers: tuple[int, ...], resamples: Resamples) -> pd.DataFrame:
+    def table(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """By relative position: ``layer``, ``start``, ``end`` (shares), ``norm``, ``ratio``."""
         edges = np.arange(self.bins + 1) / self.bins
         places = {"start": edges[:-1], "end": edges[1:]}
-        return self.relative.table(layers, places, resamples)
+        return self.relative.table(layers, places)
 
-    def first_table(self, layers: tuple[int, ...], resamples: Resamples) -> pd.DataFrame:
+    def first_table(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """By row from the start, from 0: ``layer``, ``row``, ``norm``, ``ratio``.
 
         Later rows are of the responses that are long enough.
         """
-        return self.absolute.table(layers, {"row": np.arange(self.first_rows)}, resamples)
+        return self.absolute.table(layers, {"row": np.arange(self.first_rows)})
 
-    def trend(self, layers: tuple[int, ...], resamples: Resamples) -> pd.DataFrame:
+    def trend(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """The last 30 % of the response against its first 30 %.
 
         Returns:
@@ -78,17 +78,16 @@ class Course:
         import pandas as pd
 
         share = round(LATE * self.bins)
-        ends = []
-        for places in (slice(None, share), slice(-share, None)):
-            norms = resamples.sums(self.relative.norms[:, places].sum(axis=1))
-            ends.append(
-                norms / resamples.sums(self.relative.counts[:, places].sum(axis=1))[:, None]
+        first, last = (
+            (
+                self.relative.norms[:, places].sum(axis=1),
+                self.relative.counts[:, places].sum(axis=1)[:, None],
             )
-        ratio = ends[1] / ends[0]
-        low, high = percentile_interval(ratio[1:])
-        p = z_test((ratio - 1) / (ratio + 1), np.full(len(layers), len(self.relative.counts)))
-        columns = {"layer": layers, "ratio": ratio[0], "ratio_low": low, "ratio_high": high}
-        return pd.DataFrame({**columns, "p": p, "p_holm": holm(p)})
+            for places in (slice(None, share), slice(-share, None))
+        )
+        found = ratios([last[0], first[1]], [last[1], first[0]])
+        tests = {"p": found.p, "p_holm": holm(found.p)}
+        return pd.DataFrame({"layer": layers, **found.columns("ratio"), **tests})
 
 
 class _Sums:
@@ -108,23 +107,20 @@ class _Sums:
         np.add.at(self.norms, at, means)
         np.add.at(self.counts, at, 1.0)
 
-    def table(
-        self, layers: tuple[int, ...], places: dict[str, np.ndarray], resamples: Resamples
-    ) -> pd.DataFrame:
+    def table(self, layers: tuple[int, ...], places: dict[str, np.ndarray]) -> pd.DataFrame:
         import pandas as pd
 
-        norms, counts = resamples.sums(self.norms), resamples.sums(self.counts)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = norms / counts[:, :, None]
-            whole = norms.sum(axis=1) / counts.sum(axis=1)[:, None]
-            ratio = mean / whole[:, None]
+        norms, counts = self.norms, self.counts[:, :, None]
+        wholes = norms.sum(axis=1, keepdims=True), counts.sum(axis=1, keepdims=True)
+        figures = {
+            "norm": ratios([norms], [counts]),
+            "ratio": ratios([norms, wholes[1]], [counts, wholes[0]]),
+        }
         n_places = self.counts.shape[1]
         columns: dict[str, Floats] = {"layer": np.repeat(np.asarray(layers), n_places)}
         columns |= {name: np.tile(of, len(layers)) for name, of in places.items()}
-        for name, drawn in (("norm", mean), ("ratio", ratio)):
-            low, high = percentile_interval(drawn[1:])
-            for end, values in (("", drawn[0]), ("_low", low), ("_high", high)):
-                columns[f"{name}{end}"] = values.T.ravel()
+        for name, found in figures.items():
+            columns |= found.transposed().columns(name)
         columns["responses"] = np.tile(self.counts.sum(axis=0), len(layers)).astype(int)
         found = pd.DataFrame(columns)
         return found[found["responses"] > 0].reset_index(drop=True)

@@ -6,120 +6,104 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.analysis.norms.norm_figures import banded
+from l2_harness.analysis.norms.labels import section_of
 from l2_harness.analysis.norms.study import Study
-from l2_harness.analysis.norms.words import LEVEL, ORDERS, layers_of, plain_interval, settings
-from l2_harness.findings.figures import COLORS, GREY, MARKERS, new_figure
+from l2_harness.findings import least, panels
+from l2_harness.findings.claims import groups
+from l2_harness.findings.figures import new_figure
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import share, sides
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 _LINES = 4
 
 
 def course_section(study: Study, command: str) -> Section:
     """Norms by relative position, and row by row at the start."""
-    layers, resamples = study.measured.layers, study.resamples
-    course = study.measured.course
-    whole, first = course.table(layers, resamples), course.first_table(layers, resamples)
-    trend = course.trend(layers, resamples)
-    return Section(
-        name="course",
-        title=f"Norms over the course of a response: {study.subject}",
-        order=ORDERS["course"],
-        findings=_findings(study, trend, first),
+    layers = study.measured.layers
+    course, questions = study.measured.course, len(study.resamples.labels)
+    trend, whole, first = (
+        least.kept(frame, questions, ("ratio", "norm"), values=False)
+        for frame in (
+            course.trend(layers),
+            course.table(layers),
+            course.first_table(layers),
+        )
+    )
+    return section_of(
+        *(study, command, "course", "Norms over the course of a response"),
+        findings=[trend_finding(trend, questions), *first_finding(first)],
         caveats=[
             "By absolute row, later rows are of longer responses only.",
             "What is written changes over a response too (the opening tag, the answer's form), so "
             "a course is not yet one of reasoning: see the kinds of token.",
         ],
-        settings=settings(study),
-        command=command,
         tables=[
             Table(
-                name="trend",
-                title="The last 30 % of the response over its first 30 %",
-                frame=trend,
-                caption="Ratio of the mean norms, with 95 % question-clustered intervals.",
+                "trend",
+                "The last 30 % of the response over its first 30 %",
+                trend,
+                "Ratio of the mean norms, with 95 % question-clustered intervals.",
             ),
             Table(
-                name="by_position",
-                title="Norms by relative position",
-                frame=whole,
-                caption="Each response counts once in a bin; ratio is over the layer's mean.",
-                meanings={"start": "share of the response where the bin starts"},
+                "by_position",
+                "Norms by relative position",
+                whole,
+                "Each response counts once in a bin; ratio is over the layer's mean.",
+                {"start": "share of the response where the bin starts"},
             ),
             Table(
-                name="first_rows",
-                title="Norms of the first rows",
-                frame=first,
-                caption="Row 0 is the pass at the end of the prompt, which wrote the first token.",
+                "first_rows",
+                "Norms of the first rows",
+                first,
+                "Row 0 is the pass at the end of the prompt, which wrote the first token.",
             ),
         ],
         figures=[_figure(study, whole, first)],
     )
 
 
-def _findings(study: Study, trend: pd.DataFrame, first: pd.DataFrame) -> list[str]:
-    claimed = trend["p_holm"] < LEVEL
-    up, down = claimed & (trend["ratio_low"] > 1), claimed & (trend["ratio_high"] < 1)
-    parts = []
-    for name, where in (("larger", up), ("smaller", down)):
-        rows = trend[where]
-        if len(rows):
-            most = rows.loc[(rows["ratio"] - 1).abs().idxmax()]
-            parts.append(
-                f"{name} in the last 30 % of a response than in its first 30 % at "
-                f"{layers_of(list(rows['layer']))} (most at layer {int(most['layer'])}: "
-                f"{plain_interval(most, 'ratio')} times)"
-            )
-    neither = list(trend[~(up | down)]["layer"])
-    text = f"Norms are {'; '.join(parts)}" if parts else "Norms show no trend at any layer"
-    text += f"; no trend is shown at {layers_of(neither)}." if parts and neither else "."
+def trend_finding(trend: pd.DataFrame, questions: int) -> str:
+    """At which layers norms rise and fall over a response."""
+    if not least.enough(questions):
+        return f"Whether norms rise or fall over a response: {least.reason(questions)}."
+    where = sides(groups(trend, "layer", "ratio", 1.0), "than in its first 30 %")
+    return f"In the last 30 % of a response norms are {where}."
+
+
+def first_finding(first: pd.DataFrame) -> list[str]:
+    """At how many layers the very first row is above the mean of those that follow."""
     row = first[first["row"] == 0]
-    above, below = row["ratio_low"] > 1, row["ratio_high"] < 1
-    start = (
-        f"The very first row has norms above the mean of the first {first['row'].nunique()} rows "
-        f"at {int(above.sum())} of {len(row)} layers and below it at {int(below.sum())} (each by "
-        f"its own interval); the largest ratio is {plain_interval(_largest(row), 'ratio')}, at "
-        f"layer {int(_largest(row)['layer'])}."
-    )
-    return [text, start]
-
-
-def _largest(rows: pd.DataFrame) -> pd.Series:
-    return rows.loc[(rows["ratio"] - 1).abs().idxmax()]
+    if not row["ratio_low"].notna().any():
+        return []
+    above, below = int((row["ratio_low"] > 1).sum()), int((row["ratio_high"] < 1).sum())
+    return [
+        f"The very first row's norms are above those of the first rows at "
+        f"{share(above, len(row), 'layer')} and below at {below or 'none'} (each by its own "
+        "interval)."
+    ]
 
 
 def _figure(study: Study, whole: pd.DataFrame, first: pd.DataFrame) -> Figure:
     layers = list(study.measured.layers)
-    drawing, panels = new_figure(f"Norms over a response: {study.options.task}", 3, width=4.2)
-    grid = whole.pivot(index="layer", columns="start", values="ratio").loc[layers].to_numpy()
-    reach = max(float(np.nanmax(np.abs(np.log(grid)))), 1e-6)
-    image = panels[0].imshow(
-        np.log(grid), aspect="auto", cmap="PuOr_r", vmin=-reach, vmax=reach, origin="lower"
-    )
-    panels[0].set_yticks(range(len(layers)), [str(layer) for layer in layers], fontsize=7)
-    panels[0].set_xticks([-0.5, grid.shape[1] / 2 - 0.5, grid.shape[1] - 0.5], ["0", "½", "1"])
-    panels[0].set_ylabel("layer")
-    bar = drawing.colorbar(image, ax=panels[0], label="norm over the layer's mean")
-    ticks = np.array([-reach, 0, reach])
-    bar.set_ticks(list(ticks), labels=[f"{value:.2f}" for value in np.exp(ticks)])
+    drawing, axes = new_figure(f"Norms over a response: {study.options.task}", 3, width=4.2)
+    _map(axes[0], whole, layers)
     chosen = sorted(
         {layers[i] for i in np.linspace(0, len(layers) - 1, _LINES).round().astype(int)}
     )
     middle = whole.assign(middle=(whole["start"] + whole["end"]) / 2)
     for index, layer in enumerate(chosen):
-        look = (COLORS[index], MARKERS[index], f"layer {layer}")
-        banded(panels[1], middle[middle["layer"] == layer], "middle", "ratio", *look)
-        banded(panels[2], first[first["layer"] == layer], "row", "ratio", *look)
-    for panel, label in zip(panels, ("relative position", "relative position", "row"), strict=True):
-        panel.set_xlabel(label)
-    for panel in panels[1:]:
-        panel.axhline(1, color=GREY, linewidth=0.8)
+        look, label = panels.look_of(index), f"layer {layer}"
+        for panel, frame, x in ((axes[1], middle, "middle"), (axes[2], first, "row")):
+            panels.line(panel, frame[frame["layer"] == layer], x, "ratio", look, label)
+    for panel, name in ((axes[1], "relative position"), (axes[2], "row")):
+        panels.level(panel, 1)
+        panel.set_xlabel(name)
         panel.set_ylabel("norm over the layer's mean")
-    panels[1].legend(fontsize=8)
+    panels.legend(drawing, axes[1:])
     return Figure(
         name="course",
         title="Norms over a response",
@@ -128,3 +112,16 @@ def _figure(study: Study, whole: pd.DataFrame, first: pd.DataFrame) -> Figure:
         alt="A heat map of norms by layer and position, and lines of some layers.",
         drawing=drawing,
     )
+
+
+def _map(panel: Axes, whole: pd.DataFrame, layers: list[int]) -> None:
+    grid = whole.pivot(index="layer", columns="start", values="ratio").loc[layers].to_numpy()
+    reach = max(float(np.nanmax(np.abs(np.log(grid)))), 1e-6)
+    look = {"cmap": "PuOr_r", "vmin": -reach, "vmax": reach, "origin": "lower"}
+    image = panels.heat_map(panel, np.log(grid), layers, [""] * grid.shape[1], **look)
+    panel.set_xticks([-0.5, grid.shape[1] / 2 - 0.5, grid.shape[1] - 0.5], ["0", "½", "1"])
+    panel.set_xlabel("relative position")
+    panel.set_ylabel("layer")
+    bar = panel.figure.colorbar(image, ax=panel, label="norm over the layer's mean")
+    ticks = np.array([-reach, 0, reach])
+    bar.set_ticks(list(ticks), labels=[f"{value:.2f}" for value in np.exp(ticks)])

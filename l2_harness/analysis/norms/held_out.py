@@ -1,25 +1,26 @@
 """The layer and statistic chosen on some questions and measured on the others.
 
 Whoever looks at a hundred layers and statistics finds one that fits well by chance. Half the
-questions choose, and the other half says what the choice is worth.
+questions choose, and the other half says what the choice is worth. The surest coefficient is
+chosen, that of the smallest p: the largest is often that of the fewest questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from l2_harness.analysis.norms.association import Outcome, Scope, associations
-from l2_harness.statistics.bootstrap import Floats
-from l2_harness.statistics.estimate import Estimate
-from l2_harness.statistics.ranking import Ranking
-from l2_harness.statistics.ratios import partial_correlation
+from l2_harness.analysis.norms.association import Outcome, Scope
+from l2_harness.statistics.associations import Associations, rank_associations
+from l2_harness.statistics.estimate import UNKNOWN, Estimate, Floats
 from l2_harness.statistics.resamples import Resamples
 
 #: Further splits, which say how much the first one owes to chance.
 REPEATS = 10
+#: Resamples of the choosing questions, which only order the variables.
+_CHOOSING = 200
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,11 @@ class HeldOutChoice:
 
     Attributes:
         scope, control: which Spearman coefficient.
-        column: the variable of the largest coefficient, either sign, on the choosing questions.
+        controlled_for: the covariates that were taken out.
+        column: the variable of the surest coefficient on the choosing questions.
         in_sample: that coefficient.
-        held_out: the same variable's on the other questions.
-        choosing: how many questions chose.
+        choosing: how many of the choosing questions it rests on, those in which it varies.
+        held_out: the same variable's on the other questions, with how many it rests on there.
         overstated: by how much the coefficient shrinks from the choosing to the other questions,
             with the sign of the choice: the mean over this and further splits.
         overstated_spread: its standard deviation over splits.
@@ -40,13 +42,41 @@ class HeldOutChoice:
 
     scope: str
     control: str
+    controlled_for: tuple[str, ...]
     column: int
     in_sample: float
-    held_out: Estimate
     choosing: int
+    held_out: Estimate
     overstated: float
     overstated_spread: float
     splits: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Responses:
+    """What is related, n responses: see :func:`choose_held_out`."""
+
+    x: Floats
+    y: Floats
+    covariates: Floats
+    labels: np.ndarray | None
+    question: np.ndarray
+
+    def related(
+        self,
+        rows: np.ndarray,
+        columns: Sequence[int],
+        controls: Mapping[str, Sequence[int]],
+        resamples: int,
+        seed: int,
+    ) -> Mapping[tuple[str, str], Associations]:
+        """Of the responses ``rows`` (n,) bool, resampling their own questions."""
+        drawn = Resamples(self.question[rows], resamples, seed)
+        return rank_associations(
+            *(self.x[rows][:, columns], self.y[rows], self.covariates[rows]),
+            None if self.labels is None else self.labels[rows],
+            *(drawn.question, drawn, controls),
+        )
 
 
 def choose_held_out(
@@ -56,72 +86,113 @@ def choose_held_out(
     covariates: Floats,
     question: np.ndarray,
     *,
-    control: str = "none",
+    names: Sequence[str] = (),
     share: float = 0.5,
     repeats: int = REPEATS,
     resamples: int = 2000,
     seed: int = 0,
-) -> HeldOutChoice | None:
-    """Choose the variable of the largest Spearman coefficient on some questions.
+) -> list[HeldOutChoice]:
+    """Choose the variable of the surest Spearman coefficient on some questions.
 
     Args:
         x: (n, C) the variables; one that is nan anywhere can't be chosen.
-        outcome: what they are related to.
+        outcome: what they are related to; each of its controls has a choice.
         scope: pooled or within strata.
         covariates: (n, k) what is controlled for; k may be 0.
         question: (n,) labels; whole questions fall on one side.
-        control: the name of these covariates.
+        names: (k,) of the covariates.
         share: of the questions, those that choose.
         repeats: further splits.
         resamples: of the interval.
         seed: of the splits and the resampling.
 
     Returns:
-        None where there are fewer than four questions, or nothing can be chosen.
+        One a control; none where there are fewer than four questions, or nothing can be chosen.
     """
-    import pandas as pd
-
     labels, member = np.unique(question, return_inverse=True)
     if len(labels) < 4:
-        return None
-    v = np.column_stack([outcome.values, covariates])
-    usable = np.asarray(np.isfinite(v).all(axis=1))
-    splits = [
-        _split(len(labels), share, np.random.default_rng([seed, k])) for k in range(repeats + 1)
+        return []
+    usable = np.isfinite(outcome.values) & np.isfinite(covariates).all(axis=1)
+    columns = np.flatnonzero(np.isfinite(x[usable]).all(axis=0))
+    if not len(columns):
+        return []
+    responses = _Responses(x[:, columns], outcome.values, covariates, scope.labels, question)
+    wanted = {name: [names.index(one) for one in of] for name, of in outcome.controls.items()}
+    chooses = [
+        _split(len(labels), share, np.random.default_rng([seed, k]))[member]
+        for k in range(repeats + 1)
     ]
-    found = [_one_split(x, v, scope, usable, np.asarray(chooses[member])) for chooses in splits]
-    if found[0] is None:
-        return None
-    column, in_sample, _ = found[0]
-    shrinks = np.array([np.sign(one[1]) * (one[1] - one[2]) for one in found if one is not None])
-    measuring = ~splits[0][member]
-    names = [f"control_{k}" for k in range(covariates.shape[1])]
-    measured = associations(
-        x[measuring][:, [column]],
-        Outcome(outcome.name, outcome.values[measuring], {control: names}),
-        Scope(scope.name, None if scope.labels is None else scope.labels[measuring]),
-        pd.DataFrame(covariates[measuring], columns=names),
-        Resamples(question[measuring], resamples, seed),
-    ).iloc[0]
-    held_out = Estimate(
-        float(measured["value"]),
-        float(measured["value_low"]),
-        float(measured["value_high"]),
-        int(measured["responses"]),
-        int(measured["questions"]),
-    )
-    known = shrinks[np.isfinite(shrinks)]
-    return HeldOutChoice(
-        scope=scope.name,
-        control=control,
-        column=column,
-        in_sample=in_sample,
-        held_out=held_out,
-        choosing=int(splits[0].sum()),
-        overstated=float(known.mean()) if len(known) else np.nan,
-        overstated_spread=float(known.std(ddof=1)) if len(known) > 1 else np.nan,
-        splits=len(known),
-    )
+    splits = [_Split.of(responses, usable, one, wanted, seed) for one in chooses]
+    choices = []
+    for control, of in outcome.controls.items():
+        first = splits[0].choice(control)
+        if first is None:
+            continue
+        column, figures = first
+        shrinks = np.array([one.shrinks(control) for one in splits])
+        known = shrinks[np.isfinite(shrinks)]
+        choices.append(
+            HeldOutChoice(
+                *(scope.name, control, tuple(of), int(columns[column])),
+                *(figures.value, figures.questions),
+                held_out=splits[0].measured(column, control, resamples),
+                overstated=float(known.mean()) if len(known) else np.nan,
+                overstated_spread=float(known.std(ddof=1)) if len(known) > 1 else np.nan,
+                splits=len(known),
+            )
+        )
+    return choices
+
+
+@dataclass(frozen=True, eq=False)
+class _Split:
+    """All variables' coefficients on the questions that choose, and the other responses."""
+
+    responses: _Responses
+    others: np.ndarray
+    controls: Mapping[str, Sequence[int]]
+    seed: int
+    choosing: Mapping[tuple[str, str], Associations]
+
+    @classmethod
+    def of(
+        cls,
+        responses: _Responses,
+        usable: np.ndarray,
+        chooses: np.ndarray,
+        controls: Mapping[str, Sequence[int]],
+        seed: int,
+    ) -> _Split:
+        columns = range(responses.x.shape[1])
+        return cls(
+            *(responses, usable & ~chooses, controls, seed),
+            responses.related(usable & chooses, columns, controls, _CHOOSING, seed),
+        )
+
+    def choice(self, control: str) -> tuple[int, Estimate] | None:
+        """The column of the smallest p; None where none has one."""
+        if not self.choosing:
+            return None
+        found = self.choosing["spearman", control]
+        if not np.isfinite(found.figures.p).any():
+            return None
+        column = int(np.nanargmin(found.figures.p))
+        return column, found.estimate(column)
+
+    def shrinks(self, control: str) -> float:
+        """By how much the choice is smaller on the other questions."""
+        chosen = self.choice(control)
+        if chosen is None:
+            return float("nan")
+        column, figures = chosen
+        there = self.measured(column, control, 0).value
+        return float(np.sign(figures.value) * (figures.value - there))
+
+    def measured(self, column: int, control: str, resamples: int) -> Estimate:
+        """A column on the other questions."""
+        wanted = {control: self.controls[control]}
+        found = self.responses.related(self.others, [column], wanted, resamples, self.seed)
+        return found["spearman", control].estimate() if found else UNKNOWN
 
 
 def _split(questions: int, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -130,52 +201,3 @@ def _split(questions: int, share: float, rng: np.random.Generator) -> np.ndarray
     chooses = np.zeros(questions, dtype=bool)
     chooses[rng.permutation(questions)[:n]] = True
     return chooses
-
-
-def _one_split(
-    x: Floats, v: Floats, scope: Scope, usable: np.ndarray, chooses: np.ndarray
-) -> tuple[int, float, float] | None:
-    """The chosen column, and its coefficient on the choosing and on the other responses."""
-    first = coefficients(x, v, scope, usable & chooses)
-    if not np.isfinite(first).any():
-        return None
-    column = int(np.nanargmax(np.abs(first)))
-    second = coefficients(x[:, [column]], v, scope, usable & ~chooses)
-    return column, float(first[column]), float(second[0])
-
-
-def coefficients(x: Floats, v: Floats, scope: Scope, rows: np.ndarray) -> Floats:
-    """(C,) Spearman of each variable with the first of v, given the others, of some responses.
-
-    Args:
-        x: (n, C).
-        v: (n, 1 + k).
-        scope: pooled or within strata.
-        rows: (n,) bool, the responses that count.
-    """
-    labels = np.zeros(len(x)) if scope.labels is None else scope.labels
-    _, stratum = np.unique(labels[rows], return_inverse=True)
-    if len(stratum) < 2:
-        return np.full(x.shape[1], np.nan)
-    others = _ranks(v[rows].T, stratum)
-    varies = _sums(others[:, 0] ** 2, stratum)[stratum] > 0
-    result = np.full(x.shape[1], np.nan)
-    for column, values in enumerate(x[rows].T):
-        if not np.isfinite(values).all():
-            continue
-        own = _ranks([values], stratum)[:, 0]
-        keep = varies & (_sums(own**2, stratum)[stratum] > 0)
-        kept, left = own[keep], others[keep]
-        sums = (kept @ kept)[None, None], (kept @ left)[None, None], (left.T @ left)[None]
-        result[column] = partial_correlation(*sums)[0, 0]
-    return result
-
-
-def _ranks(variables: Sequence[Floats] | np.ndarray, stratum: np.ndarray) -> Floats:
-    """(n, k) centred ranks within strata, scaled so that a stratum counts by its responses."""
-    size = np.bincount(stratum)[stratum]
-    return np.column_stack([Ranking.of(one, stratum).centred / size for one in variables])
-
-
-def _sums(values: Floats, stratum: np.ndarray) -> Floats:
-    return np.bincount(stratum, weights=values).astype(np.float64)

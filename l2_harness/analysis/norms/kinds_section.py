@@ -4,47 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from l2_harness.analysis.norms.labels import section_of
 from l2_harness.analysis.norms.study import Study
 from l2_harness.analysis.norms.token_kinds import KINDS, SIDES
-from l2_harness.analysis.norms.words import (
-    LEVEL,
-    ORDERS,
-    VARIANT_WORDS,
-    plain_interval,
-    settings,
-)
-from l2_harness.findings.figures import BLUE, GREY, ORANGE, new_figure
+from l2_harness.findings import least, panels
+from l2_harness.findings.claims import groups, signs
+from l2_harness.findings.figures import BLUE, ORANGE, new_figure
+from l2_harness.findings.numbers import fixed
+from l2_harness.findings.panels import Look
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import listed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MEANINGS = {
+    "side": "whether the kind is that of the token that a row wrote, or that it read",
+    "rate": "share of the kind's rows whose norm is above τ",
+    "lift": "the rate over that of all kinds",
+    "p_holm": "of a lift of 1, corrected over kinds (and layers)",
+}
 
 
 def kinds_section(study: Study, command: str) -> Section:
     """Rates of peaks by kind of token, by what a row wrote and by what it read."""
     import pandas as pd
 
-    frames = [
-        counts.table(study.measured.layers, study.resamples).assign(rows_counted=variant)
-        for variant, counts in study.measured.peaks.items()
-    ]
-    table = pd.concat(frames, ignore_index=True)
-    table.insert(0, "variant", table.pop("rows_counted"))
-    whole = table[table["layer"] == "all"].reset_index(drop=True)
-    layers = table[table["layer"] != "all"].reset_index(drop=True)
-    meanings = {
-        "side": "whether the kind is that of the token that a row wrote, or that it read",
-        "rate": "share of the kind's rows whose norm is above τ",
-        "lift": "the rate over that of all kinds",
-        "p_holm": "of a lift of 1, Holm-corrected over kinds (and layers)",
-    }
-    return Section(
-        name="token_kinds",
-        title=f"Peaks by kind of token: {study.subject}",
-        order=ORDERS["token_kinds"],
-        findings=_findings(whole),
+    frames = []
+    for variant, counts in study.measured.peaks.items():
+        frame = counts.table(study.measured.layers)
+        frame.insert(0, "variant", variant)
+        frames.append(frame)
+    questions = len(study.resamples.labels)
+    names = ("rate", "lift")
+    table = least.kept(pd.concat(frames, ignore_index=True), questions, names, values=False)
+    of_all = table["layer"] == "all"
+    whole, layers = (table[rows].reset_index(drop=True) for rows in (of_all, ~of_all))
+    sides = {side: _of(whole, side) for side in SIDES}
+    return section_of(
+        *(study, command, "token_kinds", "Peaks by kind of token"),
+        findings=[side_finding(side, rows, questions) for side, rows in sides.items()],
         caveats=[
             "A peak is a row above τ of its own group, so about as many rows peak at every layer "
             "as its norms have outliers; a lift says where, not how strongly.",
@@ -52,82 +51,58 @@ def kinds_section(study: Study, command: str) -> Section:
             "takes out the opening only.",
             "A token's kind is its own text's; a discourse word cut in pieces counts as other.",
         ],
-        settings=settings(study),
-        command=command,
         tables=[
-            Table("kinds", "Peaks by kind of token, mean over layers", whole, "", meanings),
-            Table("kinds_by_layer", "Peaks by kind of token and layer", layers, "", meanings),
+            Table("kinds", "Peaks by kind of token, mean over layers", whole, "", _MEANINGS),
+            Table("kinds_by_layer", "Peaks by kind of token and layer", layers, "", _MEANINGS),
         ],
         figures=[_figure(study, whole, layers)],
     )
 
 
-def _findings(whole: pd.DataFrame) -> list[str]:
-    texts = []
-    for variant in dict.fromkeys(whole["variant"]):
-        for side in SIDES:
-            rows = whole[(whole["variant"] == variant) & (whole["side"] == side)]
-            if len(rows):
-                texts.append(f"By the token {side}, {VARIANT_WORDS[variant]}: {_of_side(rows)}.")
-    return texts
+def _of(rows: pd.DataFrame, side: str) -> pd.DataFrame:
+    return rows[(rows["variant"] == "all_rows") & (rows["side"] == side)]
 
 
-def _of_side(rows: pd.DataFrame) -> str:
-    total = float(rows["peaks"].sum() / rows["rows"].sum())
-    claimed = rows["p_holm"] < LEVEL
-    parts = [f"{total:.1%} of rows peak, the mean over layers"]
-    for word, where in (
-        ("more often than all rows", claimed & (rows["lift_low"] > 1)),
-        ("less often", claimed & (rows["lift_high"] < 1)),
-    ):
-        found = rows[where].sort_values("lift", ascending=word.startswith("less"))
-        if len(found):
-            named = [
-                f"{r['kind']} ({plain_interval(r, 'lift')} times)" for _, r in found.iterrows()
-            ]
-            parts.append(f"{word}: {', '.join(named)}")
-    never = rows[rows["peaks"] == 0]["kind"]
-    if len(never):
-        parts.append(f"never: {', '.join(never)}")
-    unclear = rows[~claimed & (rows["peaks"] > 0)]["kind"]
-    if len(unclear):
-        parts.append(f"not shown to differ: {', '.join(unclear)}")
-    return "; ".join(parts)
+def side_finding(side: str, rows: pd.DataFrame, questions: int) -> str:
+    """Which kinds of token peak more and less often than all rows."""
+    start = f"By the token {side}"
+    total = rows["rows"].sum()
+    if not total:
+        return f"{start} there is no row."
+    start += f" {fixed(100 * float(rows['peaks'].sum() / total), 1)} % of rows are peaks"
+    if not least.enough(questions):
+        return f"{start}; kinds are not told apart: {least.reason(questions)}."
+    often, seldom, _ = groups(rows, "kind", "lift", 1.0)
+    told = (("more often of kind", often), ("less often of kind", seldom))
+    parts = [f"{word} {listed(kinds)}" for word, kinds in told if len(kinds)]
+    return f"{start}, {'; '.join(parts) or 'and no kind is shown to differ'}."
 
 
 def _figure(study: Study, whole: pd.DataFrame, layers: pd.DataFrame) -> Figure:
-    drawing, panels = new_figure(
+    drawing, (lifts, rates) = new_figure(
         f"Peaks by kind of token: {study.options.task}", 2, width=4.8, height=3.8
     )
-    for offset, side, colour, marker in (
-        (-0.15, "written", BLUE, "o"),
-        (0.15, "read", ORANGE, "s"),
-    ):
-        rows = whole[(whole["variant"] == "all_rows") & (whole["side"] == side)]
-        place = rows["kind"].map(KINDS.index).to_numpy(float) + offset
-        value = rows["lift"].to_numpy(float)
-        errors = np.abs(rows[["lift_low", "lift_high"]].to_numpy(float).T - value)
-        panels[0].errorbar(
-            place, value, yerr=errors, fmt=marker, color=colour, capsize=3, label=f"token {side}"
-        )
-    panels[0].axhline(1, color=GREY, linewidth=0.8)
-    panels[0].set_xticks(range(len(KINDS)), list(KINDS), rotation=30, fontsize=8)
-    panels[0].set_ylabel("rate of peaks over that of all rows")
-    panels[0].legend(fontsize=8)
-    by_layer = layers[(layers["variant"] == "all_rows") & (layers["side"] == "written")]
-    grid = by_layer.pivot(index="kind", columns="layer", values="rate")
+    for shift, side, look in ((-0.15, "written", Look(BLUE)), (0.15, "read", Look(ORANGE, "s"))):
+        rows = _of(whole, side).assign(place=lambda own: own["kind"].map(KINDS.index))
+        claimed = signs(rows, "lift", 1.0) != 0
+        look = look._replace(style="")
+        how = {"claimed": claimed, "bars": True, "shift": shift}
+        panels.line(lifts, rows, "place", "lift", look, f"token {side}", **how)
+    panels.level(lifts, 1)
+    lifts.set_xticks(range(len(KINDS)), list(KINDS), rotation=30, fontsize=8)
+    lifts.set_ylabel("rate of peaks over that of all rows")
+    grid = _of(layers, "written").pivot(index="kind", columns="layer", values="rate")
     names = [str(layer) for layer in study.measured.layers]
     values = grid.reindex(index=list(KINDS), columns=names).to_numpy(float)
-    image = panels[1].imshow(values, aspect="auto", cmap="viridis", vmin=0)
-    panels[1].set_yticks(range(len(KINDS)), list(KINDS), fontsize=8)
-    panels[1].set_xticks(range(len(names)), names, fontsize=7)
-    panels[1].set_xlabel("layer")
-    drawing.colorbar(image, ax=panels[1], label="share of rows that peak (token written)")
+    image = panels.heat_map(rates, values, KINDS, names, cmap="viridis", vmin=0)
+    rates.set_xlabel("layer")
+    drawing.colorbar(image, ax=rates, label="share of rows that peak (token written)")
+    panels.legend(drawing, [lifts])
     return Figure(
         name="token_kinds",
         title="Peaks by kind of token",
         caption="Left the rate of peaks of each kind over that of all rows, the mean over layers, "
-        "with 95 % question-clustered intervals; right the rates by layer.",
+        f"with 95 % question-clustered intervals; right the rates by layer. {panels.CLAIMED}.",
         alt="Points with intervals for six kinds of token, and a heat map by layer.",
         drawing=drawing,
     )

@@ -16,7 +16,7 @@ from l2_harness.analysis.norms.responses import layer_columns
 from l2_harness.analysis.norms.token_kinds import PeakCounts, TokenKinds
 from l2_harness.analysis.norms.trace_rows import RowBlock, row_blocks
 from l2_harness.config.layers import LayerSelection
-from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Floats
 
 if TYPE_CHECKING:
     import pandas as pd

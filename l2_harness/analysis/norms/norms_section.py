@@ -2,168 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.analysis.norms import norm_figures as figures
+from l2_harness.analysis.norms import norms_figures as figures
+from l2_harness.analysis.norms.labels import controlled_for, named, section_of
 from l2_harness.analysis.norms.norms_tables import norms_tables
 from l2_harness.analysis.norms.relations import WITHIN
 from l2_harness.analysis.norms.study import Study
-from l2_harness.analysis.norms.words import (
-    ORDERS,
-    STATISTIC_WORDS,
-    VARIANT_WORDS,
-    counted,
-    interval,
-    named,
-    settings,
-    shown,
-    strongest,
-)
+from l2_harness.findings import least
+from l2_harness.findings.claims import signs
 from l2_harness.findings.section import Section
+from l2_harness.findings.words import capital, count, estimate, listed, share
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from l2_harness.analysis.norms.held_out import HeldOutChoice
+
 
 def norms_section(study: Study, command: str) -> Section:
     """What norms say of correctness; of a study without verdicts, that nothing was judged."""
-    return Section(
-        name="norms",
-        title=f"Norms and correctness: {study.subject}",
-        order=ORDERS["norms"],
+    return section_of(
+        *(study, command, "norms", "Norms and correctness"),
         findings=_findings(study),
         caveats=_caveats(study),
-        settings=settings(study),
-        command=command,
         tables=norms_tables(study),
-        figures=[] if study.verdicts is None else _figures(study),
+        figures=_figures(study),
     )
 
 
 def _findings(study: Study) -> list[str]:
-    measured, found = study.measured, study.verdicts
-    n, questions = len(measured.traces), len(study.resamples.labels)
-    what = (
-        f"{n} responses to {questions} questions of {study.options.task}, {measured.rows} rows at "
-        f"{len(measured.layers)} layers"
+    if study.verdicts is None:
+        what = count(len(study.measured.traces), "response")
+        return [f"Without --samples nothing is known of the correctness of {what}."]
+    values = study.verdicts.values[np.isfinite(study.verdicts.values)]
+    if not np.ptp(values if len(values) else [0]):
+        return [all_alike(values, study.verdicts.metric)]
+    found = []
+    for scope in [one for one in ("pooled", WITHIN) if one in study.scopes]:
+        of = {"variant": "all_rows", "outcome": "correct", "scope": scope, "measure": "spearman"}
+        raw, controlled = (study.rows(**of, control=control) for control in ("none", "all"))
+        questions = len(study.resamples.labels) if scope == "pooled" else raw["questions"].max()
+        found.append(scope_finding(scope, raw, controlled, controlled_for(study), int(questions)))
+    raw = [choice for choice in study.choices if choice.control == "none"]
+    if raw:
+        choice = next((one for one in raw if one.scope == WITHIN), raw[0])
+        found.append(held_out_finding(choice, named(*study.column(choice.column))))
+    return found
+
+
+def all_alike(values: np.ndarray, metric: str) -> str:
+    """That every response has one verdict, so that nothing goes with it."""
+    if not len(values):
+        return "No response was judged, so nothing can go with correctness."
+    what = {0.0: "wrong", 1.0: "right"}.get(float(values[0]), f"of the same {metric}")
+    whole = "The only response is" if len(values) == 1 else f"All {len(values):,} responses are"
+    return f"{whole} {what}, so nothing can go with correctness."
+
+
+def scope_finding(
+    scope: str,
+    raw: pd.DataFrame,
+    controlled: pd.DataFrame,
+    controls: Sequence[str],
+    questions: int,
+) -> str:
+    """How many figures go with correctness, and how many of them stay when controlled.
+
+    Args:
+        scope: pooled or within question.
+        raw: a row a layer and statistic.
+        controlled: the same rows, partial; empty where nothing could be controlled for.
+        controls: for what, in words.
+        questions: that tell, of the scope.
+    """
+    where = "over all responses" if scope == "pooled" else scope
+    defined = int(raw["value"].notna().sum())
+    if not defined:
+        why = least.reason(questions, "mixed question" if scope == WITHIN else "question")
+        return f"{capital(where)} no figure is shown: {why or 'no norm varies there'}."
+    before = signs(raw)
+    found = int((before != 0).sum())
+    text = f"{capital(where)} {share(found, defined, 'norm figure')} {_go(found)} with correctness"
+    if not found or controlled.empty or not controls:
+        return f"{text}."
+    stay = int(((before != 0) & (signs(controlled) == before)).sum())
+    return (
+        f"{text}; {stay or 'none'} {'stays' if stay < 2 else 'stay'} when controlled for "
+        f"{listed(controls)}."
     )
-    if found is None:
-        return [
-            f"{what}. No sample file was given, so nothing is said of correctness: the section on "
-            "confounds has the correlations of norms with length and the model's confidence."
-        ]
-    basis = (
-        f"{what}; mean {found.metric} {found.values.mean():.3f} ({found.source}). An effect is "
-        "claimed where its p, Holm-corrected over layers × statistics, is below 0.05 and its 95 % "
-        "interval, over resampled questions, leaves out zero."
-    )
-    texts = [text for scope in study.scopes for text in _of_scope(study, scope)]
-    texts.insert(1, basis)  # a summary shows the first
-    texts += _variants(study)
-    texts += [_choice(study, index) for index in range(len(study.choices))]
-    return [*texts, *study.notes]
 
 
-def _of_scope(study: Study, scope: str) -> list[str]:
-    """Raw and controlled, and what becomes of the one under the other."""
-    raw, controlled = (
-        study.rows(
-            variant="all_rows", outcome="correct", scope=scope, measure="spearman", control=control
-        )
-        for control in ("none", "all")
-    )
-    over = "Over all responses" if scope == "pooled" else f"{scope.capitalize()}"
-    best = strongest(raw)
-    if best is None:
-        return [
-            f"{over}, no correlation with correctness is defined: nowhere is there a right and a "
-            "wrong response to compare."
-        ]
-    text = (
-        f"{over} (all rows), {counted(raw)}. The largest Spearman coefficient is that of the "
-        f"{named(best)}, {interval(best)}, of {best['responses']} responses to "
-        f"{best['questions']} questions."
-    )
-    if controlled.empty or not controlled["value"].notna().any():
-        return [f"{text} Controlled figures are not defined here."]
-    return [f"{text} {_controlled(raw, controlled)}"]
+def _go(found: int) -> str:
+    return "goes" if found < 2 else "go"
 
 
-def _controlled(raw: pd.DataFrame, controlled: pd.DataFrame) -> str:
-    before, after = shown(raw), shown(controlled)
-    best = strongest(controlled)
-    text = f"Controlled for log length, position, entropy and truncation, {counted(controlled)}"
-    if best is not None:
-        text += f"; the largest is that of the {named(best)}, {interval(best)}"
-    kept = int(((before != 0) & (after == before)).sum())
-    turned = int((before * after < 0).sum())
-    lost = int(((before != 0) & (after == 0)).sum())
-    new = int(((before == 0) & (after != 0)).sum())
-    if before.any():
-        text += f". Of the {int((before != 0).sum())} raw effects {kept} stay, {lost} disappear"
-        text += f", {turned} with the other sign" if turned else ""
-        own = controlled.iloc[int(raw["value"].abs().idxmax())]
-        verdict = "stays" if shown(own.to_frame().T)[0] else "is no longer shown"
-        text += f"; that of the {named(own)} becomes {interval(own)} and {verdict}"
-    if new:
-        text += f"; shown only under control: {new}"
-    return text + "."
-
-
-def _variants(study: Study) -> list[str]:
-    """Whether leaving rows or dimensions out changes what is shown."""
-    texts = []
-    of = {"outcome": "correct", "scope": "pooled", "measure": "spearman", "control": "none"}
-    whole = study.rows(variant="all_rows", **of)
-    for variant in dict.fromkeys(study.table["variant"]):
-        if variant == "all_rows":
-            continue
-        rows = study.rows(variant=variant, **of)
-        best = strongest(rows)
-        name = VARIANT_WORDS[str(variant)]
-        if best is None:
-            texts.append(f"{name.capitalize()}, nothing is left to correlate.")
-            continue
-        same = int((shown(whole) == shown(rows)).sum())
-        what = f" ({study.measured.first_rows})" if variant == "without_first" else ""
-        texts.append(
-            f"{name.capitalize()}{what}, over all responses, {counted(rows)}; {same} of "
-            f"{len(rows)} figures say the same as with all rows. The largest is that of the "
-            f"{named(best)}, {interval(best)}, of {best['responses']} responses."
-        )
-    return texts
-
-
-def _choice(study: Study, index: int) -> str:
-    choice = study.choices[index]
-    layer, statistic = study.column(choice.column)
-    chosen = f"{STATISTIC_WORDS[statistic]} at layer {layer}"
-    control = "" if choice.control == "none" else ", controlled for the four covariates"
-    held = choice.held_out
-    text = (
-        f"Chosen on {choice.choosing} questions ({choice.scope}{control}): the {chosen}, with "
-        f"{choice.in_sample:+.2f} there; on the other {held.questions} questions it is {held}"
-    )
-    if held.known:
-        claim = "an effect" if held.excludes_zero else "no effect"
-        text += f", which shows {claim}"
-    if np.isfinite(choice.overstated):
-        text += (
-            f". Over {choice.splits} random splits the choice shrinks from the choosing questions "
-            f"to the others by {choice.overstated:+.3f} on average (standard deviation "
-            f"{choice.overstated_spread:.3f}): so much the figure of the choosing ones overstates"
-        )
-    return text + "."
+def held_out_finding(choice: HeldOutChoice, chosen: str) -> str:
+    """What was chosen on some questions, and what it comes to on the others."""
+    where = "over all responses" if choice.scope == "pooled" else choice.scope
+    start = f"Chosen {where} on {count(choice.choosing, 'question')}, the {chosen}"
+    held, noun = choice.held_out, "mixed question" if choice.scope == WITHIN else "question"
+    if not least.enough(held.questions, noun):
+        return f"{start} is not shown on the others: {least.reason(held.questions, noun)}."
+    others = count(held.questions, "other question")
+    return f"{start} has Spearman {estimate(held, sign=True)} on {others}."
 
 
 def _caveats(study: Study) -> list[str]:
     texts = [
+        *study.notes,
         "A correlation is no cause: the section on interventions, where there is one, tests that.",
         "Raw norms are compared between responses at one layer, never between layers or models.",
         "A partial correlation takes out what is linear in a covariate's ranks, no more.",
-        "Intervals are of each figure alone; only the p values are corrected for their number.",
+        "Intervals are of each figure alone; claims are corrected over layers × statistics.",
     ]
     if study.verdicts is not None and not study.verdicts.binary:
         texts.append(f"{study.verdicts.metric} is not right or wrong: no AUROC is defined.")
@@ -176,9 +130,10 @@ def _caveats(study: Study) -> list[str]:
 
 
 def _figures(study: Study) -> list[figures.Figure]:
-    found = [figures.by_layer(study)]
-    if any(scope != "pooled" for scope in study.scopes):
-        found.append(figures.pooled_and_within(study))
+    """Those that have something to show."""
+    if study.verdicts is None:
+        return []
+    found = [figures.by_layer(study), figures.pooled_and_within(study)]
     if study.choices:
         found.append(figures.accuracy_by_norm(study))
-    return found
+    return [figure for figure in found if figure is not None]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.norms.correctness import with_documents
 from l2_harness.analysis.norms.measure import Measured, measure
 from l2_harness.analysis.norms.profiles import layer_profile, pair_by_document
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.config.errors import ConfigError
-from l2_harness.statistics.bootstrap import Floats
+from l2_harness.lm_eval_files.verdicts import with_documents
+from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.significance import holm, sign_flip_p
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def pair_tasks(options: StudyOptions, run_id: str, thinking: Measured) -> Pairin
         first, second, documents = pair_by_document(_means(thinking.traces, values, differing), arm)
         pairs[part] = len(documents)
         if len(documents):
-            drawn = {"resamples": options.resamples, "seed": options.seed}
-            profile = layer_profile(first, second, documents, thinking.layers, **drawn)
+            profile = layer_profile(first, second, thinking.layers)
             p = sign_flip_p(first - second, seed=options.seed)
             profiles.append(profile.assign(part=part, p=p, p_holm=holm(p)))
     if not profiles:

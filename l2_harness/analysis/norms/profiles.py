@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from l2_harness.statistics.bootstrap import Floats, bootstrap
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.intervals import mean_estimates
+from l2_harness.statistics.ratios import ratios
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,26 +38,13 @@ def pair_by_document(
     return first, second, np.array(shared)
 
 
-def layer_profile(
-    thinking: ArrayLike,
-    direct: ArrayLike,
-    clusters: ArrayLike,
-    layers: ArrayLike,
-    *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Means, difference and ratio per layer, with paired bootstrap intervals.
+def layer_profile(thinking: ArrayLike, direct: ArrayLike, layers: ArrayLike) -> pd.DataFrame:
+    """Means, difference and ratio per layer, of paired responses.
 
     Args:
-        thinking: (n, L) mean norm of each thinking response at each layer.
+        thinking: (n, L) mean norm of the thinking response to each prompt at each layer.
         direct: (n, L) the same of the direct response to the same prompt.
-        clusters: (n,) the question of each pair; a resample draws pairs together.
         layers: (L,) layer indices.
-        resamples: of the bootstrap.
-        level: the share that an interval covers.
-        seed: of the resampling.
 
     Returns:
         A row a layer: ``layer``, and ``thinking``, ``direct``, ``difference`` (thinking minus
@@ -68,19 +58,13 @@ def layer_profile(
         raise ValueError(
             f"thinking {thinking.shape} and direct {direct.shape} must both be (pairs, layers)."
         )
-
-    def statistic(weights: Floats) -> Floats:
-        total = weights.sum(axis=1, keepdims=True)
-        first, second = weights @ thinking / total, weights @ direct / total
-        return np.stack([first, second, first - second, first / second], axis=-1)
-
-    value, low, high = bootstrap(statistic, clusters, resamples=resamples, level=level, seed=seed)
-    columns: dict[str, ArrayLike] = {"layer": np.asarray(layers)}
-    for index, name in enumerate(("thinking", "direct", "difference", "ratio")):
-        columns[name] = value[:, index]
-        columns[f"{name}_low"] = low[:, index]
-        columns[f"{name}_high"] = high[:, index]
-    return pd.DataFrame(columns)
+    frames = [pd.DataFrame({"layer": np.asarray(layers)})]
+    arms = {"thinking": thinking, "direct": direct, "difference": thinking - direct}
+    for name, values in arms.items():
+        found = mean_estimates(values, Design.of(len(values)), bounded=False)
+        frames.append(pd.DataFrame([one.columns(name) for one in found]))
+    frames.append(pd.DataFrame(ratios([thinking], [direct]).columns("ratio")))
+    return pd.concat(frames, axis=1)
 
 
 def mean_over_layers(norms: ArrayLike) -> Floats:

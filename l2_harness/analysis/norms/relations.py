@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.analysis.norms.association import Outcome, Scope, associations, corrected
-from l2_harness.analysis.norms.correctness import Verdicts
+from l2_harness.analysis.norms.association import (
+    Outcome,
+    Scope,
+    associations,
+    corrected,
+    usable_controls,
+)
 from l2_harness.analysis.norms.covariates import CONTROLS
 from l2_harness.analysis.norms.held_out import HeldOutChoice, choose_held_out
 from l2_harness.analysis.norms.measure import Measured
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.verdicts import Verdicts
 from l2_harness.statistics.resamples import Resamples
 
 if TYPE_CHECKING:
@@ -107,18 +114,19 @@ def choices_of(
     measured: Measured, found: Verdicts, scopes: Sequence[Scope], options: StudyOptions
 ) -> tuple[HeldOutChoice, ...]:
     """The layer and statistic chosen on some questions, raw and under control, in each scope."""
-    outcome = Outcome("correct", found.values, {})
     x = measured.statistics[0].values.reshape(len(measured.traces), -1)
-    recorded = [name for name in CONTROLS["all"] if measured.covariates[name].notna().all()]
-    choices = [
-        choose_held_out(
-            *(x, outcome, scope, measured.covariates[names].to_numpy(), measured.question),
-            control=control,
+    wanted = {name: CONTROLS[name] for name in ("none", "all")}
+    choices: list[HeldOutChoice] = []
+    for scope in scopes:
+        outcome = Outcome("correct", found.values, wanted)
+        controls = usable_controls(outcome, measured.covariates, scope)
+        names = list(controls.get("all", ()))
+        choices += choose_held_out(
+            *(x, replace(outcome, controls=controls), scope),
+            *(measured.covariates[names].to_numpy(), measured.question),
+            names=names,
             share=options.held_out,
             resamples=options.resamples,
             seed=options.seed,
         )
-        for scope in scopes
-        for control, names in (("none", []), ("all", recorded))
-    ]
-    return tuple(choice for choice in choices if choice is not None)
+    return tuple(choices)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from l2_harness.config.layers import LayerSelection
-from l2_harness.norms import read_traces
+from l2_harness.norms import ResumeKey, read_traces
 
 #: With the run they tell a response from all others.
-KEYS = ("task", "request_type", "doc_id", "idx", "window", "repeat", "sample")
+KEYS = tuple(name for name in ResumeKey._fields if name != "request_hash")
 #: What is small of a response; rows are read part by part elsewhere.
 LIGHT = (
     *("prompt_hash", "prompt_tokens", "tokens", "response", "answer", "finish_reason"),
@@ -62,5 +62,8 @@ def layer_columns(
     wanted = layers.resolve(max(known) + 1)
     absent = sorted(set(wanted) - set(known))
     if absent:
-        raise ValueError(f"--layers asks for layer {absent[0]}; recorded are {known}.")
+        raise ValueError(
+            f"--layers asks for layer {absent[0]}, which was not recorded. Recorded: "
+            f"{'+'.join(map(str, known))}. Leave --layers out to have them all."
+        )
     return [known.index(layer) for layer in wanted]

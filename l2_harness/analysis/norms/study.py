@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.norms.correctness import Judging, Verdicts, verdicts, with_documents
 from l2_harness.analysis.norms.held_out import HeldOutChoice
 from l2_harness.analysis.norms.measure import FIRST_ROWS, Measured, measure
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
@@ -20,6 +19,14 @@ from l2_harness.analysis.norms.relations import choices_of, scopes_of, signals_o
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.layers import LayerSelection
+from l2_harness.lm_eval_files.judging import Judging
+from l2_harness.lm_eval_files.verdicts import (
+    Verdicts,
+    check_judging,
+    verdicts,
+    with_documents,
+)
+from l2_harness.norms import read_run_settings
 from l2_harness.statistics.resamples import Resamples
 
 if TYPE_CHECKING:
@@ -140,6 +147,10 @@ def study(options: StudyOptions, judge: Callable[[pd.DataFrame], Verdicts] | Non
     if options.samples is not None:
         asked = options.judging.get("filter")
         traces = with_documents(traces, options.samples, options.task, asked)
+        judging = Judging(options.task, **options.judging)
+        settings = read_run_settings(options.trace_dir, run_id)
+        if judge is None:
+            check_judging(traces, judging, settings)
     clock.lap("reading responses")
     tokenizer = _tokenizer(options, run_id, notes)
     clock.lap("loading the tokenizer")
@@ -156,8 +167,7 @@ def study(options: StudyOptions, judge: Callable[[pd.DataFrame], Verdicts] | Non
     if judge is not None:
         found = judge(measured.traces)
     elif options.samples is not None:
-        judging = Judging(options.task, **options.judging)
-        found = verdicts(measured.traces, options.trace_dir, judging)
+        found = verdicts(measured.traces, judging, settings)
     clock.lap("judging")
     resamples = Resamples(measured.question, options.resamples, options.seed)
     scopes = scopes_of(measured, options, notes)

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from l2_harness.analysis.norms.trace_rows import RowBlock
-from l2_harness.statistics.bootstrap import Floats, percentile_interval
-from l2_harness.statistics.resamples import Resamples, z_test
+from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.ratios import ratios
 from l2_harness.statistics.significance import holm
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class PeakCounts:
                 found = np.bincount(slot, weights=of_layer, minlength=size)
                 self.peaks[side, :, :, layer] += found.reshape(n_questions, n_kinds)
 
-    def table(self, layers: tuple[int, ...], resamples: Resamples) -> pd.DataFrame:
+    def table(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """How often each kind's rows are peaks.
 
         Returns:
@@ -136,23 +136,20 @@ class PeakCounts:
         import pandas as pd
 
         frames = [
-            _side(side, self.rows[index], self.peaks[index], layers, resamples)
+            _side(side, self.rows[index], self.peaks[index], layers)
             for index, side in enumerate(SIDES)
         ]
         return pd.concat(frames, ignore_index=True)
 
 
-def _side(
-    side: str, rows: Floats, peaks: Floats, layers: tuple[int, ...], resamples: Resamples
-) -> pd.DataFrame:
+def _side(side: str, rows: Floats, peaks: Floats, layers: tuple[int, ...]) -> pd.DataFrame:
     import pandas as pd
 
     by_layer = np.concatenate([peaks.mean(axis=2, keepdims=True), peaks], axis=2)
-    n_rows, n_peaks = resamples.sums(rows)[:, :, None], resamples.sums(by_layer)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rate = n_peaks / n_rows
-        lift = rate / (n_peaks.sum(axis=1) / n_rows.sum(axis=1))[:, None]
-    found = {"rate": rate, "lift": lift}
+    n_rows = rows[:, :, None]
+    of_all = by_layer.sum(axis=1, keepdims=True), n_rows.sum(axis=1, keepdims=True)
+    rate = ratios([by_layer], [n_rows]).transposed()
+    lift = ratios([by_layer, of_all[1]], [n_rows, of_all[0]]).transposed()
     names = ["all", *(str(layer) for layer in layers)]
     columns: dict[str, Any] = {
         "side": side,
@@ -161,14 +158,7 @@ def _side(
         "rows": np.tile(rows.sum(axis=0), len(names)).astype(int),
         "peaks": by_layer.sum(axis=0).T.ravel(),
     }
-    for name, drawn in found.items():
-        low, high = percentile_interval(drawn[1:])
-        for end, values in (("", drawn[0]), ("_low", low), ("_high", high)):
-            columns[f"{name}{end}"] = values.T.ravel()
-    questions = np.full(len(KINDS) * len(names), int((rows.sum(axis=1) > 0).sum()))
-    # log(lift) = 2 atanh(u) with u = (lift − 1) / (lift + 1): the test of a correlation does for it
-    share = (lift - 1) / (lift + 1)
-    columns["p"] = z_test(share.transpose(0, 2, 1).reshape(len(share), -1), questions)
+    columns |= {**rate.columns("rate"), **lift.columns("lift"), "p": lift.p}
     table = pd.DataFrame(columns)
     whole = table["layer"] == "all"
     table.loc[whole, "p_holm"] = holm(table.loc[whole, "p"].to_numpy())

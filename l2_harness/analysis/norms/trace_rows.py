@@ -1,8 +1,7 @@
 """The recorded rows of many responses, joined into flat blocks of whole groups.
 
 Statistics over rows are vector operations on such a block, whatever the lengths of its responses.
-Blocks follow the trace parts: a group that spreads over several parts is held until it is
-complete, so memory goes with the parts and not with the run.
+Blocks follow the trace parts.
 """
 
 from __future__ import annotations
@@ -14,15 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.norms.responses import KEYS
-from l2_harness.norms.trace_frame import to_frame
-from l2_harness.norms.trace_parts import only_run, read_part, read_parts
+from l2_harness.analysis.norms.recorded_groups import Group, recorded_groups
+from l2_harness.norms import signals
+from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.selection.group_threshold import group_thresholds
 
 #: What a row holds beside its norms and its token.
-SIGNALS = ("logprob", "entropy", "self_certainty")
-
-_Rows = tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
+SIGNALS = tuple(signal.name for signal in signals.SIGNALS if signal.related)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,57 +96,28 @@ def row_blocks(
         trace_dir: where they came from.
         columns: of the recorded layers, those that count; None for all.
     """
-    run_id = str(traces["run_id"].iat[0])
-    position = {
-        key: i for i, key in enumerate(traces[list(KEYS)].itertuples(index=False, name=None))
-    }
-    group_of = traces.groupby("group", sort=False).ngroup().to_numpy()
-    missing = np.bincount(group_of)
-    held: dict[int, dict[int, _Rows]] = {}
-    for part in read_parts(trace_dir, run_id, ["run_id"]):
-        for key, rows in _read(part.path, run_id, columns):
-            index = position.pop(key, None)  # the first written of equals counts
-            if index is None:
-                continue
-            group = int(group_of[index])
-            held.setdefault(group, {})[index] = rows
-            missing[group] -= 1
-        complete = [held.pop(group) for group in list(held) if missing[group] == 0]
-        if complete:
-            yield _block(complete)
-    if held:  # groups of which some responses have no rows
-        yield _block(list(held.values()))
+    for groups in recorded_groups(traces, trace_dir, SIGNALS):
+        yield _block(groups, columns)
 
 
-def _read(
-    path: Path, run_id: str, columns: Sequence[int] | None
-) -> Iterator[tuple[tuple[object, ...], _Rows]]:
-    """Key and rows of each response of a part that has norms."""
-    wanted = ["run_id", *KEYS, "tokens", "layers", "norms", *SIGNALS]
-    frame = to_frame(only_run(read_part(path, wanted).table, run_id))
-    keys = frame[list(KEYS)].itertuples(index=False, name=None)
-    signals = zip(*(frame[name] for name in SIGNALS), strict=True)
-    for key, tokens, norms, found in zip(
-        keys, frame["tokens"], frame["norms"], signals, strict=True
-    ):
-        if norms is None:
-            continue
-        empty = np.full(len(tokens), np.nan, dtype=np.float32)
-        of_rows = {n: empty if v is None else v for n, v in zip(SIGNALS, found, strict=True)}
-        yield tuple(key), (norms if columns is None else norms[:, columns], tokens, of_rows)
-
-
-def _block(groups: list[dict[int, _Rows]]) -> RowBlock:
+def _block(groups: list[Group], columns: Sequence[int] | None) -> RowBlock:
     ordered = [(index, group[index]) for group in groups for index in sorted(group)]
-    rows = [of for _, of in ordered]
-    lengths = np.array([len(tokens) for _, tokens, _ in rows])
+    found = [response for _, response in ordered]
+    norms = [response.rows.norms for response in found]
+    lengths = np.array([len(response.tokens) for response in found])
     starts = np.cumsum(lengths) - lengths
     return RowBlock(
         members=np.array([index for index, _ in ordered]),
         lengths=lengths,
         sizes=np.array([len(group) for group in groups]),
-        norms=np.concatenate([norms for norms, _, _ in rows]),
-        tokens=np.concatenate([tokens for _, tokens, _ in rows]),
-        signals={name: np.concatenate([of[name] for _, _, of in rows]) for name in SIGNALS},
+        norms=np.concatenate(norms if columns is None else [one[:, columns] for one in norms]),
+        tokens=np.concatenate([response.tokens for response in found]),
+        signals={name: _signal(name, found) for name in SIGNALS},
         row=np.arange(int(lengths.sum())) - np.repeat(starts, lengths),
     )
+
+
+def _signal(name: str, found: Sequence[RecordedResponse]) -> np.ndarray:
+    """(rows,) float32 of all responses, nan of those that have none."""
+    values = [(response.rows.signals[name], len(response.tokens)) for response in found]
+    return np.concatenate([np.full(n, np.nan, np.float32) if v is None else v for v, n in values])

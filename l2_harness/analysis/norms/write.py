@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from l2_harness.analysis.norms.kinds_section import kinds_section
 from l2_harness.analysis.norms.norms_section import norms_section
 from l2_harness.analysis.norms.profiles_section import profiles_section
 from l2_harness.analysis.norms.study import Study
+from l2_harness.findings import least
 from l2_harness.findings.section import Section, write_section
 
 if TYPE_CHECKING:
@@ -25,7 +27,17 @@ _KEYS = ("run_id", "task", "doc_id", "idx", "repeat", "sample")
 
 
 def sections(study: Study, command: str) -> list[Section]:
-    """The sections of a study, in their order; those that it has nothing for are left out."""
+    """The sections of a study, in their order; those that it has nothing for are left out.
+
+    What rests on too few questions is withheld here; :data:`ASSOCIATIONS` has it all.
+    """
+    study = replace(
+        study,
+        table=least.kept(study.table, study.table["questions"]),
+        signals=study.signals
+        if study.signals.empty
+        else least.kept(study.signals, study.signals["questions"]),
+    )
     found = [norms_section(study, command), confounds_section(study, command)]
     if study.pairing is not None:
         found.append(profiles_section(study, study.pairing, command))

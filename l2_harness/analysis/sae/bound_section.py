@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.bound_check import BINS, QUANTILES, BoundResult
-from l2_harness.analysis.sae.words import layers_text, span
+from l2_harness.findings import panels
+from l2_harness.findings.figures import BLUE, ORANGE, SKY, new_figure
+from l2_harness.findings.numbers import fixed
+from l2_harness.findings.panels import Look
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import count, layers, span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +30,7 @@ def bound_table(results: Sequence[BoundResult]) -> pd.DataFrame:
                 "features": one.features,
                 "active": one.active,
                 "violations": one.violations,
-                **{f"q{100 * q:g}".replace(".", "_"): one.quantile(q) for q in QUANTILES},
+                **{_column(q): one.quantile(q) for q in QUANTILES},
                 "tightest": one.tightest,
             }
             for one in results
@@ -34,15 +38,20 @@ def bound_table(results: Sequence[BoundResult]) -> pd.DataFrame:
     )
 
 
+def _column(q: float) -> str:
+    return f"q{100 * q:g}".replace(".", "_")
+
+
 def bound_section(
     results: Sequence[BoundResult], settings: Mapping[str, Any], command: str = ""
 ) -> Section:
     """Of :func:`~l2_harness.analysis.sae.bound_check.check_sae` at every layer."""
+    table = bound_table(results)
     return Section(
         name="sae_bound",
         title="Norms bound every feature",
         order=34,
-        findings=_findings(results),
+        findings=bound_findings(table),
         caveats=[
             "The bound follows from the encoder being linear, for every feature and every state. "
             "That it holds says nothing of reasoning: it says that a norm and any feature are "
@@ -55,7 +64,7 @@ def bound_section(
             Table(
                 "bound",
                 "Activations against ‖w‖‖h‖ + b",
-                bound_table(results),
+                table,
                 "Every captured row and every feature. Quantiles are of |activation| / bound over "
                 "the active ones.",
                 {
@@ -65,65 +74,52 @@ def bound_section(
                 },
             )
         ],
-        figures=[_figure(results)],
+        figures=[_figure(table)],
     )
 
 
-def _findings(results: Sequence[BoundResult]) -> list[str]:
-    violations = sum(one.violations for one in results)
-    active = sum(one.active for one in results)
-    pairs = sum(one.rows * one.features for one in results)
-    where = layers_text([one.layer for one in results])
+def bound_findings(table: pd.DataFrame) -> list[str]:
+    """Whether the bound holds, and how much room it leaves."""
+    violations, active = int(table["violations"].sum()), int(table["active"].sum())
+    of = count(active, "activation")
     if violations:
-        bad = ", ".join(f"layer {r.layer} ({r.violations})" for r in results if r.violations)
+        at = layers(table["layer"][table["violations"] > 0])
         return [
-            f"VIOLATED: {violations} of {active} activations exceed ‖w‖‖h‖ + b, at {bad}. The "
-            "encoder that ran is not the one whose weights were read, or its bound is wrong; no "
-            "figure of these SAEs can be trusted."
+            f"VIOLATED: {violations} of {of} exceed ‖w‖‖h‖ + b, at {at}.",
+            "The encoder that ran is not the one whose weights were read, or its bound is wrong: "
+            "no figure of these SAEs can be trusted.",
         ]
-    medians = [one.quantile(0.5) for one in results if one.active]
-    tightest = max(one.tightest for one in results)
+    if not active:
+        return [f"No feature is active at {layers(table['layer'])}: there is nothing to check."]
+    tightest = max(float(table["tightest"].max()), 1e-9)
     return [
-        f"None of {active} activations ({pairs} pairs of row and feature, {where}) exceeds "
-        f"‖w‖‖h‖ + b.",
-        f"The bound is loose: half of the activations lie below {span(medians)} of it, by layer. "
-        f"The closest comes to {tightest:.3f}, so that an encoder scaled by more than "
-        f"{1 / max(tightest, 1e-9):.2f} would have been noticed.",
+        f"Of {of} at {layers(table['layer'])} none exceeds ‖w‖‖h‖ + b.",
+        f"The bound is loose: the median activation reaches {span(table[_column(0.5)])} of it; an "
+        f"encoder scaled by more than {fixed(1 / tightest, 2)} would have been noticed.",
     ]
 
 
-def _figure(results: Sequence[BoundResult]) -> Figure:
-    import numpy as np
-
-    from l2_harness.findings.figures import BLUE, GREY, ORANGE, SKY, new_figure
-
-    drawing, (axes,) = new_figure("How much of the bound activations use", width=7, height=3.8)
-    layers = [one.layer for one in results]
-    wide = ((0.05, 0.95, SKY), (0.25, 0.75, BLUE))
-    for low, high, color in wide:
-        axes.fill_between(
-            layers,
-            [one.quantile(low) for one in results],
-            [one.quantile(high) for one in results],
+def _figure(table: pd.DataFrame) -> Figure:
+    drawing, (panel,) = new_figure("How much of the bound activations use", width=7, height=3.8)
+    for low, high, color in ((0.05, 0.95, SKY), (0.25, 0.75, BLUE)):
+        panel.fill_between(
+            *(table["layer"], table[_column(low)], table[_column(high)]),
             color=color,
             alpha=0.35,
             label=f"{100 * low:.0f} % to {100 * high:.0f} %",
-            step="mid" if len(layers) == 1 else None,
+            step="mid" if len(table) == 1 else None,
         )
-    axes.plot(
-        layers, [one.quantile(0.5) for one in results], color=BLUE, marker="o", label="median"
-    )
-    tightest = np.array([one.tightest for one in results])
-    axes.plot(layers, tightest, color=ORANGE, marker="^", linestyle=":", label="closest")
-    axes.axhline(1, color="black", linewidth=0.8, linestyle="--")
-    axes.text(layers[0], 1.01, "bound", fontsize=8, color=GREY)
-    axes.set(xlabel="layer", ylabel="|activation| / (‖w‖‖h‖ + b)")
-    axes.set_ylim(0, max(1.08, min(float(tightest.max()) * 1.05, 3)))
-    axes.legend(frameon=False, fontsize=8)
+    panels.line(panel, table, "layer", _column(0.5), Look(BLUE), "median")
+    panels.line(panel, table, "layer", "tightest", Look(ORANGE, "^", ":"), "closest")
+    panels.level(panel, 1)
+    panels.layer_axis(panel)
+    panel.set_ylabel("|activation| / (‖w‖‖h‖ + b)")
+    panel.set_ylim(0, max(1.08, min(float(table["tightest"].max()) * 1.05, 3)))
+    panels.legend(drawing, [panel])
     return Figure(
         "tightness",
         "Tightness of the bound by layer",
-        f"Over all active features, in steps of {1 / BINS}.",
-        "Bands of quantiles over layers, well below the line at 1.",
+        f"Over all active features, in steps of {1 / BINS}; dashed: the bound.",
+        "Bands of quantiles over layers, below the line at 1.",
         drawing,
     )

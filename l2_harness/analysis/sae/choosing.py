@@ -32,7 +32,6 @@ class FeatureOptions:
         draws: of as many random features.
         top_tokens: a feature, for the injected-token test.
         injected_responses: of that test.
-        resamples: of the intervals.
         seed: of everything that is drawn, but the halves (see :class:`Pairs`).
     """
 
@@ -41,7 +40,6 @@ class FeatureOptions:
     draws: int = 5
     top_tokens: int = 10
     injected_responses: int = 32
-    resamples: int = 2000
     seed: int = 0
 
 
@@ -80,7 +78,6 @@ def score_table(
     store: StateStore,
     saes: Sequence[LoadedSae],
     features: FeatureSet,
-    options: FeatureOptions,
 ) -> pd.DataFrame:
     """Every chosen feature on the held questions, a row a feature.
 
@@ -95,7 +92,7 @@ def score_table(
     for loaded in saes:
         own = features.of(loaded)
         means = held_means(store, loaded, features.pairs, own.all)
-        found = score(means, resamples=options.resamples, seed=options.seed)
+        found = score(means)
         kinds = ["reasoning"] * len(own.selected) + ["random"] * own.random.size
         frames.append(
             pd.DataFrame(
@@ -145,7 +142,6 @@ def injection_table(
             run,
             top=options.top_tokens,
             responses=options.injected_responses,
-            resamples=options.resamples,
             seed=options.seed,
         )
         rows += [_row(loaded.layer, result, text) for result in results]

@@ -15,7 +15,8 @@ from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs, question_means
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
-from l2_harness.statistics.bootstrap import Floats, bootstrap
+from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.intervals import student
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,23 +117,24 @@ class Scores:
     p: Floats
 
 
-def score(means: HeldMeans, *, resamples: int = 2000, seed: int = 0) -> Scores:
-    """Differences and effects with question-clustered intervals, and p values."""
+def score(means: HeldMeans) -> Scores:
+    """Differences and effects with intervals over questions, and p values."""
     differences = means.thinking - means.direct
-
-    def statistic(weights: Floats) -> Floats:
-        """(B, 2, features) of weights (B, q)."""
-        n = weights.sum(1, keepdims=True)
-        mean = weights @ differences / n
-        square = weights @ differences**2 / n
-        deviation = np.sqrt(np.maximum(square - mean**2, 0) * n / (n - 1))
-        safe = np.where(deviation > 0, deviation, 1.0)
-        effect = np.where(deviation > 0, mean / safe, 0.0)
-        return np.stack([mean, effect], axis=1)
-
-    value, low, high = bootstrap(statistic, means.questions, resamples=resamples, seed=seed)
+    n = len(differences)
+    mean = differences.mean(axis=0)
+    deviation = differences.std(axis=0, ddof=1) if n > 1 else np.zeros_like(mean)
+    safe = np.where(deviation > 0, deviation, 1.0)
+    effect = np.where(deviation > 0, mean / safe, 0.0)
+    # what each question changes in the effect: its distance from the mean, less what it adds to
+    # the deviation
+    distance = (differences - mean) / safe
+    shifts = distance - effect / 2 * (distance**2 - 1)
+    low, high = student(mean, deviation / np.sqrt(n), n - 1)
+    effect_low, effect_high = student(
+        effect, np.sqrt((shifts**2).sum(axis=0) / (n * (n - 1))), n - 1
+    )
     return Scores(
-        *(value[0], low[0], high[0], value[1], low[1], high[1]),
+        *(mean, low, high, effect, effect_low, effect_high),
         p=_paired_p(differences),
     )
 

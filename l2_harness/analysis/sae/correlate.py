@@ -14,10 +14,14 @@ import numpy as np
 
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
-from l2_harness.analysis.sae.trend import LayerMeans, row_spearman
+from l2_harness.analysis.sae.trend import LayerMeans
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.statistics.bootstrap import Floats, bootstrap
-from l2_harness.statistics.correlation import mid_ranks
+from l2_harness.statistics.estimate import Floats
+from l2_harness.statistics.intervals import student
+from l2_harness.statistics.partial import correlation
+from l2_harness.statistics.rank_contributions import Strata, rank_contributions
+from l2_harness.statistics.ranks import Ranking, spearman
+from l2_harness.statistics.resamples import Resamples, association
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,9 +30,6 @@ STATISTICS = ("norm", "entropy", "margin", "change")
 
 #: Of the paper, arXiv 2606.06188: the range over its four models, as correlations.
 PAPER = {"norm": (0.841, 0.876), "entropy": (0.521, 0.635)}
-
-#: Numbers of one chunk of resamples' ranks.
-_ELEMENTS = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,66 +98,72 @@ def within_layer(
         ``_partial`` with the position taken out, each with ``_low`` and ``_high``; then what
         :func:`difference_columns` gives.
     """
+    drawn = Resamples(rows.questions, resamples, seed)
+    stratum = np.zeros(len(rows.questions), dtype=np.int64)
     variables = [*rows.statistics, rows.position, rows.reasoning, *rows.random]
-
-    def statistic(weights: Floats) -> Floats:
-        return _coefficients(_products(weights, variables))
-
-    value, low, high = bootstrap(statistic, rows.questions, resamples=resamples, seed=seed)
-    found: list[dict[str, object]] = []
-    for i, name in enumerate(STATISTICS):
-        row: dict[str, object] = {"layer": rows.layer, "statistic": name}
-        for j, column in enumerate(_COLUMNS):
-            row |= {column: value[i, j], f"{column}_low": low[i, j], f"{column}_high": high[i, j]}
-        row |= difference_columns(value[i, 4], low[i, 4], high[i, 4], value[i, 5:])
-        found.append(row)
-    return found
+    ranks = [Ranking.of(one, stratum) for one in variables]
+    strata = Strata(stratum, drawn.question, len(drawn.labels))
+    found = rank_contributions(np.empty((len(stratum), 0)), ranks, strata)
+    coefficients = _coefficients(drawn.sums(found.vv))
+    return [
+        {"layer": rows.layer, "statistic": name} | _row(coefficients[:, i], _COLUMNS, drawn)
+        for i, name in enumerate(STATISTICS)
+    ]
 
 
 _COLUMNS = ("reasoning", "random", "reasoning_partial", "random_partial")
 
 
-def difference_columns(value: float, low: float, high: float, draws: Floats) -> dict[str, object]:
+def _row(drawn: Floats, columns: Sequence[str], resamples: Resamples) -> dict[str, object]:
+    """Coefficients with intervals, then :func:`difference_columns`.
+
+    Args:
+        drawn: (1 + B, columns + 1 + draws): coefficients, the difference of the first two, and
+            each draw's own.
+        columns: names of the coefficients.
+        resamples: of the questions.
+    """
+    k, freedom = len(columns), len(resamples.labels) - 1
+    found = association(drawn[:, :k], freedom)
+    n = len(resamples.question)
+    row: dict[str, object] = {}
+    for name, one in zip(columns, found.estimates(n, freedom + 1), strict=True):
+        row |= one.columns(name)
+    error = float(np.nanstd(drawn[1:, k], ddof=1))
+    return row | difference_columns(float(drawn[0, k]), error, freedom, drawn[0, k + 1 :])
+
+
+def difference_columns(
+    value: float, error: float, freedom: int, draws: Floats
+) -> dict[str, object]:
     """How far reasoning features' coefficient is from random ones', and how sure that is.
 
     Args:
         value: the difference from the mean over draws.
-        low: of its percentile interval over questions.
-        high: of the same.
+        error: its standard deviation over resamples of the questions.
+        freedom: questions less 1.
         draws: (draws,) each one's own coefficient.
 
     Returns:
-        ``random_lowest`` and ``random_highest`` of the draws; ``difference`` with a normal 95 %
-        interval whose variance is that over questions, read off the percentile interval, plus
-        that of the mean over draws; ``difference_p``.
+        ``random_lowest`` and ``random_highest`` of the draws; ``difference`` with Student's 95 %
+        interval, whose variance is that over questions plus that of the mean over draws;
+        ``difference_p``.
     """
-    from scipy.stats import norm
+    from scipy.special import stdtr
 
-    over_questions = (high - low) / (2 * norm.ppf(0.975))
     over_draws = float(np.var(draws, ddof=1) / len(draws)) if len(draws) > 1 else 0.0
-    error = float(np.sqrt(over_questions**2 + over_draws))
+    whole = np.float64(np.sqrt(error**2 + over_draws))
+    low, high = student(value, whole, freedom)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.abs(np.float64(value)) / error
+        p = 2 * stdtr(freedom, -np.abs(value / whole))
     return {
         "random_lowest": float(np.min(draws)),
         "random_highest": float(np.max(draws)),
         "difference": value,
-        "difference_low": value - norm.ppf(0.975) * error,
-        "difference_high": value + norm.ppf(0.975) * error,
-        "difference_p": float(2 * norm.sf(z)) if np.isfinite(z) else float("nan"),
+        "difference_low": float(low),
+        "difference_high": float(high),
+        "difference_p": float(p),
     }
-
-
-def _products(weights: Floats, variables: Sequence[Floats]) -> Floats:
-    """(B, v, v) weighted products of the variables' centred ranks, in bounded memory."""
-    at_once = max(_ELEMENTS // (weights.shape[1] * len(variables)), 1)
-    found = []
-    for start in range(0, len(weights), at_once):
-        part = weights[start : start + at_once]
-        total = part.sum(1, keepdims=True)
-        ranks = np.stack([(mid_ranks(part, v) - (total + 1) / 2) / total for v in variables], 1)
-        found.append((ranks * part[:, None, :]) @ ranks.transpose(0, 2, 1))
-    return np.concatenate(found)
 
 
 def _coefficients(products: Floats) -> Floats:
@@ -164,9 +171,8 @@ def _coefficients(products: Floats) -> Floats:
 
     In the order of ``_COLUMNS``, then the difference, then each draw's own coefficient.
     """
-    scale = np.sqrt(np.einsum("bii->bi", products))
-    safe = np.where(scale > 0, scale, np.nan)
-    r = products / (safe[:, :, None] * safe[:, None, :])
+    own = np.einsum("bii->bi", products)
+    r = correlation(products, own[:, :, None], own[:, None, :])
     n, place = len(STATISTICS), len(STATISTICS)
     raw = r[:, :n, place + 1 :]
     x, y = r[:, :n, place, None], r[:, None, place, place + 1 :]
@@ -214,26 +220,16 @@ def across_layers(
     reasoning = np.array([one.values[0, 0] for one in means])
     random = np.array([one.random for one in means])  # (layers, draws, q)
 
-    def statistic(weights: Floats) -> Floats:
-        """(B, 2, 3 + draws)."""
-        total = weights.sum(1)
-        target = weights @ reasoning.T / total[:, None]
-        draws = np.einsum("bq,ldq->bdl", weights, random) / total[:, None, None]
-        columns = []
-        for values in (norms, change):
-            profile = weights @ values.T / total[:, None]
-            own = row_spearman(profile, target)
-            each = [row_spearman(profile, draws[:, d]) for d in range(draws.shape[1])]
-            mean = np.mean(each, 0)
-            columns.append(np.stack([own, mean, own - mean, *each], 1))
-        return np.stack(columns, 1)
-
-    value, low, high = bootstrap(statistic, means[0].questions, resamples=resamples, seed=seed)
+    drawn = Resamples(means[0].questions, resamples, seed)
+    weights = drawn.of_responses
+    target = weights @ reasoning.T
+    draws = np.einsum("bq,ldq->bdl", weights, random)
     rows = []
-    for i, name in enumerate(("norm", "change")):
-        row: dict[str, object] = {"statistic": name, "layers": len(means)}
-        for j, column in enumerate(("reasoning", "random")):
-            row |= {column: value[i, j], f"{column}_low": low[i, j], f"{column}_high": high[i, j]}
-        row |= difference_columns(value[i, 2], low[i, 2], high[i, 2], value[i, 3:])
-        rows.append(row)
+    for name, values in (("norm", norms), ("change", change)):
+        profile = weights @ values.T
+        own, each = spearman(profile, target), spearman(profile[:, None, :], draws)
+        mean = each.mean(axis=1)
+        coefficients = np.column_stack([own, mean, own - mean, each])
+        about: dict[str, object] = {"statistic": name, "layers": len(means)}
+        rows.append(about | _row(coefficients, ("reasoning", "random"), drawn))
     return pd.DataFrame(rows)

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.correlate import PAPER, STATISTICS
-from l2_harness.analysis.sae.words import of_row, span, with_words
+from l2_harness.analysis.sae.labels import LOOKS, MEAN_WORDS, STATISTIC_WORDS, with_words
+from l2_harness.findings import least, panels
+from l2_harness.findings.claims import groups, signs
+from l2_harness.findings.figures import GREY, new_figure
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import count, of_row, share
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAMES = {
-    "norm": "norm",
-    "entropy": "output entropy",
-    "margin": "logit margin",
-    "change": "hidden-state change",
-}
 _PAIR = {
     "reasoning": "Spearman with the mean activation of the reasoning features",
     "random": "the same with random features of equal frequency, mean over draws",
@@ -30,19 +28,29 @@ _WITHIN = {
     "reasoning_partial": "with the row's position taken out",
     "random_partial": "with the row's position taken out",
     "difference_p": "two-sided, of the standard error over questions and draws",
-    "difference_holm": "Holm-corrected over layers × statistics",
+    "difference_holm": "corrected over layers × statistics",
 }
+_FIGURES = ("reasoning", "random", "reasoning_partial", "random_partial", "difference")
 
 
 def correlate_section(
-    within: pd.DataFrame, across: pd.DataFrame, settings: Mapping[str, Any], command: str = ""
+    within: pd.DataFrame,
+    across: pd.DataFrame,
+    questions: int,
+    settings: Mapping[str, Any],
+    command: str = "",
 ) -> Section:
-    """Of :func:`within_layers` and :func:`across_layers`."""
+    """Of :func:`within_layers` and :func:`across_layers`, of so many held questions."""
+    within = least.kept(within, questions, _FIGURES)
+    across = least.kept(
+        least.kept(across, across["layers"], _FIGURES, noun="layer"), questions, _FIGURES
+    )
+    figure = _figure(within)
     return Section(
         name="sae_correlate",
         title=with_words("Norms and reasoning features", settings),
         order=33,
-        findings=_findings(within, across),
+        findings=correlate_findings(within, across, questions),
         caveats=[
             "A feature's activation is at most ‖w‖‖h‖ + b, so a norm correlates with any feature "
             "that is often active. What counts is the difference from random features of the same "
@@ -72,7 +80,7 @@ def correlate_section(
             ),
             _beside_the_paper(within, across),
         ],
-        figures=[_figure(within)],
+        figures=[] if figure is None else [figure],
     )
 
 
@@ -86,7 +94,7 @@ def _beside_the_paper(within: pd.DataFrame, across: pd.DataFrame) -> Table:
         low, high = PAPER.get(name, (float("nan"), float("nan")))
         rows.append(
             {
-                "statistic": _NAMES[name],
+                "statistic": STATISTIC_WORDS[name],
                 "paper_lowest": low,
                 "paper_highest": high,
                 "across_layers": float(here.iloc[0]) if len(here) else float("nan"),
@@ -106,71 +114,54 @@ def _beside_the_paper(within: pd.DataFrame, across: pd.DataFrame) -> Table:
     )
 
 
-def _findings(within: pd.DataFrame, across: pd.DataFrame) -> list[str]:
-    text = []
-    norm_across = across[across["statistic"] == "norm"].iloc[0]
-    if norm_across["layers"] >= 3:
-        text.append(
-            f"Across {int(norm_across['layers'])} layers the mean norm and the mean activation of "
-            f"the reasoning features have Spearman {of_row(norm_across, 'reasoning')}; the paper "
-            f"has {PAPER['norm'][0]} to {PAPER['norm'][1]}. Draws of as many random features of "
-            f"the same frequency have {norm_across['random']:.2f} on average and "
-            f"{norm_across['random_lowest']:.2f} to {norm_across['random_highest']:.2f} each; the "
-            f"difference is {of_row(norm_across, 'difference')}{_verdict(norm_across)}."
-        )
-    for name in STATISTICS:
-        own = within[within["statistic"] == name]
-        significant = own[own["difference_holm"] < 0.05]
-        larger = int((significant["difference"] > 0).sum())
-        smaller = int((significant["difference"] < 0).sum())
-        best = own.loc[own["reasoning"].abs().idxmax()]
-        text.append(
-            f"Within layers, over rows: {_NAMES[name]} has Spearman {span(list(own['reasoning']))} "
-            f"with the reasoning features (strongest at layer {int(best['layer'])}, "
-            f"{of_row(best, 'reasoning')}; with the position taken out "
-            f"{of_row(best, 'reasoning_partial')}) and {span(list(own['random']))} with random "
-            f"ones. After Holm's correction the coefficient is larger than with random ones at "
-            f"{larger} of {len(own)} layers, smaller at {smaller}."
-        )
-    return text
+def correlate_findings(within: pd.DataFrame, across: pd.DataFrame, questions: int) -> list[str]:
+    """Across layers and within them: with reasoning features, and beyond random ones."""
+    few = least.reason(questions)
+    if few:
+        return [f"No correlation is shown: {few}."]
+    norm = across[across["statistic"] == "norm"].iloc[0]
+    n_layers = int(norm["layers"])
+    found = [f"Across layers no correlation is shown: {least.reason(n_layers, 'layer')}."]
+    if least.enough(n_layers, "layer"):
+        found = [
+            f"Across {count(n_layers, 'layer')} norm and reasoning features have Spearman "
+            f"{of_row(norm, 'reasoning')}, {of_row(norm, 'difference', sign=True)} beyond random "
+            f"features; the paper has {PAPER['norm'][0]} to {PAPER['norm'][1]}."
+        ]
+    own = within[within["statistic"] == "norm"]
+    larger, smaller, _ = groups(own, "layer", "difference", p="difference_holm")
+    return [
+        *found,
+        f"Within layers the norm's coefficient with reasoning features is larger than with random "
+        f"ones at {share(len(larger), len(own), 'layer')} and smaller at {len(smaller) or 'none'}.",
+    ]
 
 
-def _verdict(row: Any) -> str:
-    """What a difference says, in words."""
-    if row["difference_low"] > 0:
-        return ", larger than with random features"
-    if row["difference_high"] < 0:
-        return ", smaller than with random features"
-    return ": no more than with random features, as far as can be told"
-
-
-def _figure(within: pd.DataFrame) -> Figure:
-    from l2_harness.findings.figures import BLUE, GREY, new_figure
-
-    drawing, panels = new_figure(
+def _figure(within: pd.DataFrame) -> Figure | None:
+    if not within["reasoning"].notna().any():
+        return None
+    drawing, axes = new_figure(
         "Within layers, rows of thinking responses", 4, width=3.1, height=3.4
     )
-    for axes, name in zip(panels, STATISTICS, strict=True):
+    for panel, name in zip(axes, STATISTICS, strict=True):
         own = within[within["statistic"] == name]
-        for column, color, marker in (("random", GREY, "s"), ("reasoning", BLUE, "o")):
-            error = [own[column] - own[f"{column}_low"], own[f"{column}_high"] - own[column]]
-            label = f"{column} features"
-            axes.errorbar(
-                own["layer"], own[column], error, color=color, marker=marker, ms=4, label=label
-            )
-        axes.fill_between(
-            own["layer"], own["random_lowest"], own["random_highest"], color=GREY, alpha=0.2
-        )
-        axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
-        axes.locator_params(axis="x", integer=True)
-        axes.set(title=_NAMES[name], xlabel="layer", ylim=(-1, 1))
-    panels[0].set_ylabel("Spearman's correlation")
-    panels[0].legend(frameon=False, fontsize=7)
+        claimed = {"random": None, "reasoning": signs(own, "difference", p="difference_holm") != 0}
+        for kind, marks in claimed.items():
+            how = {"claimed": marks, "bars": True}
+            panels.line(panel, own, "layer", kind, LOOKS[kind], MEAN_WORDS[kind], **how)
+        ends = (own["random_lowest"], own["random_highest"])
+        panel.fill_between(own["layer"], *ends, color=GREY, alpha=0.2)
+        panels.level(panel, 0)
+        panels.layer_axis(panel)
+        panel.set(title=STATISTIC_WORDS[name], ylim=(-1, 1))
+    axes[0].set_ylabel("Spearman's correlation")
+    panels.legend(drawing, axes)
     return Figure(
         "by_layer",
         "Correlation with reasoning and with random features",
         "A panel a statistic. Bars: question-clustered 95 % intervals, mostly smaller than the "
-        "marks. Grey band: the range of the draws of random features.",
+        "marks. Grey band: the range of the draws of random features. A filled mark of reasoning "
+        "features differs from random ones after correction.",
         "Four line plots over layers of correlations with reasoning and random features.",
         drawing,
     )

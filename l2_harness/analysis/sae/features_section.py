@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.injection import WORD_DETECTOR
-from l2_harness.analysis.sae.words import layers_text, span
+from l2_harness.analysis.sae.labels import LOOKS
+from l2_harness.findings import least, panels
+from l2_harness.findings.figures import GREY, ORANGE, new_figure
+from l2_harness.findings.panels import Look
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import count, share, span
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure as Drawing
 
 _MEANINGS = {
     "kind": "reasoning: chosen by contrast; random: matched in frequency",
@@ -43,6 +46,8 @@ def features_section(
     command: str = "",
 ) -> Section:
     """Tables of :func:`score_table` and, where the test was run, :func:`injection_table`."""
+    held = len(features.pairs.held)
+    scores = least.kept(scores, held, ("difference", "effect"), values=False)
     tables = [
         Table(
             "scores",
@@ -69,7 +74,7 @@ def features_section(
         name="sae_features",
         title="Reasoning features",
         order=31,
-        findings=_findings(features, scores, injected),
+        findings=features_findings(scores, injected, held),
         caveats=[
             "The contrast tells thinking from direct responses. A feature that is larger there may "
             "stand for words, length or form as well as for reasoning.",
@@ -84,102 +89,60 @@ def features_section(
     )
 
 
-def _findings(
-    features: FeatureSet, scores: pd.DataFrame, injected: pd.DataFrame | None
+def features_findings(
+    scores: pd.DataFrame, injected: pd.DataFrame | None, questions: int
 ) -> list[str]:
-    own = scores[scores["kind"] == "reasoning"]
-    random = scores[scores["kind"] == "random"]
-    first = features.layers[0]
-    distance = [
-        np.abs(np.log2(one.random_frequency / one.frequency)).mean() for one in features.layers
+    """How many chosen and random features replicate, and how many of them are words."""
+    own, random = (scores[scores["kind"] == kind] for kind in ("reasoning", "random"))
+    found = [f"Whether features replicate is not shown: {least.reason(questions)}."]
+    if least.enough(questions):
+        found = [
+            f"On {count(questions, 'held question')} "
+            f"{share(int(own['replicates'].sum()), len(own), 'chosen feature')} "
+            f"{_is_or_are(own)} more active in thinking responses, by {span(own['effect'])} "
+            "standard deviations.",
+            f"Of random features of the same frequency "
+            f"{share(int(random['replicates'].sum()), len(random), 'feature')} "
+            f"{_is_or_are(random)}.",
+        ]
+    if injected is None:
+        return found
+    words = int(injected["word_detector"].sum())
+    return [
+        *found,
+        f"Flagged as detectors of words: {share(words, len(injected), 'chosen feature')}, whose "
+        "own tokens in direct responses bring back half of the contrast or more.",
     ]
-    text = [
-        f"At each of {layers_text(sorted(set(own['layer'])))}, the {len(first.selected)} features "
-        f"with the largest {'mean difference' if features.by == 'difference' else 'effect'} were "
-        f"chosen on {len(features.pairs.chosen_on)} questions that were answered both ways. On the "
-        f"other {len(features.pairs.held)} questions {int(own['replicates'].sum())} of {len(own)} "
-        f"are more active in thinking responses after Holm's correction; their effects are "
-        f"{span(list(own['effect']))} standard deviations.",
-        f"Of {len(random)} random features of the same frequency (off by a factor of "
-        f"{2 ** float(np.mean(distance)):.2f} on average), {int(random['replicates'].sum())} are "
-        f"more active in thinking responses too, and "
-        f"{int(((random['p_holm'] < 0.05) & (random['difference'] < 0)).sum())} less.",
-    ]
-    if injected is not None:
-        words = int(injected["word_detector"].sum())
-        flagged = injected.groupby("layer")["word_detector"].sum()
-        early, late = flagged.iloc[: len(flagged) // 2], flagged.iloc[len(flagged) // 2 :]
-        above = int((injected["share_low"] > injected["control_high"]).sum())
-        text.append(
-            f"Inserted into direct responses, a feature's own tokens bring back "
-            f"{injected['share'].median():.2f} of its contrast in the median "
-            f"(other tokens {injected['control'].median():.2f}). {words} of {len(injected)} "
-            f"features get half of it or more that way and are flagged as detectors of words"
-            f"{_by_depth(early, late, len(first.selected))}; of {above} the interval lies above "
-            "that of other tokens."
-        )
-    return text
 
 
-def _by_depth(early: pd.Series[int], late: pd.Series[int], count: int) -> str:
-    if not len(early):
-        return ""
-    return (
-        f" ({int(early.sum())} of {count * len(early)} in the first half of the layers, "
-        f"{int(late.sum())} of {count * len(late)} in the second)"
-    )
+def _is_or_are(rows: pd.DataFrame) -> str:
+    return "is" if rows["replicates"].sum() < 2 else "are"
 
 
 def _contrast_figure(scores: pd.DataFrame) -> Figure:
-    from l2_harness.findings.figures import BLUE, GREY, new_figure
-
-    drawing, (axes,) = new_figure("Thinking against direct, held questions", width=7, height=3.8)
-    rng = np.random.default_rng(0)
-    for kind, color, marker, shift in (
-        ("random", GREY, "s", 0.18),
-        ("reasoning", BLUE, "o", -0.18),
-    ):
-        own = scores[scores["kind"] == kind]
-        place = own["layer"] + shift + rng.uniform(-0.1, 0.1, len(own))
-        label = f"{kind} features"
-        axes.scatter(place, own["effect"], s=12, color=color, marker=marker, alpha=0.7, label=label)
-    axes.axhline(0, color="black", linewidth=0.8, linestyle="--")
-    axes.set(xlabel="layer", ylabel="effect (SDs of the paired difference)")
-    axes.legend(frameon=False, fontsize=8)
+    kinds = {kind: scores[scores["kind"] == kind] for kind in ("random", "reasoning")}
+    points = {
+        f"{kind} features": (own["layer"], own["effect"], LOOKS[kind])
+        for kind, own in kinds.items()
+    }
+    title = "Thinking against direct, held questions"
     return Figure(
         "contrast",
         "Effects of reasoning and random features by layer",
         "A point a feature: mean difference between thinking and direct responses to a question, "
         "in standard deviations over questions.",
         "Points over layers, those of reasoning features beside those of random ones.",
-        drawing,
+        _points(title, points, "effect (SDs of the paired difference)", 0),
     )
 
 
 def _injection_figure(injected: pd.DataFrame) -> Figure:
-    from l2_harness.findings.figures import GREY, ORANGE, new_figure
-
-    drawing, (axes,) = new_figure(
-        "Share of the contrast that words bring back", width=7, height=3.8
-    )
-    rng = np.random.default_rng(0)
-    for name, color, marker, shift, label in (
-        ("control", GREY, "s", 0.18, "other tokens"),
-        ("share", ORANGE, "o", -0.18, "the feature's own tokens"),
-    ):
-        place = injected["layer"] + shift + rng.uniform(-0.1, 0.1, len(injected))
-        axes.scatter(
-            place,
-            injected[name].clip(-0.5, 2),
-            s=12,
-            color=color,
-            marker=marker,
-            alpha=0.7,
-            label=label,
-        )
-    axes.axhline(WORD_DETECTOR, color="black", linewidth=0.8, linestyle="--")
-    axes.set(xlabel="layer", ylabel="share of the contrast (cut at −0.5 and 2)")
-    axes.legend(frameon=False, fontsize=8)
+    layer, cut = injected["layer"], injected[["control", "share"]].clip(-0.5, 2)
+    points = {
+        "other tokens": (layer, cut["control"], Look(GREY, "s")),
+        "the feature's own tokens": (layer, cut["share"], Look(ORANGE)),
+    }
+    title, told = "Share of the contrast that words bring back", "share (cut at −0.5 and 2)"
     return Figure(
         "injected_shares",
         "The injected-token test by layer",
@@ -187,5 +150,19 @@ def _injection_figure(injected: pd.DataFrame) -> Figure:
         f"put into direct responses. From {WORD_DETECTOR} on (dashed) it counts as a detector of "
         "words.",
         "Points over layers: shares for the feature's own tokens and for other tokens.",
-        drawing,
+        _points(title, points, told, WORD_DETECTOR),
     )
+
+
+def _points(
+    title: str, of: Mapping[str, tuple[pd.Series, pd.Series, Look]], ylabel: str, level: float
+) -> Drawing:
+    """A point a feature beside its layer, two kinds of them side by side."""
+    drawing, (panel,) = new_figure(title, width=7, height=3.8)
+    for (label, (layer, values, look)), shift in zip(of.items(), (0.18, -0.18), strict=True):
+        panels.scattered(panel, layer, values, look, label, shift)
+    panels.level(panel, level)
+    panels.layer_axis(panel)
+    panel.set_ylabel(ylabel)
+    panels.legend(drawing, [panel])
+    return drawing

@@ -20,8 +20,10 @@ from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.analysis.states.forcing import KnownTokens
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.statistics.bootstrap import Floats, estimate
-from l2_harness.statistics.estimate import Estimate
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Estimate, Floats
+from l2_harness.statistics.intervals import mean_estimates
+from l2_harness.statistics.ratios import linear_shifts
 
 #: Known tokens and a layer → the states of each one's rows at that layer, (T, d) each.
 RunModel = Callable[[Sequence[KnownTokens], int], list[Tensor]]
@@ -96,7 +98,6 @@ def injection_test(
     *,
     top: int = 10,
     responses: int = 32,
-    resamples: int = 2000,
     seed: int = 0,
 ) -> list[InjectionResult]:
     """The test of some features of one SAE.
@@ -109,7 +110,6 @@ def injection_test(
         run: the model.
         top: tokens a feature.
         responses: direct responses, to the first so many held questions.
-        resamples: of the intervals, over questions.
         seed: of where tokens go.
     """
     words = feature_tokens(store, loaded, pairs, features, top)
@@ -127,8 +127,8 @@ def injection_test(
             InjectionResult(
                 feature,
                 words.tokens[column],
-                _share(own - before[:, column], gap, chosen.questions, resamples, seed),
-                _share(other - before[:, column], gap, chosen.questions, resamples, seed),
+                _share(own - before[:, column], gap),
+                _share(other - before[:, column], gap),
                 at_own / float(words.mean[column]) if words.mean[column] > 0 else float("nan"),
             )
         )
@@ -221,12 +221,7 @@ def _injected(
     return np.array(means), float(np.concatenate(at_tokens).mean())
 
 
-def _share(gain: Floats, gap: Floats, questions: np.ndarray, resamples: int, seed: int) -> Estimate:
+def _share(gain: Floats, gap: Floats) -> Estimate:
     """Σ gain / Σ gap with its interval over questions; nan where there is no gap."""
-
-    def statistic(weights: Floats) -> Floats:
-        whole = weights @ gap
-        safe = np.where(whole > 0, whole, 1.0)
-        return np.where(whole > 0, (weights @ gain) / safe, np.nan)
-
-    return estimate(statistic, questions, resamples=resamples, seed=seed)
+    shifts = linear_shifts(gain[:, None], gap[:, None])
+    return mean_estimates(shifts, Design.of(len(gain)), bounded=False)[0]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.quality import Quality
-from l2_harness.analysis.sae.words import layers_text, span
+from l2_harness.findings import panels
+from l2_harness.findings.figures import BLUE, GREEN, ORANGE, new_figure
+from l2_harness.findings.panels import Look
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import count, layers, span
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def quality_section(
@@ -18,18 +24,11 @@ def quality_section(
     import pandas as pd
 
     frame = pd.DataFrame([asdict(one) for one in found])
-    layers = [one.layer for one in found]
     return Section(
         name="sae_quality",
         title="Sparse autoencoders: quality",
         order=30,
-        findings=[
-            f"On {found[0].rows} rows of questions that were not trained on, the SAEs of "
-            f"{layers_text(layers)} explain {span([q.explained_variance for q in found])} of the "
-            f"states' variance with {span([q.l0 for q in found], 1)} active features of "
-            f"{found[0].features} a row. {span([q.dead * 100 for q in found], 1)} % of the "
-            "features are active on none of these rows.",
-        ],
+        findings=[quality_finding(frame)],
         caveats=[
             "Explained variance says how well states are rebuilt, not that a feature means "
             "anything.",
@@ -56,20 +55,26 @@ def quality_section(
     )
 
 
-def _figure(frame: Any) -> Figure:
-    from l2_harness.findings.figures import BLUE, GREEN, ORANGE, new_figure
-
-    drawing, (left, right) = new_figure("SAE quality on held-out rows", 2, width=4.5, height=3.6)
-    left.plot(frame["layer"], frame["explained_variance"], color=BLUE, marker="o")
-    left.set(xlabel="layer", ylabel="explained variance", ylim=(min(0, left.get_ylim()[0]), 1.02))
-    right.plot(frame["layer"], frame["l0"], color=ORANGE, marker="s", label="L0")
-    right.plot(
-        frame["layer"], frame["dead"] * 100, color=GREEN, marker="^", label="dead features, %"
+def quality_finding(frame: pd.DataFrame) -> str:
+    """How much of the variance the SAEs explain, and how many features are dead."""
+    return (
+        f"On {count(int(frame['rows'].max()), 'row')} that were not trained on, the SAEs of "
+        f"{layers(frame['layer'])} explain {span(frame['explained_variance'])} of the variance; "
+        f"{span(100 * frame['dead'], 1)} % of the features are dead."
     )
-    right.set(xlabel="layer", ylim=(0, None))
-    for axes in (left, right):
-        axes.locator_params(axis="x", integer=True)
-    right.legend(frameon=False, fontsize=8)
+
+
+def _figure(frame: pd.DataFrame) -> Figure:
+    drawing, (left, right) = new_figure("SAE quality on held-out rows", 2, width=4.5, height=3.6)
+    shares = frame.assign(dead=100 * frame["dead"])
+    panels.line(left, shares, "layer", "explained_variance", Look(BLUE), "explained variance")
+    panels.line(right, shares, "layer", "l0", Look(ORANGE, "s"), "L0")
+    panels.line(right, shares, "layer", "dead", Look(GREEN, "^"), "dead features, %")
+    left.set(ylabel="explained variance", ylim=(min(0, left.get_ylim()[0]), 1.02))
+    right.set_ylim(0, None)
+    for panel in (left, right):
+        panels.layer_axis(panel)
+    panels.legend(drawing, [left, right])
     return Figure(
         "quality_by_layer",
         "Explained variance, L0 and dead features by layer",

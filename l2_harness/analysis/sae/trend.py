@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +12,10 @@ from l2_harness.analysis.sae.contrast import held_means
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.statistics.bootstrap import Floats, bootstrap, estimate
-from l2_harness.statistics.estimate import Estimate
+from l2_harness.statistics.estimate import Estimate, Figures, Floats
+from l2_harness.statistics.ranks import spearman
+from l2_harness.statistics.ratios import ratios
+from l2_harness.statistics.resamples import Resamples, association
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +79,7 @@ def _question_means(store: StateStore, task: str, questions: Sequence[str], name
     return np.array([means[asked == q].mean(0) for q in questions], dtype=np.float64)
 
 
-def trend_table(
-    means: Sequence[LayerMeans], *, resamples: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+def trend_table(means: Sequence[LayerMeans]) -> pd.DataFrame:
     """A row a layer: means in thinking and direct responses, with 95 % intervals.
 
     ``reasoning_over_random`` is the ratio in thinking responses; ``reasoning_per_norm`` the
@@ -90,33 +89,20 @@ def trend_table(
 
     rows = []
     for one in means:
-        value, low, high = bootstrap(
-            partial(_statistics, values=one.values),
-            one.questions,
-            resamples=resamples,
-            seed=seed,
-        )
-        row: dict[str, float] = {"layer": one.layer}
-        for i, name in enumerate(_COLUMNS):
-            row |= {name: value[i], f"{name}_low": low[i], f"{name}_high": high[i]}
+        reasoning, random, norm = one.values[0]
+        each = np.ones_like(reasoning)
+        found = {
+            f"{kind}_{task}": ratios([values], [each])
+            for task, of in zip(("thinking", "direct"), one.values, strict=True)
+            for kind, values in zip(KINDS, of, strict=True)
+        }
+        found["reasoning_over_random"] = ratios([reasoning], [random])
+        found["reasoning_per_norm"] = ratios([reasoning], [norm])
+        row: dict[str, object] = {"layer": one.layer}
+        for name, ratio in found.items():
+            row |= ratio.estimates(len(each), len(each))[0].columns(name)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-_COLUMNS = (
-    *(f"{kind}_thinking" for kind in KINDS),
-    *(f"{kind}_direct" for kind in KINDS),
-    *("reasoning_over_random", "reasoning_per_norm"),
-)
-
-
-def _statistics(weights: Floats, values: Floats) -> Floats:
-    """(B, 8) of weights (B, q) and values (2, 3, q)."""
-    means = np.einsum("bq,tkq->btk", weights, values) / weights.sum(1)[:, None, None]
-    reasoning, random, norm = (means[:, 0, i] for i in range(3))
-    ratio = reasoning / np.where(random > 0, random, np.nan)
-    flat = means.reshape(len(means), -1)
-    return np.column_stack([flat, ratio, reasoning / norm])
 
 
 @dataclass(frozen=True)
@@ -137,45 +123,25 @@ class Rise:
 def rises(means: Sequence[LayerMeans], *, resamples: int = 2000, seed: int = 0) -> list[Rise]:
     """For each kind of mean, in thinking responses; intervals over questions."""
     stacked = np.array([one.values[0] for one in means])  # (layers, 3, q)
+    n = stacked.shape[2]
+    drawn = Resamples(means[0].questions, resamples, seed)
     found = []
     for i, name in enumerate(KINDS):
-        depth, late = (
-            estimate(
-                partial(statistic, values=stacked[:, i]),
-                means[0].questions,
-                resamples=resamples,
-                seed=seed,
+        values = stacked[:, i]
+        profile = drawn.of_responses @ values.T
+        depth = np.broadcast_to(np.arange(len(values), dtype=float), profile.shape)
+        found.append(
+            Rise(
+                name,
+                association(spearman(profile, depth), n - 1).estimates(n, n)[0],
+                _late(values).estimates(n, n)[0],
             )
-            for statistic in (_with_depth, _late)
         )
-        found.append(Rise(name, depth, late))
     return found
 
 
-def _layer_profile(weights: Floats, values: Floats) -> Floats:
-    """(B, layers) of weights (B, q) and values (layers, q)."""
-    return np.asarray(weights @ values.T / weights.sum(1, keepdims=True))
-
-
-def _with_depth(weights: Floats, values: Floats) -> Floats:
-    profile = _layer_profile(weights, values)
-    depth = np.broadcast_to(np.arange(profile.shape[1], dtype=float), profile.shape)
-    return row_spearman(profile, depth)
-
-
-def _late(weights: Floats, values: Floats) -> Floats:
-    profile = _layer_profile(weights, values)
-    n = profile.shape[1]
-    early = profile[:, : max(n // 2, 1)].mean(1)
-    late = profile[:, -max(n // 4, 1) :].mean(1)
-    return np.asarray(late / np.where(early > 0, early, np.nan))
-
-
-def row_spearman(x: Floats, y: Floats) -> Floats:
-    """(B,) Spearman's correlation of each row of x (B, n) with that of y; nan where one is flat."""
-    from scipy.stats import rankdata
-
-    a = rankdata(x, axis=1) - (x.shape[1] + 1) / 2
-    b = rankdata(y, axis=1) - (y.shape[1] + 1) / 2
-    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return np.where(scale > 0, (a * b).sum(1) / np.where(scale > 0, scale, 1.0), np.nan)
+def _late(values: Floats) -> Figures:
+    """Of values (layers, q)."""
+    n = len(values)
+    early, late = values[: max(n // 2, 1)], values[-max(n // 4, 1) :]
+    return ratios([late.mean(axis=0)], [early.mean(axis=0)])

@@ -5,30 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.analysis.sae.trend import Rise
-from l2_harness.analysis.sae.words import interval, layers_text, with_words
+from l2_harness.analysis.sae.labels import LOOKS, MEAN_WORDS, with_words
+from l2_harness.analysis.sae.trend import KINDS, Rise
+from l2_harness.findings import least, panels
+from l2_harness.findings.figures import ORANGE, new_figure
+from l2_harness.findings.panels import Look
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.words import estimate, listed, share
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAMES = {"reasoning": "reasoning features", "random": "random features", "norm": "norm"}
+_MEANINGS = {
+    "reasoning_thinking": "mean activation of the reasoning features, thinking",
+    "random_thinking": "the same of the random features, all draws",
+    "norm_thinking": "mean norm",
+    "reasoning_over_random": "ratio in thinking responses",
+    "reasoning_per_norm": "reasoning features' activation / norm, thinking",
+}
 
 
 def trend_section(
-    table: pd.DataFrame, rises: Sequence[Rise], settings: Mapping[str, Any], command: str = ""
+    table: pd.DataFrame,
+    rises: Sequence[Rise],
+    questions: int,
+    settings: Mapping[str, Any],
+    command: str = "",
 ) -> Section:
-    """Of :func:`trend_table` and :func:`rises`."""
+    """Of :func:`trend_table` and :func:`rises`, of so many held questions."""
+    means = [name.removesuffix("_low") for name in table if str(name).endswith("_low")]
+    table = least.kept(table, questions, means, values=False)
     return Section(
         name="sae_trend",
         title=with_words("Reasoning features from layer to layer", settings),
         order=32,
-        findings=_findings(table, rises),
+        findings=trend_findings(table, rises, questions),
         caveats=[
             "Every layer has an SAE of its own: its activations have the scale of that layer's "
             "states, and comparing them across layers compares scales too. Random features show "
             "how much of a rise is that.",
             "Intervals are over questions; the layers and the features are taken as given.",
+            "The paper describes a sharp rise of the reasoning features in late layers.",
         ],
         settings=settings,
         command=command,
@@ -38,77 +55,50 @@ def trend_section(
                 "Means by layer, held questions",
                 table,
                 "Mean over each response's rows, then over questions.",
-                {
-                    "reasoning_thinking": "mean activation of the reasoning features, thinking",
-                    "random_thinking": "the same of the random features, all draws",
-                    "norm_thinking": "mean norm",
-                    "reasoning_over_random": "ratio in thinking responses",
-                    "reasoning_per_norm": "reasoning features' activation / norm, thinking",
-                },
+                _MEANINGS,
             )
         ],
         figures=[_figure(table)],
     )
 
 
-def _findings(table: pd.DataFrame, rises: Sequence[Rise]) -> list[str]:
-    layers = [int(layer) for layer in table["layer"]]
-    if len(layers) < 3:
-        return [f"Only {layers_text(layers)} has an SAE: a trend over layers needs three."]
-    depth = "; ".join(
-        f"{_NAMES[r.name]} {interval(r.depth.value, r.depth.low, r.depth.high)}" for r in rises
+def trend_findings(table: pd.DataFrame, rises: Sequence[Rise], questions: int) -> list[str]:
+    """How means go with depth, and where reasoning features are above random ones."""
+    why = least.reason(len(table), "layer") or least.reason(questions)
+    if why:
+        return [f"No trend over layers is shown: {why}."]
+    depth, late = (
+        listed(f"{MEAN_WORDS[r.name]} {estimate(getattr(r, name))}" for r in rises)
+        for name in ("depth", "late")
     )
-    late = "; ".join(
-        f"{_NAMES[r.name]} {interval(r.late.value, r.late.low, r.late.high)}" for r in rises
-    )
-    ratio = table["reasoning_over_random"]
-    top = table.loc[ratio.idxmax()]
     above = int((table["reasoning_over_random_low"] > 1).sum())
     return [
-        f"In thinking responses, Spearman's correlation of a layer's mean with its depth is: "
-        f"{depth}.",
-        f"The last quarter of the layers has so many times the mean of the first half: {late}. The "
-        "paper describes a sharp rise of the reasoning features in late layers.",
-        f"Reasoning features are more active than random ones of the same frequency at {above} of "
-        f"{len(layers)} layers (interval of the ratio above 1); the ratio is largest at layer "
-        f"{int(top['layer'])}, {top['reasoning_over_random']:.2f}.",
+        f"Spearman of a layer's mean in thinking responses with its depth: {depth}.",
+        f"Mean of the last quarter of the layers over that of the first half: {late}.",
+        f"Reasoning features are more active than random ones at "
+        f"{share(above, len(table), 'layer')} (each by its own interval).",
     ]
 
 
 def _figure(table: pd.DataFrame) -> Figure:
-    from l2_harness.findings.figures import BLUE, GREEN, GREY, ORANGE, new_figure
-
     drawing, (left, middle, right) = new_figure(
         "Held questions, by layer", 3, width=3.8, height=3.6
     )
-    for kind, axes, color, marker in (
-        ("reasoning", left, BLUE, "o"),
-        ("random", left, GREY, "s"),
-        ("norm", middle, GREEN, "^"),
-    ):
+    for kind in KINDS:
+        panel = middle if kind == "norm" else left
         for task, style in (("thinking", "-"), ("direct", ":")):
-            name = f"{kind}_{task}"
-            label = f"{_NAMES[kind]}, {task}"
-            axes.plot(
-                table["layer"], table[name], style, color=color, marker=marker, ms=4, label=label
-            )
-            axes.fill_between(
-                table["layer"], table[f"{name}_low"], table[f"{name}_high"], color=color, alpha=0.15
-            )
-    name = "reasoning_per_norm"
-    right.plot(table["layer"], table[name], color=ORANGE, marker="D", ms=4)
-    right.fill_between(
-        table["layer"], table[f"{name}_low"], table[f"{name}_high"], color=ORANGE, alpha=0.15
-    )
-    left.set(xlabel="layer", ylabel="mean activation")
-    middle.set(xlabel="layer", ylabel="mean norm")
-    right.set(xlabel="layer", ylabel="reasoning activation / norm (thinking)")
-    for axes in (left, middle):
-        axes.set_ylim(0, None)
-        axes.legend(frameon=False, fontsize=7)
-    right.set_ylim(0, None)
-    for axes in (left, middle, right):
-        axes.locator_params(axis="x", integer=True)
+            look = LOOKS[kind]._replace(style=style)
+            label = f"{MEAN_WORDS[kind]}, {task}"
+            panels.line(panel, table, "layer", f"{kind}_{task}", look, label)
+    panels.line(right, table, "layer", "reasoning_per_norm", Look(ORANGE, "D"), "their ratio")
+    for panel, name in (
+        (left, "mean activation"),
+        (middle, "mean norm"),
+        (right, "activation / norm, thinking"),
+    ):
+        panel.set(ylabel=name, ylim=(0, None))
+        panels.layer_axis(panel)
+    panels.legend(drawing, [left, middle, right])
     return Figure(
         "by_layer",
         "Activation and norm by layer",

@@ -12,37 +12,16 @@ from l2_harness.analysis.selectors.expectation import SUBSETS, expected_values, 
 from l2_harness.analysis.selectors.samples import SampleTable
 from l2_harness.config.selectors import ORACLE, SELECTORS, Selector
 from l2_harness.selection.choice import MissingScoreError
-from l2_harness.statistics.bootstrap import Floats, bootstrap
-from l2_harness.statistics.correlation import partial_spearman, spearman
-from l2_harness.statistics.significance import holm, sign_flip_p
+from l2_harness.statistics.associations import correlation_interval, rank_associations
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import UNKNOWN, Estimate, Floats
+from l2_harness.statistics.intervals import mean_estimates
+from l2_harness.statistics.paired import Contrasts, Difference, differences
+from l2_harness.statistics.resamples import Resamples
 
 #: What every selector is compared with.
 RIVALS = ("random", "majority", "mean_logprob")
 RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A value with its 95 % question-clustered interval; nan where it is not defined."""
-
-    value: float = float("nan")
-    low: float = float("nan")
-    high: float = float("nan")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A selector's accuracy minus a rival's, on the same questions.
-
-    Attributes:
-        figure: the mean difference.
-        p: two-sided, of flipping the signs of the questions' differences at random.
-        p_holm: corrected for all comparisons of the table.
-    """
-
-    figure: Figure
-    p: float
-    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +31,8 @@ class SelectorRow:
     Attributes:
         selector: which.
         accuracy: with all N samples.
-        differences: rival → difference; the selector itself and the oracle have none.
+        differences: rival → its accuracy less the rival's, corrected for all comparisons of the
+            table; the selector itself and the oracle have none.
         curve: k → accuracy with k samples.
         length_correlation: Spearman's, of the score with length, over all responses.
         length_within: the same within questions.
@@ -61,12 +41,12 @@ class SelectorRow:
     """
 
     selector: Selector
-    accuracy: Figure
+    accuracy: Estimate
     differences: Mapping[str, Difference]
-    curve: Mapping[int, Figure]
+    curve: Mapping[int, Estimate]
     length_correlation: float
     length_within: float
-    auroc: Figure
+    auroc: Estimate
 
 
 @dataclass(frozen=True)
@@ -102,7 +82,7 @@ def compare(
     Args:
         table: the samples.
         selectors: which; the oracle is added.
-        resamples: of the bootstrap.
+        resamples: of the AUROCs' intervals.
         subsets: of the votes' curves.
         seed: of everything that is drawn.
     """
@@ -116,15 +96,16 @@ def compare(
             }
         except MissingScoreError as error:
             missing[selector.name] = str(error)
-    curves = _curves(values, resamples, seed)
-    differences = _differences({n: of[table.n] for n, of in values.items()}, resamples, seed)
+    curves = _curves(values)
+    drawn = Resamples(np.repeat(np.arange(len(table.correct)), table.n), resamples, seed)
+    to_rivals = _differences({n: of[table.n] for n, of in values.items()}, seed)
     rows = [
         SelectorRow(
             selector=selector,
             accuracy=curves[selector.name][table.n],
-            differences=differences.get(selector.name, {}),
+            differences=to_rivals.get(selector.name, {}),
             curve=curves[selector.name],
-            **_signs(selector, table, resamples, seed),
+            **_signs(selector, table, drawn),
         )
         for selector in (*selectors, ORACLE)
         if selector.name in values
@@ -140,51 +121,18 @@ def compare(
     )
 
 
-def auroc_within(values: Floats, correct: Floats) -> Floats:
-    """(Q,) how often a right response has the larger score than a wrong one, ties counting half.
-
-    Args:
-        values: (Q, N); a pair in which one is nan does not count.
-        correct: (Q, N) of 1 and 0.
-
-    Returns:
-        nan for a question without a pair.
-    """
-    known = ~np.isnan(values)
-    right, wrong = known & (correct == 1), known & (correct == 0)
-    difference = values[:, :, None] - values[:, None, :]
-    with np.errstate(invalid="ignore"):
-        wins = (difference > 0) + 0.5 * (difference == 0)
-    pairs = right[:, :, None] & wrong[:, None, :]
-    n_pairs = pairs.sum((1, 2))
-    won = (wins * pairs).sum((1, 2))
-    return np.where(n_pairs > 0, won / np.maximum(n_pairs, 1), np.nan)
-
-
-def _figures(columns: Floats, resamples: int, seed: int) -> list[Figure]:
-    """The mean of each column of (questions, m) with its interval, all on the same resamples."""
-
-    def means(weights: Floats) -> Floats:
-        return np.asarray(weights @ columns / weights.sum(1, keepdims=True))
-
-    found = bootstrap(means, np.arange(len(columns)), resamples=resamples, seed=seed)
-    return [Figure(*map(float, triple)) for triple in zip(*found, strict=True)]
-
-
-def _curves(
-    values: Mapping[str, Mapping[int, Floats]], resamples: int, seed: int
-) -> dict[str, dict[int, Figure]]:
+def _curves(values: Mapping[str, Mapping[int, Floats]]) -> dict[str, dict[int, Estimate]]:
     keys = [(name, k) for name, of in values.items() for k in of]
     columns = np.stack([values[name][k] for name, k in keys], axis=1)
-    curves: dict[str, dict[int, Figure]] = {name: {} for name in values}
-    for (name, k), figure in zip(keys, _figures(columns, resamples, seed), strict=True):
-        curves[name][k] = figure
+    curves: dict[str, dict[int, Estimate]] = {name: {} for name in values}
+    bounded = bool(((columns >= 0) & (columns <= 1)).all())
+    found = mean_estimates(columns, Design.of(len(columns)), bounded=bounded)
+    for (name, k), estimate in zip(keys, found, strict=True):
+        curves[name][k] = estimate
     return curves
 
 
-def _differences(
-    values: Mapping[str, Floats], resamples: int, seed: int
-) -> dict[str, dict[str, Difference]]:
+def _differences(values: Mapping[str, Floats], seed: int) -> dict[str, dict[str, Difference]]:
     pairs = [
         (name, rival)
         for name in values
@@ -193,35 +141,45 @@ def _differences(
     ]
     if not pairs:
         return {}
-    columns = np.stack([values[name] - values[rival] for name, rival in pairs], axis=1)
-    p = sign_flip_p(columns, seed=seed)
+    first, second = (
+        np.stack([values[name] for name in side], axis=1) for side in zip(*pairs, strict=True)
+    )
+    tested = differences(Contrasts.of(first, second), seed=seed)
     found: dict[str, dict[str, Difference]] = {}
-    figures = _figures(columns, resamples, seed)
-    for (name, rival), figure, *ps in zip(pairs, figures, p, holm(p), strict=True):
-        found.setdefault(name, {})[rival] = Difference(figure, *map(float, ps))
+    for (name, rival), difference in zip(pairs, tested, strict=True):
+        found.setdefault(name, {})[rival] = difference
     return found
 
 
-def _signs(selector: Selector, table: SampleTable, resamples: int, seed: int) -> dict[str, Any]:
-    """How a score goes with length and with correctness; nothing for what has no score."""
+def _signs(selector: Selector, table: SampleTable, drawn: Resamples) -> dict[str, Any]:
+    """How a score goes with length and with correctness; nothing for what has no score.
+
+    Args:
+        selector: whose score.
+        table: Q questions with N responses each.
+        drawn: resamples of its questions.
+    """
     nan = float("nan")
     if selector.kind != "score":
-        return {"length_correlation": nan, "length_within": nan, "auroc": Figure()}
-    values = table.candidates.score(selector)
+        return {"length_correlation": nan, "length_within": nan, "auroc": UNKNOWN}
     raw = table.candidates.scores[selector.score]
     known = np.isfinite(raw)
-    question = np.broadcast_to(np.arange(len(raw))[:, None], raw.shape)
+    question = drawn.question.reshape(raw.shape)[known]
     x, y = raw[known], table.lengths[known]
+    values = table.candidates.score(selector)[known]
     return {
-        "length_correlation": spearman(x, y),
-        "length_within": partial_spearman(x, y, strata=question[known]),
-        "auroc": _auroc(values, table, resamples, seed),
+        "length_correlation": correlation_interval(x, y, question, resamples=0).value,
+        "length_within": correlation_interval(x, y, question, (), question, resamples=0).value,
+        "auroc": _auroc(values, table.correct[known], question, drawn),
     }
 
 
-def _auroc(values: Floats, table: SampleTable, resamples: int, seed: int) -> Figure:
-    if not table.binary:
-        return Figure()
-    by_question = auroc_within(values, table.correct)
-    by_question = by_question[~np.isnan(by_question)]
-    return _figures(by_question[:, None], resamples, seed)[0] if len(by_question) else Figure()
+def _auroc(values: Floats, correct: Floats, question: np.ndarray, drawn: Resamples) -> Estimate:
+    """Of responses (n,), within their questions (n,)."""
+    if not np.isin(correct, (0.0, 1.0)).all():
+        return UNKNOWN
+    none = np.empty((len(values), 0))
+    found = rank_associations(
+        *(values[:, None], correct, none, question, question, drawn), {"none": ()}
+    )
+    return found["auroc", "none"].estimate() if found else UNKNOWN

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2_harness.analysis.norms.correctness import Judging, judged, with_documents
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.analysis.selectors.recorded_scores import score_groups
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
 from l2_harness.config.layers import LayerSelection
 from l2_harness.config.selection import Part
+from l2_harness.lm_eval_files.judging import Judging
+from l2_harness.lm_eval_files.verdicts import judged, with_documents
 from l2_harness.norms import read_run_settings
 from l2_harness.selection.confidence_scores import WINDOW
 from l2_harness.selection.vote_answers import answer_kind, vote_answer
@@ -86,12 +87,13 @@ def load_samples(source: TraceSource) -> LoadedSamples:
 
     traces = read_groups(source.trace_dir, source.run_id, source.task)
     traces = with_documents(traces, source.samples, source.task)
+    settings = read_run_settings(source.trace_dir, str(traces["run_id"].iat[0]))
+    source.judging.load(settings)  # what is asked for should not be asked after the scoring
     lap("reading")
     scores = score_groups(
         traces, source.trace_dir, part=source.part, window=source.window, layers=source.layers
     )
     lap("scoring")
-    settings = read_run_settings(source.trace_dir, str(traces["run_id"].iat[0]))
     correct = [one.value for one in judged(traces, scores, source.judging, settings)]
     lap("judging")
     labels = _labels(traces, source, settings)

@@ -1,26 +1,18 @@
-"""The scores of recorded responses, read from a trace directory a part at a time.
-
-A group's rows are held from its first response to its last, so that memory goes with the parts
-and not with the run.
-"""
+"""The scores of recorded responses, read from a trace directory a part at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from l2_harness.analysis.norms.responses import KEYS, layer_columns
+from l2_harness.analysis.norms.recorded_groups import recorded_groups
+from l2_harness.analysis.norms.responses import layer_columns
 from l2_harness.config.layers import LayerSelection
 from l2_harness.config.selection import Part
 from l2_harness.norms.rows import ResponseRows
-from l2_harness.norms.trace_frame import to_frame
-from l2_harness.norms.trace_parts import only_run, read_part, read_parts
 from l2_harness.selection.group_scores import ScoredResponse, group_scores
-
-_ROWS = ("norms", "logprob", "entropy", "self_certainty", "confidence")
 
 
 def score_groups(
@@ -44,23 +36,17 @@ def score_groups(
         layers: of the recorded layers, those that count; None for all.
     """
     scores = [dict(found or {}) for found in traces["scores"]]
-    position = {
-        key: i for i, key in enumerate(traces[list(KEYS)].itertuples(index=False, name=None))
-    }
-    members = traces.groupby("group", sort=False).indices
-    groups: Mapping[Hashable, Sequence[int]] = {g: i.tolist() for g, i in members.items()}
     columns = layer_columns(traces["layers"].iat[0], layers)
+    sizes = traces.groupby("group", sort=False)["group"].transform("size").tolist()
     # once and for all: a look-up in a data frame costs more than the scores of a response
-    group_of, responses = list(traces["group"]), _unscored(traces)
-    held: dict[Hashable, dict[int, ScoredResponse]] = {}
-    for key, rows in _rows(trace_dir, str(traces["run_id"].iloc[0]), position.keys(), columns):
-        index = position[key]
-        group = group_of[index]
-        held.setdefault(group, {})[index] = ScoredResponse(rows, *responses[index])
-        if len(held[group]) == len(groups[group]):
-            there = held.pop(group)
-            found = group_scores([there[i] for i in groups[group]], part, window)
-            for i, values in zip(groups[group], found, strict=True):
+    ends = _unscored(traces)
+    for groups in recorded_groups(traces, trace_dir):
+        for group in groups:
+            order = sorted(group)
+            if len(order) < sizes[order[0]]:
+                continue
+            there = [ScoredResponse(_at(columns, group[i].rows), *ends[i]) for i in order]
+            for i, values in zip(order, group_scores(there, part, window), strict=True):
                 scores[i] |= values
     return scores
 
@@ -72,18 +58,6 @@ def _unscored(traces: pd.DataFrame) -> list[tuple[int | None, bool]]:
     return list(zip(ends, truncated, strict=True))
 
 
-def _rows(
-    trace_dir: Path, run_id: str, wanted: Any, columns: list[int] | None
-) -> Iterator[tuple[tuple[Any, ...], ResponseRows]]:
-    """Key and rows of each wanted response that has rows, the first written of equals."""
-    seen: set[tuple[Any, ...]] = set()
-    for part in read_parts(trace_dir, run_id, ["run_id"]):
-        table = read_part(part.path, ["run_id", *KEYS, "tokens", "layers", *_ROWS]).table
-        frame = to_frame(only_run(table, run_id))
-        keys = frame[list(KEYS)].itertuples(index=False, name=None)
-        for key, *values in zip(keys, *(frame[name] for name in _ROWS), strict=True):
-            if key in seen or key not in wanted or values[0] is None:
-                continue
-            seen.add(key)
-            norms = values[0] if columns is None else values[0][:, columns]
-            yield key, ResponseRows(norms, *values[1:])
+def _at(columns: list[int] | None, rows: ResponseRows) -> ResponseRows:
+    """The rows at some of their layers."""
+    return rows if columns is None else replace(rows, norms=rows.norms[:, columns])

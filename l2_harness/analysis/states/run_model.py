@@ -16,7 +16,16 @@ from l2_harness.config.errors import ConfigError
 
 #: What a run's settings hold beside its model_args, and what needs a trace_dir.
 _NOT_ARGUMENTS = frozenset(
-    {"pretrained", "weights", "seed", "thresholds", "monitored_layers", "l2_harness", "record"}
+    {
+        "pretrained",
+        "model_files",
+        "weights",
+        "seed",
+        "thresholds",
+        "monitored_layers",
+        "l2_harness",
+        "record",
+    }
 )
 
 
@@ -95,23 +104,17 @@ def load_run_model(
     """
     from lm_eval.models.huggingface import HFLM
 
-    from l2_harness.config.model_args import split_model_args
     from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers
-    from l2_harness.engines.hf.loading import (
-        config_field_names,
-        model_fingerprint,
-        resolve_pretrained,
-    )
+    from l2_harness.engines.hf.hf_args import split_hf_args
+    from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
 
     name = pretrained or str(settings.get("pretrained"))
     if name.startswith("object "):
         raise ConfigError(f"run {run_id} ran a model object: pass --pretrained with its folder.")
-    source = resolve_pretrained(name)
     given = {k: _value(v) for k, v in settings.items() if k not in _NOT_ARGUMENTS}
+    source = resolve_pretrained(name, given)
     given |= {} if model_dtype is None else {"dtype": model_dtype}
-    config, inherited = split_model_args(
-        given, HFLM.__init__, lambda: config_field_names(source, given)
-    )
+    config, inherited = split_hf_args(given, source)
     if config.interventions.enabled:
         raise refused(run_id)
     inherited["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")

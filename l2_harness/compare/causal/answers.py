@@ -18,6 +18,9 @@ from l2_harness.compare.causal.arms import PLAIN, Arm
 from l2_harness.compare.causal.runs import AT_LAYER
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Outcome
+from l2_harness.lm_eval_files.questions import question_keys, question_of
+from l2_harness.lm_eval_files.runs import find_runs
+from l2_harness.lm_eval_files.samples import read_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,41 +113,34 @@ def _rows(
 
 
 def read_answers(folder: Path) -> dict[str, Answer]:
-    """Question → answer, of a folder with ``traces`` and lm-eval's sample files; {} without.
+    """Question → answer, of a folder with ``traces`` and lm-eval's files; {} without.
 
-    The questions' keys are the documents' hashes, after the task's name where there are several.
+    The questions' keys are the outcomes': after the task's name where there are several tasks.
     """
     from l2_harness.norms import read_traces
 
     traces = folder / TRACES
-    samples = sorted(folder.glob("samples_*.jsonl"))
-    if not traces.is_dir() or not samples:
+    runs = find_runs(folder).runs if traces.is_dir() else []
+    if not runs:
         return {}
+    run = runs[0]
     keys: dict[tuple[str, int], str] = {}
     scored: dict[str, str] = {}
-    for path in samples:
-        task = path.name.removeprefix("samples_").rsplit("_", 1)[0]
-        prefix = f"{task}:" if len(samples) > 1 else ""
-        for line in path.read_text("utf-8").splitlines():
-            sample = json.loads(line)
-            key = prefix + sample["doc_hash"]
-            keys[task, int(sample["doc_id"])] = key
-            scored[key] = json.dumps(sample["resps"])
+    files = {task: file for task in run.tasks if (file := run.samples_of(task)) is not None}
+    for task, file in files.items():
+        samples = {(s.doc_id, question_of(s)): s for s in read_lines(file.path, lambda _: None)}
+        for document, key in question_keys(samples).items():
+            key = f"{task}:{key}" if len(files) > 1 else key
+            keys[task, document[0]] = key
+            scored[key] = json.dumps(samples[document].filtered)
     found: dict[str, list[tuple[Any, ...]]] = {}
-    table = read_traces(traces, run_id=_run_id(folder), columns=_COLUMNS)
+    run_id = (run.config.get("l2") or {}).get("run_id")
+    table = read_traces(traces, run_id=run_id, columns=_COLUMNS)
     for row in table.itertuples(index=False):
         key = keys.get((row.task, int(row.doc_id)), "")
         found.setdefault(key, []).append(_response(row))
     found.pop("", None)
     return {key: _merged(responses, scored[key]) for key, responses in found.items()}
-
-
-def _run_id(folder: Path) -> str | None:
-    """Which run of the traces the results are of."""
-    for path in folder.glob("results_*.json"):
-        run_id = (json.loads(path.read_text("utf-8"))["config"].get("l2") or {}).get("run_id")
-        return None if run_id is None else str(run_id)
-    return None
 
 
 def _response(row: Any) -> tuple[Any, ...]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from l2_harness.compare.causal.arms import CONTROLS, Where
-from l2_harness.compare.causal.effects import LEVEL
-from l2_harness.compare.causal.intervals import POINTS, RESAMPLES, means_of
+from l2_harness.compare.causal.effects import LEVEL, POINTS
 from l2_harness.compare.causal.runs import Runs
-from l2_harness.statistics.bootstrap import Floats
-from l2_harness.statistics.estimate import Estimate
-from l2_harness.statistics.significance import holm, sign_flip_p
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Estimate, Floats
+from l2_harness.statistics.paired import Contrasts, Difference, differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,19 +20,25 @@ class Trend:
     """A straight line through a dose curve, over the questions.
 
     Attributes:
-        slope: points from keeping all to taking all away, with its interval.
-        p: two-sided, of random signs of the questions' slopes.
-        p_holm: corrected for all trends.
+        slope: points from keeping all to taking all away, corrected for all trends.
     """
 
-    slope: Estimate
-    p: float
-    p_holm: float = float("nan")
+    slope: Difference
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of random signs of the questions' slopes."""
+        return self.slope.p
+
+    @property
+    def p_corrected(self) -> float:
+        """Corrected for all trends."""
+        return self.slope.p_corrected
 
     @property
     def claimed(self) -> bool:
         """Whether a trend may be spoken of."""
-        return self.p_holm < LEVEL and self.slope.excludes_zero
+        return self.slope.excludes_zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,35 +63,68 @@ class DoseCurve:
     against_peaks: Trend | None = None
 
 
-def dose_curves(
-    tasks: Sequence[Runs], *, resamples: int = RESAMPLES, seed: int = 0
-) -> list[DoseCurve]:
+@dataclass(frozen=True, eq=False)
+class _Doses:
+    """The dose curves of one task: kind of states → factor → (Q,) scores, and (Q,) slopes."""
+
+    runs: Runs
+    scores: Mapping[Where, Mapping[float, Floats]]
+    slopes: Mapping[Where, Floats]
+
+    @classmethod
+    def of(cls, runs: Runs) -> _Doses:
+        places: tuple[Where, ...] = ("peaks", *CONTROLS)
+        scores = {where: _scores(runs, where) for where in places}
+        # plain and two doses are the least that a line can be drawn through
+        scores = {where: of for where, of in scores.items() if len(of) > 2}
+        slopes = {where: question_slopes(tuple(of), of) for where, of in scores.items()}
+        return cls(runs, scores, slopes)
+
+    def apart(self) -> dict[Where, Floats]:
+        """The peaks' slopes less those of each control with the same factors."""
+        return {
+            where: self.slopes["peaks"] - own
+            for where, own in self.slopes.items()
+            if where != "peaks" and list(self.scores.get("peaks", ())) == list(self.scores[where])
+        }
+
+    def columns(self) -> Floats:
+        """(Q, m) of :attr:`slopes`, then of :meth:`apart`."""
+        found = [*self.slopes.values(), *self.apart().values()]
+        return np.stack(found, axis=1) if found else np.empty((len(self.runs.questions), 0))
+
+
+def dose_curves(tasks: Sequence[Runs], *, seed: int = 0) -> list[DoseCurve]:
     """A curve a task and kind of states, of those with two doses or more; trends corrected."""
-    curves = [curve for runs in tasks for curve in _curves_of(runs, resamples=resamples, seed=seed)]
-    return _corrected(curves)
+    doses = [_Doses.of(runs) for runs in tasks]
+    contrasts = [_unbounded(one.columns()) for one in doses]
+    slopes = iter(differences(contrasts, level=1 - LEVEL, seed=seed))
+    curves = []
+    for one in doses:
+        trends = {where: Trend(next(slopes).times(POINTS)) for where in one.slopes}
+        against = {where: Trend(next(slopes).times(POINTS)) for where in one.apart()}
+        curves += [
+            DoseCurve(
+                *(one.runs.task, where, tuple(of), _points(of)),
+                *(trends[where], against.get(where)),
+            )
+            for where, of in one.scores.items()
+        ]
+    return curves
 
 
-def _curves_of(runs: Runs, *, resamples: int, seed: int) -> list[DoseCurve]:
-    places: tuple[Where, ...] = ("peaks", *CONTROLS)
-    scores = {where: _scores(runs, where) for where in places}
-    # plain and two doses are the least that a line can be drawn through
-    scores = {where: of for where, of in scores.items() if len(of) > 2}
-    slopes = {where: question_slopes(tuple(of), of) for where, of in scores.items()}
-    apart: dict[Where, Floats] = {
-        where: slopes["peaks"] - own
-        for where, own in slopes.items()
-        if where != "peaks" and list(scores.get("peaks", ())) == list(scores[where])
-    }
-    points = [of[factor] - of[1.0] for of in scores.values() for factor in of]
-    columns = [*points, *slopes.values(), *apart.values()]
-    found = iter(means_of(columns, POINTS, resamples=resamples, seed=seed))
-    at = {where: tuple(next(found) for _ in of) for where, of in scores.items()}
-    trends = {where: Trend(next(found), _sign_p(own, seed)) for where, own in slopes.items()}
-    against = {where: Trend(next(found), _sign_p(own, seed)) for where, own in apart.items()}
-    return [
-        DoseCurve(runs.task, where, tuple(of), at[where], trends[where], against.get(where))
-        for where, of in scores.items()
-    ]
+def _unbounded(columns: Floats) -> Contrasts:
+    single = np.zeros(columns.shape[1], dtype=bool)
+    return Contrasts(columns, single, bounded=False, design=Design.of(len(columns)))
+
+
+def _points(scores: Mapping[float, Floats]) -> tuple[Estimate, ...]:
+    """Each factor's difference to plain, its own interval; 0 for plain itself, the first."""
+    plain, *others = scores.values()
+    columns = np.stack(others, axis=1)
+    contrasts = Contrasts.of(columns, np.broadcast_to(plain[:, None], columns.shape))
+    found = [one.times(POINTS).pointwise for one in differences(contrasts, level=1 - LEVEL)]
+    return (Estimate(0.0, 0.0, 0.0, len(plain), len(plain)), *found)
 
 
 def _scores(runs: Runs, where: Where) -> dict[float, Floats]:
@@ -98,26 +136,9 @@ def _scores(runs: Runs, where: Where) -> dict[float, Floats]:
     return dict(sorted(found.items(), reverse=True))
 
 
-def question_slopes(factors: Sequence[float], scores: dict[float, Floats]) -> Floats:
+def question_slopes(factors: Sequence[float], scores: Mapping[float, Floats]) -> Floats:
     """(Q,) least-squares slope of each question's score over what is taken away, 1 − factor."""
     taken = 1 - np.asarray(factors)
     centred = taken - taken.mean()
     columns = np.stack([scores[factor] for factor in factors], axis=1)
     return np.asarray(columns @ centred / (centred @ centred))
-
-
-def _sign_p(slopes: Floats, seed: int) -> float:
-    return float(sign_flip_p(slopes[:, None], seed=seed)[0])
-
-
-def _corrected(curves: Sequence[DoseCurve]) -> list[DoseCurve]:
-    trends = [t for c in curves for t in (c.trend, c.against_peaks) if t is not None]
-    corrected = iter(holm([trend.p for trend in trends]))
-    result = []
-    for curve in curves:
-        trend = replace(curve.trend, p_holm=float(next(corrected)))
-        against = curve.against_peaks
-        if against is not None:
-            against = replace(against, p_holm=float(next(corrected)))
-        result.append(replace(curve, trend=trend, against_peaks=against))
-    return result

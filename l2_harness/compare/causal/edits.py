@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2_harness.compare.causal.intervals import POINTS, RESAMPLES, estimates, means_of
+from l2_harness.compare.causal.effects import POINTS
 from l2_harness.compare.causal.runs import ArmRun, Runs
-from l2_harness.statistics.bootstrap import Floats
-from l2_harness.statistics.estimate import Estimate
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Estimate, Floats
+from l2_harness.statistics.intervals import mean_estimates
+from l2_harness.statistics.ratios import linear_shifts
 
 #: Ratios of edits between which a control counts as matched.
 MATCHED = (0.9, 1.1)
@@ -50,12 +52,13 @@ class EditCount:
         return self.run.arm.where == "peaks" or MATCHED[0] <= self.ratio <= MATCHED[1]
 
 
-def edit_counts(runs: Runs, *, resamples: int = RESAMPLES, seed: int = 0) -> list[EditCount]:
+def edit_counts(runs: Runs) -> list[EditCount]:
     """The edits of every arm that makes some, the sham's among them."""
     arms = [run for run in runs.arms.values() if run.arm.where]
-    columns = [run.edits for run in arms] + [run.tokens - runs.plain.tokens for run in arms]
-    means = means_of(columns, resamples=resamples, seed=seed)
-    per_response, longer = means[: len(arms)], means[len(arms) :]
+    if not arms:
+        return []
+    per_response = _means(np.stack([run.edits for run in arms], axis=1))
+    longer = _means(np.stack([run.tokens - runs.plain.tokens for run in arms], axis=1))
     return [_count(runs, *each) for each in zip(arms, per_response, longer, strict=True)]
 
 
@@ -97,30 +100,27 @@ class PerEdit:
     difference: Estimate
 
 
-def per_edit(runs: Runs, *, resamples: int = RESAMPLES, seed: int = 0) -> list[PerEdit]:
+def per_edit(runs: Runs) -> list[PerEdit]:
     """Points an edit of every arm that edits peaks, beside each of its controls."""
     peaks = [run for run in runs.edited if run.arm.where == "peaks"]
     pairs = [(run, control) for run in peaks for control in runs.controls(run)]
     if not pairs:
         return []
-    firsts, seconds = zip(*pairs, strict=True)
-
-    def statistic(weights: Floats) -> Floats:
-        first, second = (_points_an_edit(weights, arms, runs.plain) for arms in (firsts, seconds))
-        return np.concatenate([first, second, first - second], axis=1)
-
-    found = estimates(statistic, len(runs.questions), resamples=resamples, seed=seed)
-    m = len(pairs)
-    columns = zip(found[:m], found[m : 2 * m], found[2 * m :], strict=True)
+    first, second = (_points_an_edit(side, runs.plain) for side in zip(*pairs, strict=True))
+    found = [_means(values) for values in (first, second, first - second)]
+    columns = zip(*found, strict=True)
     return [PerEdit(*pair, *of) for pair, of in zip(pairs, columns, strict=True)]
 
 
-def _points_an_edit(weights: Floats, arms: Sequence[ArmRun], plain: ArmRun) -> Floats:
-    """(B, arms) of weights (B, Q); nan where an arm has no edit."""
-    differences = np.stack([run.scores - plain.scores for run in arms], axis=1)
-    edits = weights @ np.stack([run.edits for run in arms], axis=1)
-    made = edits > 0
-    return np.where(made, POINTS * (weights @ differences) / np.where(made, edits, 1.0), np.nan)
+def _points_an_edit(arms: Sequence[ArmRun], plain: ArmRun) -> Floats:
+    """(Q, arms) values whose mean is the points an edit; nan where an arm has no edit."""
+    differences = POINTS * np.stack([run.scores - plain.scores for run in arms], axis=1)
+    edits = np.stack([run.edits for run in arms], axis=1)
+    return linear_shifts(differences, edits)
+
+
+def _means(values: Floats) -> list[Estimate]:
+    return mean_estimates(values, Design.of(len(values)), bounded=False)
 
 
 def _ratio(value: float, whole: float) -> float:

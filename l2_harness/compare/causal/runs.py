@@ -22,7 +22,7 @@ import numpy as np
 
 from l2_harness.compare.causal.arms import CONTROLS, PLAIN, Arm, Mode, Where
 from l2_harness.config.errors import ConfigError
-from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Floats
 
 if TYPE_CHECKING:
     import pandas as pd

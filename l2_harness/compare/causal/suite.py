@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from l2_harness.compare.causal.arms import PLAIN, Arm
-from l2_harness.compare.suite import BatchSize, Method, ModelRow, Suite, TaskRow
+from l2_harness.compare.suite import BatchSize, Method, ModelRow, Suite, TaskRow, short_name
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.options import option_names
 from l2_harness.config.suppression import SuppressionConfig
@@ -51,7 +51,7 @@ def causal_suite(
     return Suite(
         name="causal",
         description="peaks of the norm edited away, beside the same edits of other states",
-        models=(ModelRow(name=_model_name(args), args=args),),
+        models=(ModelRow(name=short_name(str(args.get("pretrained", ""))), args=args),),
         tasks=tuple(tasks),
         methods=tuple(
             Method(name=arm.name, role=_role(arm), args=arm.args, description=arm.name)
@@ -67,9 +67,3 @@ def _role(arm: Arm) -> Role:
     if arm.name == PLAIN:
         return "plain"
     return "null" if arm.is_sham else "method" if arm.where == "peaks" else "control"
-
-
-def _model_name(args: Mapping[str, Any]) -> str:
-    """The last part of a path or hub name, fit for a folder."""
-    last = str(args.get("pretrained", "")).rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(c if c.isalnum() or c in "._-+" else "-" for c in last) or "model"

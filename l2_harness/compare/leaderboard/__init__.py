@@ -4,7 +4,6 @@ from l2_harness.compare.leaderboard.build import PublishedFigure, leaderboard
 from l2_harness.compare.leaderboard.options import Options
 from l2_harness.compare.leaderboard.output import write_leaderboard
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
-from l2_harness.compare.leaderboard.terminal import print_leaderboard
 
 __all__ = [
     "Board",
@@ -13,6 +12,5 @@ __all__ = [
     "PublishedFigure",
     "Row",
     "leaderboard",
-    "print_leaderboard",
     "write_leaderboard",
 ]

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.left_out import few
 from l2_harness.lm_eval_files.outcomes import Outcome, Role
-from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.estimate import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +35,11 @@ class Aligned:
 
     Attributes:
         questions: what all scored outcomes have, sorted.
+        strata: (questions,) what counts the same in the task's figure: one for all of them, or
+            the tasks of a group.
         scored: method → its seeds; methods in the order of the outcomes.
-        unscored: method → its outcomes, of methods without any scores.
+        unscored: method → its outcomes, of methods without scores of these questions.
+        apart: of the unscored, those that have other scores, and why they can't stand beside.
         failures: method → the errors of its runs.
         roles: method → role, of all.
         notes: what was left out.
@@ -44,60 +49,83 @@ class Aligned:
     metric: str
     higher_is_better: bool
     questions: Sequence[str]
+    strata: NDArray[np.int64]
     scored: Mapping[str, MethodScores]
     unscored: Mapping[str, Sequence[Outcome]]
+    apart: Mapping[str, str]
     failures: Mapping[str, Sequence[str]]
     roles: Mapping[str, Role]
     notes: Sequence[str]
+
+    @property
+    def pooled(self) -> bool:
+        """Whether every question counts the same."""
+        return len(np.unique(self.strata)) < 2
 
     def mean(self, method: str) -> Floats:
         """(questions,) mean over the method's seeds."""
         return np.asarray(self.scored[method].values.mean(axis=0))
 
 
-def align(outcomes: Sequence[Outcome]) -> Aligned:
+def align(outcomes: Sequence[Outcome], plain: str | None = None) -> Aligned:
     """Put outcomes of one model and task beside each other.
 
+    What can't stand beside plain, or beside the first where there is none, is set apart: methods
+    with another metric, or without a question in common.
+
+    Args:
+        outcomes: of one model and task.
+        plain: the method that all are compared with.
+
     Raises:
-        ConfigError: outcomes without a common question, of different metrics, twice of one seed,
-            or of one method in two roles.
+        ConfigError: outcomes twice of one seed, or of one method in two roles.
     """
     _check(outcomes)
     by_method: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
+    for outcome in sorted(outcomes, key=lambda o: o.method != plain):
         by_method.setdefault(outcome.method, []).append(outcome)
-    known = {id(o): _finite(o.scores) for o in outcomes if o.scores}
-    scored = {
-        method: sorted((o for o in own if known.get(id(o))), key=_by_seed)
+    metric, higher_is_better = _metric(by_method)
+    apart = {
+        method: f"its metric is {own[0].metric}, here it is {metric} (--metric names one)"
         for method, own in by_method.items()
+        if any(o.metric != metric for o in own if o.scores or o.aggregate)
     }
-    questions, notes = _common({id(o): o for own in scored.values() for o in own}, known)
-    metrics = [(o.metric, o.higher_is_better) for o in outcomes if o.scores or o.aggregate]
-    metric, higher_is_better = metrics[0] if metrics else ("", True)
+    known = {
+        method: {id(o): scores for o in own if (scores := _finite(o.scores))}
+        for method, own in by_method.items()
+        if method not in apart
+    }
+    questions = _common(known, apart)
+    scored = {
+        method: sorted((o for o in by_method[method] if id(o) in known[method]), key=_by_seed)
+        for method in dict.fromkeys(o.method for o in outcomes)
+        if known.get(method) and method not in apart
+    }
     return Aligned(
         task=outcomes[0].task,
         metric=metric,
         higher_is_better=higher_is_better,
         questions=questions,
+        strata=_strata(questions, next(iter(scored.values()), [])),
         scored={
             method: MethodScores(
-                own, np.array([[known[id(o)][q] for q in questions] for o in own], dtype=float)
+                own, np.array([[known[method][id(o)][q] for q in questions] for o in own], float)
             )
             for method, own in scored.items()
-            if own
         },
-        unscored={m: by_method[m] for m, own in scored.items() if not own},
+        unscored={m: own for m, own in by_method.items() if m not in scored},
+        apart=apart,
         failures={
             method: [_error(o) for o in own if o.error is not None]
             for method, own in by_method.items()
         },
-        roles={method: own[0].role for method, own in by_method.items()},
-        notes=list(dict.fromkeys([note for o in outcomes for note in o.notes] + notes)),
+        roles={o.method: o.role for o in outcomes},
+        notes=[*_told(outcomes), *_differing(outcomes), *_fewer(scored, len(questions))],
     )
 
 
 def _check(outcomes: Sequence[Outcome]) -> None:
-    where = f"{outcomes[0].model}, {outcomes[0].task}"
+    where = ", ".join(filter(None, (outcomes[0].model, outcomes[0].task)))
     twice = [
         f"{method} with seed {seed}"
         for (method, seed), count in Counter((o.method, o.seed) for o in outcomes).items()
@@ -112,49 +140,94 @@ def _check(outcomes: Sequence[Outcome]) -> None:
                 f"{where}: {outcome.method} is both {roles[outcome.method]} and "
                 f"{outcome.role}: one method has one role."
             )
-    metrics: dict[tuple[str, bool], str] = {}
-    for o in outcomes:
-        if o.scores or o.aggregate:
-            metrics.setdefault((o.metric, o.higher_is_better), o.method)
-    if len(metrics) > 1:
-        told = ", ".join(f"{metric} of {method}" for (metric, _), method in metrics.items())
-        raise ConfigError(f"{where}: different metrics, {told}. Name one with --metric.")
+
+
+def _metric(by_method: Mapping[str, Sequence[Outcome]]) -> tuple[str, bool]:
+    """Plain's metric, which comes first, else the one that most outcomes have."""
+    known = [
+        (o.metric, o.higher_is_better)
+        for own in by_method.values()
+        for o in own
+        if o.scores or o.aggregate
+    ]
+    first = next(iter(by_method.values()))[0]
+    if first.role == "plain" and (first.scores or first.aggregate):
+        return known[0]
+    return Counter(known).most_common(1)[0][0] if known else ("", True)
 
 
 def _common(
-    outcomes: Mapping[int, Outcome], known: Mapping[int, Mapping[str, float]]
-) -> tuple[list[str], list[str]]:
-    """The questions of all, and notes of who has more or fewer."""
-    if not outcomes:
-        return [], []
-    everything = set().union(*(known[i] for i in outcomes))
-    common = everything.intersection(*(known[i] for i in outcomes))
-    if not common:
-        raise ConfigError(_disjoint(list(outcomes.values()), known))
-    if len(common) == len(everything):
-        return sorted(common), []
-    sizes = ", ".join(f"{_label(o)} {len(known[i])}" for i, o in outcomes.items())
-    first = next(iter(outcomes.values()))
-    note = (
-        f"{first.task}: the runs have different questions ({sizes}). All figures are of the "
-        f"{len(common)} that every run has."
-    )
-    return sorted(common), [note]
+    known: Mapping[str, Mapping[int, Mapping[str, float]]], apart: dict[str, str]
+) -> list[str]:
+    """The questions of all, but for methods that have none in common with those before them."""
+    common: set[str] | None = None
+    for method, own in known.items():
+        if not own:
+            continue
+        shared = set.intersection(*map(set, own.values()))
+        if common is not None and not shared & common:
+            apart[method] = (
+                "it has no question in common with the other rows: it was limited to other "
+                "documents, or its task draws them anew (--pair-by doc_id where their numbers "
+                "mean the same question)"
+            )
+            continue
+        common = shared if common is None else common & shared
+    return sorted(common or ())
 
 
-def _disjoint(outcomes: Sequence[Outcome], known: Mapping[int, Mapping[str, float]]) -> str:
-    first = outcomes[0]
-    shared = set(known[id(first)])
-    for outcome in outcomes[1:]:
-        if not shared & known[id(outcome)].keys():
-            break
-        shared &= known[id(outcome)].keys()
-    return (
-        f"{first.model}, {first.task}: {_label(outcome)} has no question in common with the runs "
-        f"before it ({_label(first)}, …), so that they can't stand in one table. Were they limited "
-        "to other documents, or does the task draw anew at every start? Leave that run out, or, "
-        "where the documents' numbers mean the same question, pair by doc_id."
-    )
+def _strata(questions: Sequence[str], outcomes: Sequence[Outcome]) -> NDArray[np.int64]:
+    """A number for each task of a group in which these count the same; else 0."""
+    if not outcomes or outcomes[0].weighting == "questions":
+        return np.zeros(len(questions), dtype=np.int64)
+    tasks = [question.rpartition(":")[0] for question in questions]
+    return np.unique(tasks, return_inverse=True)[1].astype(np.int64)
+
+
+def _told(outcomes: Sequence[Outcome]) -> list[str]:
+    """What there is to say of single outcomes, the same words once."""
+    methods: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for note in outcome.notes:
+            methods.setdefault(note, []).append(outcome.method)
+    number = len({outcome.method for outcome in outcomes})
+    told = {note: list(dict.fromkeys(own)) for note, own in methods.items()}
+    return [
+        f"{few(own) if len(own) < number or number == 1 else 'All rows'}: {note}."
+        for note, own in told.items()
+    ]
+
+
+def _differing(outcomes: Sequence[Outcome]) -> list[str]:
+    """Conditions that are not the same for all, a sentence each."""
+    names = dict.fromkeys(name for o in outcomes for name in o.conditions)
+    told = []
+    for name in names:
+        methods: dict[str, list[str]] = {}
+        for outcome in outcomes:
+            if outcome.conditions:
+                value = outcome.conditions.get(name, "none")
+                methods.setdefault(value, []).append(outcome.method)
+        if len(methods) > 1:
+            values = (f"{v} ({few(list(dict.fromkeys(m)))})" for v, m in methods.items())
+            told.append(f"Not the same in all rows: {name} {', '.join(values)}.")
+    return told
+
+
+def _fewer(scored: Mapping[str, Sequence[Outcome]], questions: int) -> list[str]:
+    """What is left of runs with other questions."""
+    sizes = {_label(o): len(_finite(o.scores)) for own in scored.values() for o in own}
+    if all(size == questions for size in sizes.values()):
+        return []
+    told = few([f"{name} {size}" for name, size in sizes.items()])
+    number = "one" if questions == 1 else str(questions)
+    least = min(sizes, key=lambda name: sizes[name])
+    cause = sizes[least] == questions and list(sizes.values()).count(questions) == 1
+    out = f"; there are more without {least}" if cause else ""
+    return [
+        f"The runs have different questions ({told}). All figures are of the {number} that every "
+        f"run has{out}."
+    ]
 
 
 def _finite(scores: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 from l2_harness.compare.leaderboard.alignment import Aligned, align
 from l2_harness.compare.leaderboard.families import families
 from l2_harness.compare.leaderboard.options import Options
+from l2_harness.compare.leaderboard.places import rank_groups
 from l2_harness.compare.leaderboard.rows import board_rows
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
 from l2_harness.config.errors import ConfigError
+from l2_harness.lm_eval_files.left_out import few
 from l2_harness.lm_eval_files.outcomes import Outcome, Role
-from l2_harness.statistics.bootstrap import Floats
+from l2_harness.statistics.design import Design
+from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.paired import Paired
-from l2_harness.statistics.ranks import rank_groups
 
 AVERAGE = "average"
 
@@ -40,6 +43,7 @@ def leaderboard(
     outcomes: Sequence[Outcome],
     options: Options | None = None,
     published: Sequence[PublishedFigure] = (),
+    notes: Sequence[str] = (),
 ) -> Leaderboard:
     """Compare all methods of each model on each task and on the average of its tasks.
 
@@ -47,9 +51,10 @@ def leaderboard(
         outcomes: of any models, tasks, methods and seeds.
         options: how intervals and tests are made.
         published: others' figures, to stand beside ours; the first that fits a row is shown.
+        notes: of the whole.
 
     Raises:
-        ConfigError: no outcomes; two plain methods; outcomes of one task that can't be compared.
+        ConfigError: no outcomes; two plain methods; two runs of one seed.
     """
     if not outcomes:
         raise ConfigError("there are no outcomes to compare.")
@@ -57,14 +62,14 @@ def leaderboard(
     boards: list[Board] = []
     for of_model in _grouped(outcomes, "model").values():
         model, plain = of_model[0].model, _plain(of_model)
-        tasks = [align(of_task) for of_task in _grouped(of_model, "task").values()]
+        tasks = [align(of_task, plain) for of_task in _grouped(of_model, "task").values()]
         own = [_board(model, [task], plain, options, published) for task in tasks]
-        averaged = [t for t, b in zip(tasks, own, strict=True) if _can_be_averaged(b)]
+        averaged = [t for t, b in zip(tasks, own, strict=True) if t.pooled and _can_be_averaged(b)]
         if len(averaged) > 1 and _worth_averaging(averaged):
             left_out = [task.task for task in tasks if task not in averaged]
             boards.append(_board(model, averaged, plain, options, published, left_out))
         boards += own
-    return Leaderboard(boards, options)
+    return Leaderboard(boards, options, notes)
 
 
 def _grouped(outcomes: Sequence[Outcome], name: str) -> dict[str, list[Outcome]]:
@@ -106,7 +111,8 @@ def _board(
     """One task, or the average of several over the methods that have scores in all of them."""
     methods = [m for m in tasks[0].scored if all(m in task.scored for task in tasks)]
     roles: dict[str, Role] = {m: r for task in tasks for m, r in task.roles.items()}
-    paired = Paired(_values(tasks, methods), _strata(tasks), options)
+    design = Design.of(sum(len(task.questions) for task in tasks), _strata(tasks))
+    paired = Paired(_values(tasks, methods), design, options.level, options.flips, options.seed)
     tested = families(paired, methods, roles, plain if plain in methods else None)
     higher = tasks[0].higher_is_better
     # Rounded, so that equal shares of right answers are equal whatever their sums' last bit.
@@ -125,10 +131,22 @@ def _board(
         questions=paired.questions,
         rows=[_with_published(row, f"{model}/{name}/{row.method}", published) for row in rows],
         plain=tested.plain,
+        reason=_reason(tasks, methods, plain),
         null=max((abs(d.value) for d in tested.nulls.values()), default=None),
         family=len(tested.to_plain),
         notes=_notes(tasks, methods, roles, left_out),
     )
+
+
+def _reason(tasks: Sequence[Aligned], methods: Sequence[str], plain: str | None) -> str:
+    """Why there is nothing to compare with; empty where there is."""
+    if plain is None or all(plain not in task.roles for task in tasks):
+        return "there is no plain run to compare with"
+    if plain in methods:
+        return ""
+    if any(task.failures.get(plain) for task in tasks):
+        return f"there is no plain run to compare with, as {plain} failed"
+    return f"{plain}, which all are compared with, has no scores of single questions here"
 
 
 def _values(tasks: Sequence[Aligned], methods: Sequence[str]) -> Floats:
@@ -143,6 +161,8 @@ def _values(tasks: Sequence[Aligned], methods: Sequence[str]) -> Floats:
 
 
 def _strata(tasks: Sequence[Aligned]) -> NDArray[np.int64]:
+    if len(tasks) == 1:
+        return tasks[0].strata
     return np.repeat(np.arange(len(tasks)), [len(task.questions) for task in tasks])
 
 
@@ -151,11 +171,11 @@ def _percent(tasks: Sequence[Aligned], paired: Paired) -> bool:
     figures = [
         outcome.aggregate.value
         for task in tasks
-        for own in task.unscored.values()
+        for method, own in task.unscored.items()
         for outcome in own
-        if outcome.aggregate is not None
+        if method not in task.apart and outcome.aggregate is not None
     ]
-    return paired.bounded and all(0 <= figure <= 1 for figure in figures)
+    return paired.bounded and all(0 <= f <= 1 for f in figures if math.isfinite(f))
 
 
 def _with_published(row: Row, name: str, published: Sequence[PublishedFigure]) -> Row:
@@ -178,13 +198,13 @@ def _notes(
     notes = ["Every task counts the same, however many questions it has."]
     if left_out:
         notes.append(
-            f"Not in the average: {', '.join(left_out)}, whose scores are no shares of 1 with "
-            "more being better, or are not known question by question."
+            f"Not in the average: {few(left_out)}, whose scores are no shares of 1 with more "
+            "being better, weigh a group's tasks, or are not known question by question."
         )
     for method in roles:
         if method not in methods:
             missing = [task.task for task in tasks if method not in task.scored]
-            notes.append(f"Not in the average: {method}, without scores on {', '.join(missing)}.")
+            notes.append(f"Not in the average: {method}, without scores on {few(missing)}.")
     if len(set().union(*(task.questions for task in tasks))) < sum(len(t.questions) for t in tasks):
         notes.append(
             "Some tasks ask the same questions. The average's intervals take them for different "

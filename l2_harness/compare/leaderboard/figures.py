@@ -9,37 +9,19 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from l2_harness.compare.leaderboard.table import Board, Row
-from l2_harness.findings.figures import (
-    BLACK,
-    BLUE,
-    COLORS,
-    GREEN,
-    GREY,
-    MARKERS,
-    ORANGE,
-    YELLOW,
-    new_figure,
-)
+from l2_harness.findings import least, panels
+from l2_harness.findings.figures import BLUE, GREY, ORANGE, new_grid
+from l2_harness.findings.panels import Look
+from l2_harness.findings.words import count
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: Panels of one figure; further boards are in the tables.
 PANELS = 6
 _LONGEST_NAME = 34
-#: From this many methods on a legend of them is longer than the picture.
-_MOST_IN_LEGEND = 14
-#: Ratio of two costs from which both points' names have room.
-_APART = 1.5
-_ROLE_STYLES: dict[str, tuple[str, str]] = {
-    "plain": (BLACK, "P"),
-    "null": (GREY, "s"),
-    "method": (BLUE, "o"),
-    "control": (YELLOW, "v"),
-    "rival": (GREEN, "D"),
-}
-
 #: What a cost axis may show: title, and where it comes from; the first that is known of two rows.
 _COSTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
     ("layer passes, plain = 1", lambda row: row.cost.compute),
@@ -50,14 +32,13 @@ _COSTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
 
 def forest(boards: Sequence[Board]) -> Figure | None:
     """Differences to plain with their corrected intervals, a panel a board; None without any."""
-    shown = [board for board in boards if any(_telling(row) for row in board.rows)][:PANELS]
+    shown = [board for board in boards if _telling(board)][:PANELS]
     if not shown:
         return None
-    rows = max(sum(map(_telling, board.rows)) for board in shown)
-    figure, panels = _panels("Differences to plain", len(shown), height=1.6 + 0.32 * rows)
-    for axes, board in zip(panels, shown, strict=False):
-        _forest_panel(axes, board)
-    _clear(panels[len(shown) :])
+    rows = max(len(_telling(board)) for board in shown)
+    figure, axes = _grid("Differences to plain", shown, height=1.6 + 0.32 * rows)
+    for panel, board in zip(axes, shown, strict=True):
+        _forest_panel(panel, board)
     return figure
 
 
@@ -66,12 +47,11 @@ def pareto(boards: Sequence[Board]) -> Figure | None:
     shown = [(board, cost) for board in boards if (cost := known_cost(board)) is not None][:PANELS]
     if not shown:
         return None
-    figure, panels = _panels("Score against cost", len(shown), height=4.6)
+    figure, axes = _grid("Score against cost", shown, height=4.6)
     styles = _styles([board for board, _ in shown])
-    by_role = len(styles) > _MOST_IN_LEGEND
-    for axes, (board, cost) in zip(panels, shown, strict=False):
-        _pareto_panel(axes, board, *cost, styles=None if by_role else styles)
-    _clear(panels[len(shown) :])
+    for panel, (board, cost) in zip(axes, shown, strict=True):
+        _pareto_panel(panel, board, *cost, styles)
+    panels.legend(figure, axes)
     return figure
 
 
@@ -80,11 +60,15 @@ def curves(boards: Sequence[Board]) -> Figure | None:
     shown = [(board, lines) for board in boards if (lines := sample_lines(board))][:PANELS]
     if not shown:
         return None
-    figure, panels = _panels("Score against samples", len(shown), height=4.2)
-    for axes, (board, lines) in zip(panels, shown, strict=False):
-        _curve_panel(axes, board, lines)
-    _clear(panels[len(shown) :])
+    figure, axes = _grid("Score against samples", shown, height=4.2)
+    for panel, (board, lines) in zip(axes, shown, strict=True):
+        _curve_panel(panel, board, lines)
+    panels.legend(figure, axes)
     return figure
+
+
+def _grid(title: str, shown: Sequence[object], height: float) -> tuple[Figure, list[Axes]]:
+    return new_grid(title, len(shown), 2, width=6.5, height=height)
 
 
 def frontier(points: Sequence[tuple[float, float]], higher_is_better: bool = True) -> list[int]:
@@ -163,7 +147,7 @@ def _beginning(texts: Sequence[str]) -> str:
 
 
 def _forest_panel(axes: Axes, board: Board) -> None:
-    rows = [row for row in board.rows if _telling(row)][::-1]
+    rows = _telling(board)[::-1]
     if board.null is not None:
         reach = board.scale * board.null
         axes.axvspan(-reach, reach, color=GREY, alpha=0.25, linewidth=0, label="null")
@@ -187,7 +171,7 @@ def _forest_panel(axes: Axes, board: Board) -> None:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     less = "" if board.higher_is_better else ", less is better"
     axes.set_xlabel(f"minus {_short(board.plain or 'plain')}, {board.unit}{less}")
-    axes.set_title(f"{board.title} ({board.questions} questions)", fontsize=10)
+    axes.set_title(f"{board.title} ({count(board.questions, 'question')})", fontsize=10)
 
 
 def _pareto_panel(
@@ -195,24 +179,17 @@ def _pareto_panel(
     board: Board,
     title: str,
     cost: Callable[[Row], float | None],
-    *,
-    styles: Mapping[str, tuple[str, str]] | None,
+    styles: Mapping[str, Look],
 ) -> None:
-    """Each method by its own style, or by its role's where ``styles`` has none."""
     rows = [row for row in board.rows if row.score is not None and cost(row) is not None]
     points = [(float(cost(row) or 0), _value(board, row)) for row in rows]
     for row, (x, y) in zip(rows, points, strict=True):
         low, high = _ends(board, row)
-        color, marker = _ROLE_STYLES[row.role] if styles is None else styles[row.method]
-        name = row.role if styles is None else _short(row.method)
-        axes.plot([x, x], [low, high], color=color, linewidth=1, alpha=0.5)
-        axes.plot(x, y, marker, color=color, markersize=7, label=name, linestyle="")
+        look, name = styles[row.method], _short(row.method)
+        axes.plot([x, x], [low, high], color=look.color, linewidth=1, alpha=0.5)
+        axes.plot(x, y, look.marker, color=look.color, markersize=7, label=name, linestyle="")
     costs = [x for x, _ in points]
-    on_it = frontier_rows(board, rows, points)
-    best = [points[i] for i in on_it]
-    if styles is None:
-        _name_points(axes, [(rows[i].method, points[i]) for i in on_it])
-        axes.margins(y=0.12)
+    best = [points[i] for i in frontier_rows(board, rows, points)]
     if best:
         best.append((max(costs), best[-1][1]))
         axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=2.5, alpha=0.6)
@@ -222,33 +199,6 @@ def _pareto_panel(
     axes.set_xlabel(title)
     axes.set_ylabel("score, %" if board.percent else board.metric)
     axes.set_title(board.title, fontsize=10)
-    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    axes.legend(
-        list(found.values()),
-        list(found),
-        fontsize=7,
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        frameon=False,
-    )
-
-
-def _name_points(axes: Axes, named: Sequence[tuple[str, tuple[float, float]]]) -> None:
-    """Names above the frontier's points, the best of those that lie at nearly one cost."""
-    left = math.inf
-    for name, (cost, score) in reversed(named):
-        if cost > left / _APART:
-            continue
-        left = cost
-        axes.annotate(
-            _short(name),
-            (cost, score),
-            xytext=(0, 26),
-            textcoords="offset points",
-            fontsize=7,
-            ha="center",
-            arrowprops={"arrowstyle": "-", "color": GREY},
-        )
 
 
 def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
@@ -257,40 +207,30 @@ def _curve_panel(axes: Axes, board: Board, lines: Sequence[SampleLine]) -> None:
         axes.axhspan(*_ends(board, plain), color=GREY, alpha=0.2, linewidth=0)
         label = _short(plain.method)
         axes.axhline(_value(board, plain), color=GREY, linestyle="--", label=label)
-    ticks: set[int] = set()
     for i, line in enumerate(lines):
-        values = [_value(board, row) for row in line.rows.values()]
-        ends = [_ends(board, row) for row in line.rows.values()]
-        errors = [
-            [v - low for v, (low, _) in zip(values, ends, strict=True)],
-            [high - v for v, (_, high) in zip(values, ends, strict=True)],
-        ]
-        color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
-        numbers = [n * (1 + 0.02 * i) for n in line.rows]
-        axes.errorbar(
-            *(numbers, values, errors),
-            color=color,
-            marker=marker,
-            capsize=2,
-            label=_short(line.name),
-        )
-        ticks |= line.rows.keys()
+        rows = _line_frame(board, line, 1 + 0.02 * i)
+        panels.line(axes, rows, "n", "score", panels.look_of(i), _short(line.name), bars=True)
+    ticks = sorted({n for line in lines for n in line.rows})
     axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(ticks), [str(n) for n in sorted(ticks)])
+    axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.minorticks_off()
     axes.set_xlabel("samples to a question")
     axes.set_ylabel("score, %" if board.percent else board.metric)
     axes.set_title(board.title, fontsize=10)
-    axes.legend(fontsize=7, frameon=False)
 
 
-def _styles(boards: Sequence[Board]) -> dict[str, tuple[str, str]]:
+def _line_frame(board: Board, line: SampleLine, apart: float) -> pd.DataFrame:
+    """``apart`` keeps bars at one place from hiding each other."""
+    import pandas as pd
+
+    cells = [(n * apart, _value(board, row), *_ends(board, row)) for n, row in line.rows.items()]
+    return pd.DataFrame(cells, columns=["n", "score", "score_low", "score_high"])
+
+
+def _styles(boards: Sequence[Board]) -> dict[str, Look]:
     """A method looks the same in every panel."""
     methods = dict.fromkeys(row.method for board in boards for row in board.rows)
-    return {
-        method: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
-        for i, method in enumerate(methods)
-    }
+    return {method: panels.look_of(i) for i, method in enumerate(methods)}
 
 
 def known_cost(board: Board) -> tuple[str, Callable[[Row], float | None]] | None:
@@ -301,8 +241,10 @@ def known_cost(board: Board) -> tuple[str, Callable[[Row], float | None]] | None
     return _COSTS[counts.index(most)] if most > 1 else None
 
 
-def _telling(row: Row) -> bool:
-    return row.difference is not None and math.isfinite(row.difference.low)
+def _telling(board: Board) -> list[Row]:
+    """The rows whose difference has an interval, of enough questions."""
+    known = [row for row in board.rows if row.difference and math.isfinite(row.difference.low)]
+    return known if least.enough(board.questions) else []
 
 
 def _value(board: Board, row: Row) -> float:
@@ -313,19 +255,9 @@ def _value(board: Board, row: Row) -> float:
 def _ends(board: Board, row: Row) -> tuple[float, float]:
     score = row.score
     assert score is not None
-    if not score.known:
+    if not score.known or not least.enough(board.questions):
         return board.scale * score.value, board.scale * score.value
     return board.scale * score.low, board.scale * score.high
-
-
-def _panels(title: str, count: int, *, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(count, 2)
-    return new_figure(title, columns, -(-count // columns), width=6.5, height=height)
-
-
-def _clear(panels: Sequence[Axes]) -> None:
-    for axes in panels:
-        axes.set_axis_off()
 
 
 def _short(name: str) -> str:

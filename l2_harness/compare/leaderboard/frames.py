@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.compare.leaderboard.findings import rank_text, spread_of, verdict_text
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
-from l2_harness.compare.leaderboard.words import p_text, rank_text, spread_of, verdict_text
+from l2_harness.findings import least
+from l2_harness.statistics.estimate import Estimate
+from l2_harness.statistics.paired import Difference
 from l2_harness.statistics.power import detectable, needed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Cells = dict[str, Any]
 
 #: Differences that the power table asks for, in points.
 POINTS = (1.0, 2.0, 5.0)
 
 LEADERBOARD_MEANINGS: Mapping[str, str] = {
     "rank": "1 is best; = marks a place shared by methods that can't be told from its best",
-    "score": "percent, or in the metric's unit; interval at 95 %: Wilson's for single answers, "
-    "questions resampled for averages",
-    "difference": "to plain, in points; interval at the level that Holm's correction tests it at",
-    "p_holm": "two-sided, corrected over the methods compared with plain: McNemar's exact test for "
-    "single answers, signs of the questions' differences flipped for averages",
+    "score": "percent, or in the metric's unit; interval at 95 %: Wilson's, at the "
+    "effective number of questions for averages",
+    "difference": "to plain, in points; Tango's interval, corrected for the number of comparisons",
+    "p_corrected": "two-sided, corrected over the methods compared with plain: McNemar's exact "
+    "test for single answers, signs of the questions' differences flipped for averages",
     "null": "largest distance of plain, run once more, from plain",
+    "compute": "layer passes over plain's, prompts not counted",
     "seeds": "runs with different seeds that the score is the mean of",
     "seed_sd": "standard deviation of single seeds' scores",
     "published": "others' figure, in its source's unit",
+    "verdict": "not shown: the corrected interval includes 0, which is no proof of equality",
 }
 COST_MEANINGS: Mapping[str, str] = {
     "samples": "responses to a question",
@@ -40,12 +47,15 @@ COST_MEANINGS: Mapping[str, str] = {
 }
 
 
-def leaderboard_frame(board: Board, result: Leaderboard) -> pd.DataFrame:
+def leaderboard_frame(board: Board) -> pd.DataFrame:
     """A row a method, columns without anything in them left out."""
     import pandas as pd
 
-    rows = [_shown(board, row, result) for row in board.rows]
-    return pd.DataFrame(rows).dropna(axis=1, how="all")
+    frame = pd.DataFrame([_shown(board, row) for row in board.rows])
+    if frame.empty:
+        return frame
+    frame = least.kept(frame, board.questions, ("score", "difference"), values=False)
+    return frame.dropna(axis=1, how="all")
 
 
 def cost_frame(board: Board) -> pd.DataFrame:
@@ -62,15 +72,15 @@ def power_frame(board: Board, result: Leaderboard) -> pd.DataFrame:
 
     found = []
     for row in board.rows:
-        if row.difference is None or row.verdict == "null":
+        if row.difference is None or row.verdict == "null" or not least.enough(board.questions):
             continue
         spread, alpha = spread_of(board, row), 1 - row.difference.level
-        least = detectable(spread, alpha, result.options.power)
+        smallest = detectable(spread, alpha, result.options.power)
         cells: dict[str, Any] = {
             "method": row.method,
             "alpha": alpha,
             "questions": board.questions,
-            "detectable": None if least is None else least * board.scale,
+            "detectable": None if smallest is None else smallest * board.scale,
         }
         for points in _points(result):
             take = needed(spread, points / board.scale, alpha, result.options.power)
@@ -82,7 +92,7 @@ def power_frame(board: Board, result: Leaderboard) -> pd.DataFrame:
 
 def flat_rows(result: Leaderboard) -> list[dict[str, Any]]:
     """Everything that is known of every row, in the unit of the metric times ``scale``."""
-    return [_flat(board, row, result) for board in result.boards for row in board.rows]
+    return [_flat(board, row) for board in result.boards for row in board.rows]
 
 
 def costs_of(row: Row) -> dict[str, Any]:
@@ -105,34 +115,42 @@ def _points(result: Leaderboard) -> list[float]:
     return sorted({*POINTS, result.options.detect})
 
 
-def _shown(board: Board, row: Row, result: Leaderboard) -> dict[str, Any]:
-    score, difference, scale = row.score, row.difference, board.scale
+def _shown(board: Board, row: Row) -> dict[str, Any]:
+    difference, scale = row.difference, board.scale
     return {
         "rank": rank_text(row),
         "method": row.method,
         "role": row.role,
-        "score": score and scale * score.value,
-        "score_low": score and scale * score.low,
-        "score_high": score and scale * score.high,
-        "difference": difference and scale * difference.value,
-        "difference_low": difference and scale * difference.low,
-        "difference_high": difference and scale * difference.high,
-        "p_holm": p_text(difference.p_holm) if difference else None,
+        **_figure("score", row.score, board, 0.0),
+        **_figure("difference", difference, board, -1.0),
+        "p_corrected": difference.p_corrected if difference else None,
         "null": scale * board.null if difference and board.null is not None else None,
+        "compute": row.cost.compute,
         "seeds": row.seeds.seeds if row.seeds else None,
         "seed_sd": scale * row.seeds.sd if row.seeds else None,
         "seed_lowest": scale * row.seeds.low if row.seeds else None,
         "seed_highest": scale * row.seeds.high if row.seeds else None,
         "published": row.published,
-        "verdict": verdict_text(board, row, result.options),
+        "verdict": verdict_text(board, row),
     }
 
 
-def _flat(board: Board, row: Row, result: Leaderboard) -> dict[str, Any]:
+def _figure(name: str, found: Estimate | Difference | None, board: Board, lowest: float) -> Cells:
+    """Value and interval; of shares of 1 an interval ends where the figure can't go on."""
+    if found is None:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    low, high = found.low, found.high
+    if board.percent:
+        low, high = max(low, lowest), min(high, 1.0)
+    values = (board.scale * x for x in (found.value, low, high))
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def _flat(board: Board, row: Row) -> dict[str, Any]:
     difference, scale = row.difference, board.scale
     more = {
         "p": difference and difference.p,
-        "p_holm": difference and difference.p_holm,
+        "p_corrected": difference and difference.p_corrected,
         "test": difference and difference.test,
         "corrected_level": difference and difference.level,
         "pointwise_low": difference and scale * difference.pointwise_low,
@@ -141,7 +159,7 @@ def _flat(board: Board, row: Row, result: Leaderboard) -> dict[str, Any]:
     return {
         "model": board.model,
         "task": board.task,
-        **_shown(board, row, result),
+        **_shown(board, row),
         "rank": row.rank,
         "tied": row.tied,
         **more,

@@ -11,16 +11,14 @@ class Options:
 
     Attributes:
         level: of all intervals, before correction.
-        resamples: of the questions.
         flips: of the signs; no sign-flip p is below 1 / (flips + 1).
-        seed: of both.
+        seed: of the signs.
         detect: the difference that matters, in points: how many questions it would need is said
             where an interval is too wide to tell it.
         power: the chance with which it is to be seen.
     """
 
     level: float = 0.95
-    resamples: int = 4000
     flips: int = 10_000
     seed: int = 0
     detect: float = 2.0

@@ -7,19 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from l2_harness.compare.leaderboard.findings import leaderboard_findings
 from l2_harness.compare.leaderboard.frames import flat_rows
-from l2_harness.compare.leaderboard.sections import CAVEATS, leaderboard_sections
-from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
-from l2_harness.compare.leaderboard.words import (
-    board_findings,
-    difference_text,
-    number,
-    p_text,
-    rank_text,
-    score_text,
-    verdict_text,
-)
-from l2_harness.findings.section import Section, plain, write_section
+from l2_harness.compare.leaderboard.sections import leaderboard_sections
+from l2_harness.compare.leaderboard.table import Board, Leaderboard
+from l2_harness.findings.section import Section, Table, plain, write_section
+from l2_harness.findings.table_view import table_view
 
 NAMES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
 
@@ -39,11 +32,12 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
     for section in sections:
         write_section(section, out)
     rows = flat_rows(result)
-    (out / NAMES[0]).write_text(markdown(result, command), "utf-8")
+    (out / NAMES[0]).write_text(markdown(result, sections[0]), "utf-8")
     pd.DataFrame(rows).to_csv(out / NAMES[1], index=False)
     content = {
         "command": command,
         "options": sections[0].settings,
+        "notes": list(result.notes),
         "boards": [_described(board) for board in result.boards],
         "rows": rows,
     }
@@ -52,47 +46,23 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
     return sections
 
 
-def markdown(result: Leaderboard, command: str = "") -> str:
-    """Every board as a table with what it shows."""
-    parts = ["# Leaderboard", *([f"    {command}"] if command else [])]
-    for board in result.boards:
-        parts.append(f"## {_escaped(board.title)}")
-        parts.append(f"{board.questions} questions, {_escaped(board.metric)}.")
-        parts.append(_markdown_table(board, result))
-        parts += [f"- {_escaped(one)}" for one in board_findings(board, result.options)]
-    parts += ["## What this does not show", *(f"- {one}" for one in CAVEATS)]
+def markdown(result: Leaderboard, section: Section) -> str:
+    """Every board of the section ``leaderboard`` as a table with what it shows."""
+    parts = ["# Leaderboard", *([f"    {section.command}"] if section.command else [])]
+    boards = {board.title: board for board in result.boards}
+    for table in section.tables:
+        parts += [f"## {_escaped(table.title)}", _escaped(table.caption), _markdown_table(table)]
+        parts += [f"- {_escaped(one)}" for one in leaderboard_findings([boards[table.title]])]
+    parts += ["## What this does not show", *(f"- {_escaped(one)}" for one in section.caveats)]
     return _joined(parts) + "\n"
 
 
-def _markdown_table(board: Board, result: Leaderboard) -> str:
-    published = any(row.published is not None for row in board.rows)
-    unit = " %" if board.percent else ""
-    heads = ["#", "method", f"score{unit}", "− plain", "null", "p (Holm)", "seeds: sd (range)"]
-    heads += ["published"] if published else []
-    heads += ["verdict"]
-    lines = [heads, ["---"] * len(heads)]
-    for row in board.rows:
-        cells = [rank_text(row), row.method, score_text(board, row.score)]
-        cells += [difference_text(board, row.difference), _null(board, row)]
-        cells += [p_text(row.difference.p_holm) if row.difference else "", _seeds(board, row)]
-        if published:
-            cells.append("" if row.published is None else number(row.published))
-        cells.append(verdict_text(board, row, result.options))
-        lines.append([_escaped(cell) for cell in cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _null(board: Board, row: Row) -> str:
-    if board.null is None or row.difference is None or row.verdict == "null":
-        return ""
-    return f"±{number(board.scale * board.null)}"
-
-
-def _seeds(board: Board, row: Row) -> str:
-    if row.seeds is None:
-        return ""
-    sd, low, high = (number(board.scale * x) for x in (row.seeds.sd, row.seeds.low, row.seeds.high))
-    return f"{row.seeds.seeds}: {sd} ({low}–{high})"
+def _markdown_table(table: Table) -> str:
+    view = table_view(table)
+    rows = [[column.label for column in view.columns], ["---"] * len(view.columns)]
+    rows += [[f"{cell.text} {cell.interval}".strip() for cell in row] for row in view.rows]
+    lines = [" | ".join(_escaped(cell) for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def _described(board: Board) -> dict[str, object]:

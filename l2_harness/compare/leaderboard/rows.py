@@ -12,9 +12,11 @@ from l2_harness.compare.leaderboard.costs import row_cost, summed
 from l2_harness.compare.leaderboard.families import Families
 from l2_harness.compare.leaderboard.table import Row, SeedSpread, Verdict
 from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome, Role
-from l2_harness.statistics.bootstrap import Floats
-from l2_harness.statistics.estimate import Estimate
+from l2_harness.statistics.estimate import Estimate, Floats
+from l2_harness.statistics.intervals import wilson
 from l2_harness.statistics.paired import Paired
+
+_Z = 1.959964
 
 
 def board_rows(
@@ -45,7 +47,7 @@ def board_rows(
             score=paired.scores[methods.index(method)],
             rank=rank,
             tied=tied,
-            seeds=_seed_spread(tasks, method, paired.weights),
+            seeds=_seed_spread(tasks, method, paired.design.weights),
             difference=tested.of(method),
             cost=row_cost(_costs(tasks, method), plain_costs),
             errors=[error for task in tasks for error in task.failures[method]],
@@ -55,7 +57,8 @@ def board_rows(
     ]
     if len(tasks) > 1:
         return rows
-    rest = [_unscored(method, own) for method, own in tasks[0].unscored.items()]
+    apart = tasks[0].apart
+    rest = [_unscored(m, own, apart.get(m, "")) for m, own in tasks[0].unscored.items()]
     # Failed rows have no figure and come last.
     sign = -1 if higher else 1
     rest.sort(key=lambda row: sign * row.score.value if row.score else math.inf)
@@ -103,19 +106,20 @@ def _costs(tasks: Sequence[Aligned], method: str) -> list[Cost]:
     return [summed(costs) for costs in zip(*by_task, strict=True)]
 
 
-def _unscored(method: str, outcomes: Sequence[Outcome]) -> Row:
-    """A row without scores by question: a figure as it was reported, or the error."""
-    figures = [o.aggregate for o in outcomes if o.aggregate is not None]
+def _unscored(method: str, outcomes: Sequence[Outcome], reason: str) -> Row:
+    """A row without scores by question: a figure as it was reported, a reason, or the error."""
+    figures = [o.aggregate for o in outcomes if o.aggregate is not None and not reason]
     errors = [o.error for o in outcomes if o.error is not None]
-    if not figures and not errors:
+    if not figures and not errors and not reason:
         errors = ["there are no scores"]
     return Row(
         method=method,
         role=outcomes[0].role,
-        verdict="not compared" if figures else "failed",
+        verdict="not compared" if figures or reason else "failed",
         score=_reported(figures) if figures else None,
         cost=row_cost([o.cost for o in outcomes if o.aggregate is not None], []),
         unpaired=bool(figures),
+        reason=reason,
         errors=errors,
         settings=dict(outcomes[0].settings),
     )
@@ -125,6 +129,19 @@ def _reported(figures: Sequence[Aggregate]) -> Estimate:
     """The mean over seeds, whose questions are the same: it is as uncertain as a single one's."""
     value = float(np.mean([figure.value for figure in figures]))
     errors = [figure.stderr for figure in figures if figure.stderr is not None]
-    half = 1.959964 * float(np.mean(errors)) if errors else math.nan
     questions = max((figure.questions or 0 for figure in figures), default=0)
-    return Estimate(value, value - half, value + half, questions, questions)
+    low, high = _interval(value, float(np.mean(errors)) if errors else math.nan, questions)
+    return Estimate(value, low, high, questions, questions)
+
+
+def _interval(value: float, stderr: float, questions: int) -> tuple[float, float]:
+    """Normal, or Wilson's where a share's would leave 0 to 1 or have no width."""
+    low, high = value - _Z * stderr, value + _Z * stderr
+    if not 0 <= value <= 1 or not math.isfinite(stderr) or (stderr > 0 and low >= 0 and high <= 1):
+        return low, high
+    spread = value * (1 - value)
+    size = spread / stderr**2 if stderr > 0 and spread > 0 else float(questions)
+    if size < 1:
+        return max(low, 0.0), min(high, 1.0)
+    lower, upper = wilson(value, size, _Z)
+    return float(lower), float(upper)

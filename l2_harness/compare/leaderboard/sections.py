@@ -7,6 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.compare.leaderboard import figures
+from l2_harness.compare.leaderboard.findings import (
+    board_notes,
+    leaderboard_findings,
+    main_boards,
+    power_finding,
+)
 from l2_harness.compare.leaderboard.frames import (
     COST_MEANINGS,
     LEADERBOARD_MEANINGS,
@@ -15,13 +21,19 @@ from l2_harness.compare.leaderboard.frames import (
     power_frame,
 )
 from l2_harness.compare.leaderboard.table import Board, Leaderboard
-from l2_harness.compare.leaderboard.words import board_findings
+from l2_harness.findings.numbers import fixed
 from l2_harness.findings.section import Figure, Section, Table
+from l2_harness.findings.terminal import MOST_ROWS
+from l2_harness.findings.words import count, listed
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure as Drawing
 
+#: Sentences of a section.
+MOST = 3
+#: Columns on the terminal.
+BRIEF = ("rank", "method", "score", "difference", "null", "p_corrected", "compute", "verdict")
 CAVEATS = (
     "An interval that includes 0 shows no difference; it does not show that there is none.",
     "Questions are taken for a sample of more like them. Nothing here is about other tasks.",
@@ -49,21 +61,11 @@ def leaderboard_sections(result: Leaderboard, command: str = "") -> list[Section
 
 
 def _leaderboard(result: Leaderboard, command: str) -> Section:
-    findings = [text for board in result.boards for text in board_findings(board, result.options)]
-    return Section(
-        name="leaderboard",
-        title="Leaderboard",
-        order=5,
-        findings=findings,
-        caveats=CAVEATS,
-        settings=_settings(result),
-        command=command,
-        tables=_tables(
-            result,
-            lambda board: leaderboard_frame(board, result),
-            _caption,
-            LEADERBOARD_MEANINGS,
-        ),
+    return _section(
+        *(result, command, "leaderboard", "Leaderboard", 5),
+        findings=leaderboard_findings(main_boards(result.boards)),
+        caveats=[*board_notes(result), *CAVEATS],
+        tables=_tables(result, leaderboard_frame, _caption, LEADERBOARD_MEANINGS, _brief(result)),
         figures=_figures(
             "differences",
             "Differences to plain",
@@ -80,17 +82,13 @@ def _costs(result: Leaderboard, command: str) -> Section | None:
     known = [board for board in result.boards if any(row.cost.known for row in board.rows)]
     if not known:
         return None
-    return Section(
-        name="costs",
-        title="Costs",
-        order=6,
-        findings=[text for board in known if (text := _frontier_text(board))],
+    return _section(
+        *(result, command, "costs", "Costs", 6),
+        findings=[text for board in main_boards(known) if (text := _frontier_text(board))][:MOST],
         caveats=[
             "The frontier joins the best point figures; neighbours on it may not differ.",
             "Layer passes leave out prompts, which a method's samples share.",
         ],
-        settings=_settings(result),
-        command=command,
         tables=_tables(result, cost_frame, lambda _: "What each method took.", COST_MEANINGS),
         figures=_figures(
             "pareto",
@@ -106,19 +104,12 @@ def _curves(result: Leaderboard, command: str) -> Section | None:
     drawing = figures.curves(result.boards)
     if drawing is None:
         return None
-    return Section(
-        name="curves",
-        title="Score against samples",
-        order=7,
-        findings=[
-            text
-            for board in result.boards
-            for line in figures.sample_lines(board)
-            if (text := _curve_text(board, line))
-        ],
+    boards = main_boards(result.boards)
+    lines = [(board, line) for board in boards for line in figures.sample_lines(board)]
+    return _section(
+        *(result, command, "curves", "Score against samples", 7),
+        findings=[_curve_text(board, line) for board, line in lines][:MOST],
         caveats=["Points of one line share questions; whether two of them differ is not tested."],
-        settings=_settings(result),
-        command=command,
         figures=_figures(
             "curves",
             "Score against samples",
@@ -133,44 +124,59 @@ def _power(result: Leaderboard, command: str) -> Section | None:
     tables = _tables(
         result,
         lambda board: power_frame(board, result) if board.percent else None,
-        lambda board: f"At the {board.questions} questions at hand, and what it would take.",
-        {
-            "alpha": "two-sided level that the row is tested at, after correction",
-            "detectable": "points that would be seen with the chance named in the settings",
-            **{
-                f"{what}_for_{points:g}": f"{what} to see {points:g} points{more}"
-                for points in (1, 2, 5, result.options.detect)
-                for what, more in (
-                    ("questions", "; empty above a million"),
-                    ("seeds", " with the questions at hand; inf where no number would do"),
-                )
-            },
-        },
+        lambda board: f"With {board.size} at hand, and what it would take.",
+        _power_meanings(result),
     )
     if not tables:
         return None
-    return Section(
-        name="power",
-        title="What these comparisons can show",
-        order=8,
-        findings=[text for board in result.boards if (text := _power_text(board, result))],
+    return _section(
+        *(result, command, "power", "What these comparisons can show", 8),
+        findings=[_power_text(board, result) for board in main_boards(result.boards)][:MOST],
         caveats=[
             "Computed from the observed share of questions that only one of two methods answers, "
             "or the observed variance of differences: as uncertain as these are.",
             "More questions means more of the same kind, in an average of every task.",
         ],
-        settings=_settings(result),
-        command=command,
         tables=tables,
     )
 
 
+def _section(
+    result: Leaderboard, command: str, name: str, title: str, order: int, **parts: Any
+) -> Section:
+    settings = _settings(result)
+    return Section(name=name, title=title, order=order, settings=settings, command=command, **parts)
+
+
+def _power_meanings(result: Leaderboard) -> dict[str, str]:
+    points = sorted({1, 2, 5, result.options.detect})
+    many = "; empty above a million"
+    seeds = "with the questions at hand; inf where no number would do"
+    return {
+        "alpha": "two-sided level that the row is tested at, after correction",
+        "detectable": "points that would be seen with the chance named in the settings",
+        **{f"questions_for_{p:g}": f"to see {p:g} points{many}" for p in points},
+        **{f"seeds_for_{p:g}": f"to see {p:g} points {seeds}" for p in points},
+    }
+
+
+def _brief(result: Leaderboard) -> list[Board]:
+    """The boards of the terminal, as far as their rows fit."""
+    shown: list[Board] = []
+    for board in main_boards(result.boards):
+        rows = sum(len(one.rows) for one in shown) + len(board.rows)
+        if not shown or rows <= MOST_ROWS:
+            shown.append(board)
+    return shown
+
+
 def _caption(board: Board) -> str:
-    words = f"{board.questions} questions, {board.metric}. "
+    less = "" if board.higher_is_better else ", less is better"
+    words = f"{board.size}, {board.metric}{less}. "
     if board.plain is None or not board.family:
-        return words + "Nothing to compare."
+        return f"{words}Not compared: {board.reason or 'there is one row only'}."
     return words + (
-        f"Differences are to {board.plain}, corrected (Holm) for {board.family} comparisons. A "
+        f"Differences are to {board.plain}, corrected for {count(board.family, 'comparison')}. A "
         "place is shared by all that can't be told from the best of it: against plain by the "
         "corrected difference shown, among each other corrected over all other pairs."
     )
@@ -183,40 +189,24 @@ def _frontier_text(board: Board) -> str:
     title, of = cost
     rows = [row for row in board.rows if row.score is not None and of(row) is not None]
     points = [(float(of(row) or 0), row.score.value if row.score else 0.0) for row in rows]
-    best = [
-        f"{rows[i].method} ({board.scale * points[i][1]:.1f} at {points[i][0]:.3g})"
-        for i in figures.frontier_rows(board, rows, points)
-    ]
-    told = ", ".join(best)
-    return (
-        f"{board.title}, by {title}: of the methods whose cost is known, none is better at no more "
-        f"cost than {told}."
-    )
+    best = [rows[i].method for i in figures.frontier_rows(board, rows, points)]
+    return f"{board.title}, {title}: none is better at no more cost than {listed(best)}."
 
 
 def _curve_text(board: Board, line: figures.SampleLine) -> str:
     told = [
-        f"{board.scale * row.score.value:.1f} with {n}"
+        f"{fixed(board.scale * row.score.value, 1)} with {count(n, 'sample')}"
         for n, row in line.rows.items()
         if row.score is not None
     ]
-    return f"{board.title}, {line.name}: {', '.join(told)} samples."
+    return f"{board.title}, {line.name}: {listed(told)}."
 
 
 def _power_text(board: Board, result: Leaderboard) -> str:
-    if not board.percent:
-        return ""
-    frame = power_frame(board, result)
-    if frame.empty or "detectable" not in frame:
-        return ""
-    least = frame["detectable"].dropna()
-    ends = f"{least.min():.1f}"
-    if f"{least.max():.1f}" != ends:
-        ends += f" to {least.max():.1f}"
-    return (
-        f"{board.title}: with {board.questions} questions, differences of {ends} points would be "
-        f"seen with a chance of {result.options.power:.0%}, depending on the method."
-    )
+    frame = power_frame(board, result) if board.percent else None
+    if frame is None or "detectable" not in frame:
+        return f"{board.title}: which differences would be shown isn't known."
+    return power_finding(board, list(frame["detectable"].dropna()), result.options)
 
 
 def _tables(
@@ -224,6 +214,7 @@ def _tables(
     frame: Callable[[Board], pd.DataFrame | None],
     caption: Callable[[Board], str],
     meanings: Mapping[str, str],
+    brief: Sequence[Board] = (),
 ) -> list[Table]:
     tables: list[Table] = []
     taken: set[str] = set()
@@ -232,8 +223,9 @@ def _tables(
         if made is None or made.empty or len(made.columns) < 2:
             continue
         own = {name: text for name, text in meanings.items() if name in made}
+        columns = BRIEF if board in brief else ()
         name = _file_name(board, taken)
-        tables.append(Table(name, board.title, made, caption(board), own))
+        tables.append(Table(name, board.title, made, caption(board), own, columns))
     return tables
 
 
@@ -256,7 +248,6 @@ def _settings(result: Leaderboard) -> dict[str, Any]:
     options = result.options
     return {
         "level": options.level,
-        "resamples": options.resamples,
         "flips": options.flips,
         "seed": options.seed,
         "points that matter": options.detect,

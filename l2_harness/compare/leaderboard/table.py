@@ -48,7 +48,8 @@ class Row:
         seeds: None of a single seed.
         difference: to plain, None where there is none.
         published: others' figure, in its source's unit.
-        unpaired: whether only a figure of all questions is known.
+        unpaired: whether only a figure of all its questions is known.
+        reason: why it is not compared, where that is the row's own matter.
         errors: of runs that failed; a row may have scores of its other seeds all the same.
         settings: of its first run.
     """
@@ -64,6 +65,7 @@ class Row:
     cost: RowCost = field(default_factory=RowCost)
     published: float | None = None
     unpaired: bool = False
+    reason: str = ""
     errors: Sequence[str] = ()
     settings: dict[str, object] = field(default_factory=dict)
 
@@ -81,6 +83,7 @@ class Board:
         questions: that all methods have.
         rows: best first, then unpaired and failed ones.
         plain: the method that all are compared with; None where it failed or there is none.
+        reason: why there is none.
         null: the largest distance of a null row from plain, in the metric's unit.
         family: comparisons with plain that are corrected together.
         notes: what a reader has to know.
@@ -95,6 +98,7 @@ class Board:
     questions: int = 0
     rows: Sequence[Row] = ()
     plain: str | None = None
+    reason: str = ""
     null: float | None = None
     family: int = 0
     notes: Sequence[str] = ()
@@ -104,6 +108,13 @@ class Board:
         """Model and task, as headings name them."""
         task = f"average of {len(self.tasks)} tasks" if self.tasks else self.task
         return f"{self.model}, {task}" if self.model else task
+
+    @property
+    def size(self) -> str:
+        """How many questions, in words."""
+        if not self.questions:
+            return "no scores of single questions"
+        return "1 question" if self.questions == 1 else f"{self.questions} questions"
 
     @property
     def scale(self) -> float:

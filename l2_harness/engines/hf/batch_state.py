@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import LogitsProcessorList
 from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
+from l2_harness.engines.hf.cache_argument import GENERATE_CACHE
 from l2_harness.engines.hf.growing_cache import RowMoves, keep_rows
 
 #: Model inputs that ``generate`` keeps from step to step, (…, rows, positions) each.
@@ -78,7 +79,7 @@ class BatchState:
         if self._uniforms is not None:
             self._uniforms = self._uniforms[moves.order.to(self._uniforms.device)]
         _select_inputs(self.model_kwargs, moves.order)
-        keep_rows(self.model_kwargs["past_key_values"], moves)
+        keep_rows(self.model_kwargs[GENERATE_CACHE], moves)
         self.logits_processor = select_processors(self.logits_processor, moves.order)
 
 
@@ -92,7 +93,7 @@ def repeat_rows(model_kwargs: dict[str, Any], index: Tensor) -> None:
     _select_inputs(model_kwargs, index)
     # what beam search reorders is what any choice of rows is; it knows every kind of layer,
     # and each layer's device
-    model_kwargs["past_key_values"].reorder_cache(index)
+    model_kwargs[GENERATE_CACHE].reorder_cache(index)
 
 
 def _select_inputs(model_kwargs: dict[str, Any], index: Tensor) -> None:

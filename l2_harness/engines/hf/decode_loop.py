@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 
+from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.batch_state import BatchState, repeat_rows, select_processors
+from l2_harness.engines.hf.cache_argument import GENERATE_CACHE
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.residual_norms import ResidualNorms
@@ -40,25 +42,6 @@ class ResponseSpec:
     prompt: int
     uniforms: np.ndarray | None = None
     response: Response | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class DecodedResponse:
-    """A response that is there.
-
-    Attributes:
-        index: which of the wanted ones.
-        tokens: the T ids, the last being the one that ended it.
-        finish_reason: eos, stop or length.
-        rows: what was recorded of it, None where nothing is.
-        report: what the interventions did to it, None where there are none.
-    """
-
-    index: int
-    tokens: list[int]
-    finish_reason: FinishReason
-    rows: ResponseRows | None
-    report: ResponseReport | None = None
 
 
 class _Pass(NamedTuple):
@@ -93,7 +76,7 @@ class DecodeLoop:
     Args:
         wanted: the responses; those of one prompt side by side.
         end_rule: says where a response ends.
-        deliver: takes the responses of a round.
+        deliver: takes the responses of a round, each with its place among the wanted ones.
         norms: the monitored layers, None to record nothing.
         max_rows: the most responses that are decoded side by side.
         hooks: the interventions, None for none.
@@ -103,7 +86,7 @@ class DecodeLoop:
         self,
         wanted: Sequence[ResponseSpec],
         end_rule: EndRule,
-        deliver: Callable[[list[DecodedResponse]], None],
+        deliver: Callable[[list[tuple[int, FinishedResponse]]], None],
         norms: ResidualNorms | None = None,
         max_rows: int | None = None,
         hooks: LayerHooks | None = None,
@@ -114,6 +97,7 @@ class DecodeLoop:
         self._norms = norms
         self._max_rows = max_rows or len(wanted)
         self._hooks = hooks
+        self._prompt_tokens: list[int] = []
 
     @torch.inference_mode()  # cheaper a kernel than generate's own no_grad
     def __call__(
@@ -140,11 +124,12 @@ class DecodeLoop:
             if self._hooks is not None:
                 stack.enter_context(self._hooks.installed())
             mask = _mask(input_ids, model_kwargs)
+            self._prompt_tokens = mask.sum(-1).tolist()
             outputs = model._prefill(input_ids, generation_config, model_kwargs)
             model_kwargs = model._update_model_kwargs_for_generation(outputs, model_kwargs)
             first = self._taken(outputs)
             del outputs
-            make_growing(model_kwargs["past_key_values"])
+            make_growing(model_kwargs[GENERATE_CACHE])
             stack.enter_context(model._optimize_model_for_decode())
             for round_, kwargs in self._rounds(model_kwargs):
                 state = self._start(round_, input_ids, kwargs, logits_processor)
@@ -159,7 +144,7 @@ class DecodeLoop:
             stop = min(start + self._max_rows, n)
             kwargs = dict(model_kwargs)
             if stop < n:
-                kwargs["past_key_values"] = copy.deepcopy(model_kwargs["past_key_values"])
+                kwargs[GENERATE_CACHE] = copy.deepcopy(model_kwargs[GENERATE_CACHE])
             yield range(start, stop), kwargs
 
     def _start(
@@ -225,7 +210,7 @@ class DecodeLoop:
         reports = self._hooks.end() if self._hooks is not None else [None] * len(reasons)
         self.deliver(
             [
-                DecodedResponse(i, tokens[i], reasons[i], rows.get(i), report)
+                (i, self._finished(i, tokens[i], reasons[i], rows.get(i), report))
                 for i, report in zip(sorted(reasons), reports, strict=True)
             ]
         )
@@ -235,13 +220,22 @@ class DecodeLoop:
         if self._hooks is None:
             return
         first = min(tokens)
-        positions = [self._prompt_tokens(i) - 1 + len(tokens[i]) for i in state.responses]
+        positions = [
+            self._prompt_tokens[prompt] - 1 + len(tokens[i])
+            for i, prompt in zip(state.responses, state.prompts, strict=True)
+        ]
         self._hooks.step([i - first for i in state.responses], positions)
 
-    def _prompt_tokens(self, index: int) -> int:
-        response = self.wanted[index].response
-        assert response is not None
-        return response.prompt_tokens
+    def _finished(
+        self,
+        index: int,
+        tokens: list[int],
+        reason: FinishReason,
+        rows: ResponseRows | None,
+        report: ResponseReport | None,
+    ) -> FinishedResponse:
+        prompt_tokens = self._prompt_tokens[self.wanted[index].prompt]
+        return FinishedResponse(prompt_tokens, tokens, reason, rows, report)
 
     def _step(self, model: Any, state: BatchState) -> _Pass:
         """One forward pass over the newest token of every row."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.statistics import DistributionStatistics, distribution_statistics
 
 
@@ -33,11 +34,10 @@ class GenerationRecorder:
         self._norms = norms
         self._prompt_left = prompt_width
         self._norm_rows: list[Tensor] = []
-        self._entropy: list[Tensor] = []
-        self._self_certainty: list[Tensor] = []
-        self._confidence: list[Tensor] = []
-        self._logprob: list[Tensor] = []
+        self._signals: list[Tensor] = []
         self._latest: DistributionStatistics | None = None
+        self._row_a_token = True
+        self._batch: int | None = None
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -59,44 +59,51 @@ class GenerationRecorder:
         """
         self._finish(tokens)
         norms = _on_host(self._norm_rows).transpose(2, 0, 1)
-        statistics = [
-            _on_host(steps).T
-            for steps in (self._logprob, self._entropy, self._self_certainty, self._confidence)
-        ]
+        signals = _on_host(self._signals).transpose(2, 1, 0)  # (batch, signals, rows)
         return [
-            ResponseRows(norms[i, :n], *(values[i, :n] for values in statistics))
+            ResponseRows(norms[i, :n], dict(zip(SIGNALS.names, signals[i, :, :n], strict=True)))
             for i, n in enumerate(lengths)
         ]
 
+    def follows(self, tokens: Tensor) -> bool:
+        """Whether one pass was run for each of these tokens, with a row for each response.
+
+        Beam search, assistants and the like decode otherwise: there is no row of a token then.
+        """
+        batch, width = tokens.shape
+        # generate may look only after a pass whether it was wanted
+        enough = width <= len(self._norm_rows) <= width + 1
+        return self._row_a_token and enough and self._batch == batch
+
     def _finish(self, tokens: Tensor) -> None:
-        width = tokens.shape[1]
-        if len(self._norm_rows) < width or self._latest is None:
-            raise RuntimeError(
-                f"{width} tokens were generated in {len(self._norm_rows)} recorded passes: this "
-                "way of decoding does not run one pass a token. Pass record=off."
-            )
-        if len(self._logprob) < width:
-            self._logprob.append(self._latest.of_tokens(tokens[:, -1]))
+        if len(self._signals) < tokens.shape[1]:
+            self._measure(tokens)
 
     def _on_pass(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         norms = self._norms.take()
-        if self._prompt_left > 0:
-            self._prompt_left -= _width(args, kwargs)
-            if self._prompt_left > 0:
-                return
+        in_prompt, width = self._prompt_left > 0, _width(args, kwargs)
+        self._batch = norms.shape[1] if self._batch is None else self._batch
+        if in_prompt:  # prompt tuning puts embeddings before it
+            expected = width <= self._prompt_left or kwargs.get("input_ids") is None
         else:
-            self._add_logprob(kwargs["input_ids"])
+            expected = width == 1 and not args
+        self._row_a_token &= expected and norms.shape[1] == self._batch
+        if not self._row_a_token:
+            return
+        self._prompt_left -= width
+        if self._prompt_left > 0:
+            return
+        if not in_prompt:
+            # the token fed to this pass is the one that the previous pass produced
+            self._measure(kwargs["input_ids"])
         self._latest = distribution_statistics(output.logits[:, -1])
         self._norm_rows.append(norms)
-        self._entropy.append(self._latest.entropy)
-        self._self_certainty.append(self._latest.self_certainty)
-        self._confidence.append(self._latest.confidence())
 
-    def _add_logprob(self, input_ids: Tensor) -> None:
-        """The token fed to this pass is the one that the previous pass produced."""
+    def _measure(self, tokens: Tensor) -> None:
+        """The latest pass's signals, its tokens being the last of (batch, width)."""
         assert self._latest is not None
-        tokens = input_ids[:, -1].to(self._latest.log_probs.device)
-        self._logprob.append(self._latest.of_tokens(tokens))
+        last = tokens[:, -1].to(self._latest.log_probs.device)
+        self._signals.append(self._latest.signals(last))
 
 
 def _width(args: Any, kwargs: Any) -> int:

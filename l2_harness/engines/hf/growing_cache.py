@@ -25,10 +25,7 @@ class GrowingLayer(DynamicLayer):
 
     def __init__(self, layer: DynamicLayer) -> None:
         super().__init__()
-        self.is_initialized = layer.is_initialized
-        self.keys, self.values = layer.keys, layer.values
-        if self.is_initialized:
-            self.dtype, self.device = layer.dtype, layer.device
+        self.__dict__.update(layer.__dict__)  # whatever a layer holds in this transformers
         self._key_buffer: Tensor | None = None
         self._value_buffer: Tensor | None = None
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
+from l2_harness.engines.hf.cache_argument import cache_argument
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_rerun import LayerCall, first_output, with_first_output
 from l2_harness.engines.hf.output_head import OutputHead
@@ -35,6 +36,9 @@ class ScoredRows:
 class LayerHooks:
     """What happens at the hooked layers: nothing, keeping their states, or interventions.
 
+    States are kept from :meth:`installed` to the first :meth:`begin`: of the prefill. Then there
+    are interventions, up to :meth:`end`. A pass at any other time is no affair of the hooks.
+
     Args:
         run: the interventions.
         layers: every decoder layer of the model.
@@ -46,15 +50,18 @@ class LayerHooks:
         self._causal_lm = causal_lm
         self._layers = list(layers)
         self._last = len(self._layers) - 1
-        recursion = run.config.recursion
         self._top: range | None = None
         self._head: OutputHead | None = None
-        if recursion.recursion == "entropy":
-            self._top = range(len(layers) - recursion.top_layers(len(layers)), len(layers))
+        acting = run.config.acting().values()
+        self._reruns = any(technique.reruns for technique in acting)
+        at_top = [t.layers_a_pass(len(layers)) for t in acting if t.acts_at == "top"]
+        if at_top:
+            self._top = range(len(layers) - max(at_top), len(layers))
             self._head = OutputHead(causal_lm)
         self._calls: dict[int, LayerCall] = {}
         self._kept: dict[int, Tensor] = {}
         self._pipeline: Pipeline | None = None
+        self._is_prefill = False
         self._where: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -62,7 +69,7 @@ class LayerHooks:
         """The layers that are to be run again."""
         if self._top is not None:
             return list(self._top)
-        return list(self._run.layers) if self._run.config.recursion.recursion != "off" else []
+        return list(self._run.layers) if self._reruns else []
 
     @property
     def values(self) -> dict[int, float]:
@@ -81,11 +88,14 @@ class LayerHooks:
                     self._hook(layer), with_kwargs=True
                 )
                 stack.callback(handle.remove)
-            try:
-                yield
-            finally:
-                self._pipeline = None
-                self._kept, self._calls = {}, {}
+            stack.callback(self._clear)
+            self._is_prefill = True
+            yield
+
+    def _clear(self) -> None:
+        self._is_prefill = False
+        self._pipeline = self._where = None
+        self._kept, self._calls = {}, {}
 
     def begin(self, responses: Sequence[Response], prompts: Sequence[int], mask: Tensor) -> None:
         """Responses begin after a prefill whose states were kept.
@@ -95,6 +105,7 @@ class LayerHooks:
             prompts: the row of the prefill that each one answers.
             mask: (prompts, positions) of the prefill, 0 on padding.
         """
+        self._is_prefill = False
         self._pipeline = self._run.pipeline(responses)
         slots, positions, rows, columns = _prompt_rows(
             responses, prompts, mask, self._run.config.threshold.threshold_prompt
@@ -105,6 +116,7 @@ class LayerHooks:
             where = torch.from_numpy(rows).to(kept.device)
             columns_there = torch.from_numpy(columns).to(kept.device)
             self._pipeline.layer(layer, kept[where, columns_there], _no_second_pass)
+        self._pipeline.end_pass()
 
     def step(self, slots: Sequence[int], positions: Sequence[int]) -> None:
         """The next forward pass has one row of each of some responses.
@@ -119,6 +131,7 @@ class LayerHooks:
     @contextmanager
     def scoring(self, scored: ScoredRows) -> Iterator[None]:
         """The next forward pass is over whole texts; those positions of it are its rows."""
+        self._is_prefill = False
         self._pipeline = self._run.pipeline(scored.responses)
         self._pipeline.begin_pass(scored.rows, scored.positions)
         self._where = torch.from_numpy(scored.rows), torch.from_numpy(scored.positions)
@@ -135,10 +148,11 @@ class LayerHooks:
         """A second pass reads a cache, which scoring does without otherwise."""
         cache = DynamicCache(config=self._causal_lm.config.get_text_config(decoder=True))
         make_growing(cache)
-        return args, {**kwargs, "past_key_values": cache, "use_cache": True}
+        name = cache_argument(self._causal_lm.forward)
+        return args, {**kwargs, name: cache, "use_cache": True}
 
     def end(self) -> list[ResponseReport]:
-        """What happened to each response; states are kept again."""
+        """What happened to each response."""
         assert self._pipeline is not None
         reports = self._pipeline.reports()
         self._pipeline = None
@@ -152,8 +166,9 @@ class LayerHooks:
             module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any
         ) -> Any:
             hidden = first_output(output)
-            if self._pipeline is None:
+            if self._is_prefill:
                 self._keep(layer, hidden)
+            if self._pipeline is None or not self._pipeline.in_pass:
                 return None
             self._calls[layer] = LayerCall.of(module, args, kwargs)
             rows = self._rows(hidden)

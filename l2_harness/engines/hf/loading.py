@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +14,13 @@ from l2_harness.paths import DEMO_MODEL, demo_model_path
 _SAMPLED_BYTES = 1 << 16
 
 
-def resolve_pretrained(pretrained: Any) -> Any:
+def resolve_pretrained(pretrained: Any, args: Mapping[str, Any] | None = None) -> Any:
     """A path or hub name (or a loaded model, unchanged) that from_pretrained can take.
+
+    Args:
+        pretrained: as the user named it.
+        args: the other arguments of the model, of which ``subfolder`` and ``gguf_file`` say
+            where in a folder it lies.
 
     Raises:
         ConfigError: what looks like a local folder and is not one, or holds no model.
@@ -26,24 +30,32 @@ def resolve_pretrained(pretrained: Any) -> Any:
     if pretrained == DEMO_MODEL and not Path(DEMO_MODEL).is_dir():
         return str(demo_model_path())
     if _looks_local(pretrained):
-        _check_local(Path(pretrained).expanduser())
+        _check_local(Path(pretrained).expanduser(), args or {})
         return str(Path(pretrained).expanduser())
     return pretrained
 
 
 def config_field_names(pretrained: Any, args: Mapping[str, Any]) -> set[str]:
-    """The field names of the model's configuration; reads its config.json, no weights."""
-    if not isinstance(pretrained, str):
-        return set(pretrained.config.to_dict())
+    """What from_pretrained takes for fields of the model's configuration; reads no weights.
+
+    It takes whatever the configuration has as an attribute, properties and aliases included;
+    not read here, since some of them warn.
+    """
+    config = read_config(pretrained, args) if isinstance(pretrained, str) else pretrained.config
+    return {*dir(config), *config.attribute_map}
+
+
+def read_config(pretrained: str, args: Mapping[str, Any]) -> Any:
+    """The model's configuration, as lm-eval's ``hf`` reads it."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(
+    return AutoConfig.from_pretrained(
         pretrained,
         revision=str(args.get("revision") or "main"),
         trust_remote_code=bool(args.get("trust_remote_code", False)),
+        gguf_file=args.get("gguf_file"),
         subfolder=str(args.get("subfolder") or ""),
     )
-    return set(config.to_dict()) | set(config.attribute_map)
 
 
 def model_fingerprint(pretrained: Any, config: Any) -> str | None:
@@ -71,7 +83,7 @@ def _looks_local(name: str) -> bool:
     return name.startswith((".", "~", os.sep)) or name.count("/") > 1 or Path(name).is_dir()
 
 
-def _check_local(path: Path) -> None:
+def _check_local(path: Path, args: Mapping[str, Any]) -> None:
     if not path.is_dir():
         what = "is a file, not a folder" if path.is_file() else "does not exist"
         raise ConfigError(
@@ -80,11 +92,20 @@ def _check_local(path: Path) -> None:
         )
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(f"pretrained={str(path)!r} cannot be read: check its permissions.")
-    if not any((path / name).is_file() for name in ("config.json", "params.json")) and not any(
-        path.glob("*.gguf")
-    ):
-        logging.getLogger(__name__).debug("no config.json in %s", path)
-        raise ConfigError(
-            f"pretrained={str(path)!r} holds no config.json, so it is not a model folder. "
-            "Pass the folder that save_pretrained wrote."
-        )
+    folder = path / str(args.get("subfolder") or "")
+    wanted = [str(args["gguf_file"])] if args.get("gguf_file") else ["config.json", "params.json"]
+    if not any((folder / name).is_file() for name in wanted):
+        raise ConfigError(f"pretrained={str(path)!r} {_missing(path, folder, wanted[0])}")
+
+
+def _missing(path: Path, folder: Path, wanted: str) -> str:
+    """What a folder lacks, and what it has that the user may have meant."""
+    where = "" if folder == path else f" in its subfolder {folder.relative_to(path)}"
+    text = f"holds no {wanted}{where}, so it is not a model folder. "
+    gguf = sorted(file.name for file in folder.glob("*.gguf"))
+    if gguf:
+        return f"{text}It has {', '.join(gguf)}: pass gguf_file= with one of them."
+    below = sorted(file.parent.name for file in path.glob("*/config.json"))
+    if below:
+        return f"{text}Subfolders that are: {', '.join(below)}: pass subfolder= with one of them."
+    return f"{text}Pass the folder that save_pretrained wrote."

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
 from l2_harness.config import ConfigError
+from l2_harness.engines.hf.cache_argument import cache_argument
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_rerun import LayerCall, first_output
 from l2_harness.engines.hf.read_only_cache import seen_states
@@ -31,6 +32,13 @@ def check_rerun(causal_lm: Any, layers: Mapping[int, nn.Module], scored: bool = 
     Raises:
         ConfigError: a layer that cannot be run again, and why.
     """
+    try:
+        cache_argument(causal_lm.forward)
+    except TypeError as error:
+        raise ConfigError(
+            f"recursion reads a layer's cache again, and {error}. The norms can still be "
+            "monitored: pass recursion=off."
+        ) from error
     cache = DynamicCache(config=causal_lm.config.get_text_config(decoder=True))
     _check_kinds(causal_lm, layers, cache)
     faults: dict[int, str] = {}
@@ -44,7 +52,7 @@ def check_rerun(causal_lm: Any, layers: Mapping[int, nn.Module], scored: bool = 
         _run(causal_lm, ids[:, -1:], mask, cache)
         if scored:
             cache.reset()
-            causal_lm(input_ids=ids, past_key_values=cache, use_cache=True)
+            _run(causal_lm, ids, None, cache)
     for index, fault in faults.items():
         raise _refusal(causal_lm, index, layers[index], fault)
 
@@ -74,15 +82,13 @@ def _texts(causal_lm: Any) -> tuple[Tensor, Tensor]:
     return ids.view(2, _LENGTH), mask
 
 
-def _run(causal_lm: Any, ids: Tensor, mask: Tensor, cache: DynamicCache) -> None:
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    causal_lm(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-    )
+def _run(causal_lm: Any, ids: Tensor, mask: Tensor | None, cache: DynamicCache) -> None:
+    """A pass over ``ids`` after what the cache holds; no mask where there is no padding."""
+    inputs: dict[str, Any] = {cache_argument(causal_lm.forward): cache}
+    if mask is not None:
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        inputs |= {"attention_mask": mask, "position_ids": positions}
+    causal_lm(input_ids=ids, use_cache=True, **inputs)
 
 
 def _trial(index: int, cache: DynamicCache, faults: dict[int, str]) -> Any:

@@ -81,7 +81,13 @@ class ResidualNorms:
             for index, layer in enumerate(self._layers):
                 handle = layer.register_forward_hook(self._hook(index, keep))
                 stack.callback(handle.remove)
+            stack.callback(self._clear)
             yield
+
+    def _clear(self) -> None:
+        """Let go of a pass that nobody took, as after an error."""
+        self._kept = [None] * len(self._layers)
+        self.states = None
 
     def _hook(self, index: int, keep: Reduction) -> Callable[[nn.Module, Any, Any], None]:
         def on_output(module: nn.Module, args: Any, output: Any) -> None:

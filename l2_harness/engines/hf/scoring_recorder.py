@@ -12,6 +12,7 @@ from torch import Tensor
 
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.norms.rows import ResponseRows
+from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.statistics import distribution_statistics
 
 #: Rows whose distributions are held at once: bounds the memory beside the model's logits.
@@ -50,19 +51,19 @@ class ScoringRecorder:
         """
         norms = self._norms.take()
         batch_rows, positions, tokens = _flat(continuations, logits.device)
-        statistics = [
-            _token_statistics(logits[r, p], t)
+        signals = [
+            distribution_statistics(logits[r, p]).signals(t)
             for r, p, t in zip(
                 batch_rows.split(_BLOCK), positions.split(_BLOCK), tokens.split(_BLOCK), strict=True
             )
         ]
-        table = torch.cat(statistics).cpu().numpy()
+        table = torch.cat(signals, dim=-1).cpu().numpy()
         where = batch_rows.to(norms.device), positions.to(norms.device)
         norm_rows = norms[:, where[0], where[1]].T.cpu().numpy()
         ends = np.cumsum([len(c.tokens) for c in continuations])[:-1]
         return [
-            ResponseRows(n, *columns.T)
-            for n, columns in zip(np.split(norm_rows, ends), np.split(table, ends), strict=True)
+            ResponseRows(n, dict(zip(SIGNALS.names, own, strict=True)))
+            for n, own in zip(np.split(norm_rows, ends), np.split(table, ends, axis=1), strict=True)
         ]
 
 
@@ -77,11 +78,3 @@ def _flat(
     ]
     rows, positions, tokens = torch.tensor(triples, device=device).unbind(-1)
     return rows, positions, tokens
-
-
-def _token_statistics(logits: Tensor, tokens: Tensor) -> Tensor:
-    """(N, 3): log-probability of the token, entropy, self-certainty."""
-    statistics = distribution_statistics(logits)
-    return torch.stack(
-        [statistics.of_tokens(tokens), statistics.entropy, statistics.self_certainty], dim=-1
-    )

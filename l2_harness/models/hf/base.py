@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lm_eval.api.model import CacheHook
 from lm_eval.models.huggingface import HFLM
+from torch import nn
 from tqdm import tqdm
 
 from l2_harness import __version__
 from l2_harness.config import ConfigError
-from l2_harness.config.model_args import split_model_args
+from l2_harness.config.model_args import affecting
+from l2_harness.config.options import option_names
+from l2_harness.config.recording import RecordingConfig
+from l2_harness.config.selection import SelectionConfig
 from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers, number_of_layers
+from l2_harness.engines.hf.hf_args import split_hf_args
 from l2_harness.engines.hf.layer_hooks import LayerHooks
-from l2_harness.engines.hf.loading import (
-    config_field_names,
-    model_fingerprint,
-    resolve_pretrained,
-)
+from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
-from l2_harness.interventions import InterventionRun, InterventionTotals
-from l2_harness.models.recorder import RunRecorder
-from l2_harness.models.sample_source import SampleSource
+from l2_harness.engines.model_files import model_files
+from l2_harness.interventions import InterventionRun
+from l2_harness.models.evaluation import Evaluation, RunPlan, Tally
+from l2_harness.models.recorder import RunRecorder, run_id
+from l2_harness.models.response_cache import keep_apart
+from l2_harness.models.terminal_log import terminal_log
 from l2_harness.norms.calibration import threshold_values
-from l2_harness.norms.summary import NormSummary
 from l2_harness.norms.trace_writer import usable_directory
 from l2_harness.selection.chain_of_embedding import MIN_LAYERS
 
 logger = logging.getLogger(__name__)
 
-#: Arguments that say how the work is done, not what comes out: a rerun may change them and
-#: still take over what an earlier run left.
-_EXECUTION_ONLY = frozenset(
-    {"batch_size", "max_batch_size", "device", "resume", "trace_dir", "samples_from"}
-)
+#: Arguments by which a user asks for a record, which is otherwise made where it can be.
+_ASKS_FOR_RECORD = frozenset([*option_names(RecordingConfig), *option_names(SelectionConfig)])
 
 
 class HFBase(HFLM):
@@ -54,52 +55,74 @@ class HFBase(HFLM):
     """
 
     def __init__(self, pretrained: Any, **kwargs: Any) -> None:
-        source = resolve_pretrained(pretrained)
-        config, inherited = split_model_args(
-            kwargs, HFLM.__init__, lambda: config_field_names(source, kwargs)
-        )
+        source = resolve_pretrained(pretrained, kwargs)
+        config, inherited = split_hf_args(kwargs, source)
         self._recording, self._decoding = config.recording, config.decoding
         self._acting = config.interventions
         self._selection = config.selection
-        # lm-eval has seeded torch with its --seed by now
-        self._seed = torch.initial_seed() if self._decoding.seed is None else self._decoding.seed
         self._tensor_parallel = inherited.get("tp_plan") is not None
         super().__init__(source, **inherited)
         self._causal_lm: Any = causal_lm(self.model)
-        self._merged_summary: NormSummary | None = None
-        self._totals = InterventionTotals()
-        self._merged_totals: InterventionTotals | None = None
         self._hooks = self._start_interventions() if self._acting.enabled else None
-        self._recorder: RunRecorder | None = None
-        self._source: SampleSource | None = None
-        if self._recording.enabled:
-            settings = _settings(pretrained, kwargs)
-            settings |= {"weights": model_fingerprint(source, self.config), "seed": self._seed}
-            settings |= {"thresholds": self._hooks.values if self._hooks is not None else {}}
-            self._recorder = self._start_recording(settings)
-            if self._recording.samples_from is not None:
-                self._source = SampleSource(
-                    self._recording.samples_from, settings, self._selection.keeps_states
-                )
+        records = self._recording.enabled and self._can_record(kwargs)
+        layers = self._start_recording() if records else ()
+        settings = _settings(pretrained, kwargs)
+        settings |= {
+            "model_files": model_files({**kwargs, "pretrained": source}),
+            "weights": model_fingerprint(source, self.config),
+            "thresholds": self._hooks.values if self._hooks is not None else {},
+            "monitored_layers": list(layers),
+            "l2_harness": __version__,
+        }
+        self._plan = RunPlan(config, settings, layers, self.rank, self.think_end_token is not None)
+        self._is_over = False
+        self._begun = False
+        self._evaluation = Evaluation(
+            self._plan, self._current_seed(), may_change=self._decoding.seed is None
+        )
 
     def _create_model(self, *args: Any, **kwargs: Any) -> None:
         """Refuse what can be refused before the weights load."""
         n_layers = number_of_layers(self.config)
         asks = self._recording.enabled or self._acting.enabled
         if asks and n_layers is not None and not self._recording.layers_path:
-            self._acting.suppression.check_layers(self._recording.layers.resolve(n_layers))
+            self._acting.check_layers(self._recording.layers.resolve(n_layers))
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)
 
-    def _start_recording(self, settings: dict[str, Any]) -> RunRecorder:
+    def _can_record(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether there are decoder layers to watch.
+
+        Raises:
+            ConfigError: there are none, and the arguments ask for a record; by default the
+                model runs without one.
+        """
+        try:
+            self._watched_layers()
+        except ConfigError as error:
+            if not _ASKS_FOR_RECORD.isdisjoint(kwargs):
+                raise
+            logger.warning("nothing is recorded: %s", error)
+            return False
+        return True
+
+    def _watched_layers(self) -> nn.ModuleList:
         if self.backend != "causal":
             raise ConfigError(
                 f"l2hf records decoder-only models, and {self.config.model_type!r} runs as "
                 f"{self.backend}. Pass record=off, or use --model hf."
             )
-        decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
+        return find_decoder_layers(self.model, self._recording.layers_path)
+
+    def _start_recording(self) -> tuple[int, ...]:
+        """Set up what is watched: the monitored layers."""
+        decoder_layers = self._watched_layers()
         layers = self._recording.layers.resolve(len(decoder_layers))
+        if len(decoder_layers) == 1 and self._recording.layers.preset == "late":
+            logger.warning(
+                "layers=late leaves the last layer out, and this model has only one: it is recorded"
+            )
         if self._selection.keeps_states and len(layers) < MIN_LAYERS:
             raise ConfigError(
                 f"Chain-of-Embedding follows a response from layer to layer and needs "
@@ -109,9 +132,12 @@ class HFBase(HFLM):
         self._norms = ResidualNorms(
             [decoder_layers[i] for i in layers], self._selection.keeps_states
         )
-        settings |= {"monitored_layers": list(layers), "l2_harness": __version__}
-        logger.info("recording (%s) the norms of layers %s", self._recording.record, list(layers))
-        return RunRecorder(self._recording, layers, settings, self.rank)
+        if self._recording.trace_dir is not None:
+            usable_directory(self._recording.trace_dir)
+        terminal_log.info(
+            "recording (%s) the norms of layers %s", self._recording.record, list(layers)
+        )
+        return tuple(layers)
 
     def _start_interventions(self) -> LayerHooks:
         """Set the techniques up, and try out what they need of the model.
@@ -136,17 +162,56 @@ class HFBase(HFLM):
             check_rerun(self._causal_lm, again, scored=self._acts_on_scores)
         for name, value in self._acting.as_dict().items():
             logger.info("intervention setting %s=%s", name, value)
+        if self._acting.threshold.threshold_scope == "pooled":
+            logger.warning(
+                "threshold_scope=pooled (preset=%s): thresholds follow all responses so far, so "
+                "that another batch size, another order or a resumed run gives other events",
+                self._acting.preset,
+            )
         return hooks
 
     @property
     def _acts_on_scores(self) -> bool:
         return self._acting.enabled and self._acting.threshold.intervene_on == "all"
 
-    def set_cache_hook(self, cache_hook: Any) -> None:
-        """Say what ``--use_cache`` costs: a cached response never runs the model."""
+    # -- evaluations ----------------------------------------------------------------------
+
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        """Keep ``--use_cache`` to what it can know, and say what it costs."""
         super().set_cache_hook(cache_hook)
-        if self._recorder is not None:
+        if cache_hook.dbdict is None:
+            return
+        keep_apart(cache_hook, self._cache_mark())
+        if self._recording.enabled:
             logger.warning("responses that --use_cache answers have no norms and no traces")
+
+    def _cache_mark(self) -> str:
+        """Empty where a greedy response is that of any plain run."""
+        plain = not (self._acting.enabled or self._selection.enabled)
+        if plain and self._decoding.num_samples == 1 and not self._decoding.sampling:
+            return ""
+        settings = {k: v for k, v in self._plan.settings.items() if k != "record"}
+        return f"l2_harness {run_id({**settings, 'seed': self._current_seed()})} "
+
+    def _begin_requests(self) -> Evaluation:
+        """The evaluation that requests belong to: a new one where the one before is over."""
+        seed = self._current_seed()
+        if self._is_over or (not self._begun and self._evaluation.needs_renewal(seed)):
+            self._evaluation = Evaluation(self._plan, seed)
+        self._begun, self._is_over = True, False
+        return self._evaluation
+
+    def _current_seed(self) -> int:
+        """lm-eval seeds torch with its ``--seed`` when an evaluation starts."""
+        return torch.initial_seed() if self._decoding.seed is None else self._decoding.seed
+
+    @property
+    def _seed(self) -> int:
+        return self._evaluation.seed
+
+    @property
+    def _recorder(self) -> RunRecorder | None:
+        return self._evaluation.recorder
 
     # -- processes ------------------------------------------------------------------------
 
@@ -165,44 +230,28 @@ class HFBase(HFLM):
         return hasattr(self, "accelerator") and not self._tensor_parallel
 
     def barrier(self) -> None:
-        """Meet the other processes, and merge what they recorded.
+        """Meet the other processes, and merge what they counted.
 
         lm-eval calls this in every process after each type of request, and asks for
         :meth:`get_model_info` in one process only, where it is too late to ask the others.
         """
-        if self._recorder is not None and self.world_size > 1:
-            summaries = self.gather_object(self._recorder.summary)
-            self._merged_summary = NormSummary.merged(summaries) if summaries else None
-        if self._hooks is not None and self.world_size > 1:
-            totals = self.gather_object(self._totals)
-            self._merged_totals = InterventionTotals.merged(totals) if totals else None
+        if self.world_size > 1:
+            tallies = super().gather_object(self._evaluation.tally)
+            self._evaluation.whole = Tally.merged(tallies) if tallies else None
         super().barrier()
+
+    def gather_object(self, obj: Any, dst: int = 0) -> Any:
+        """HFLM's. lm-eval gathers samples and metrics, in every process, at an evaluation's end."""
+        self._is_over = True
+        return super().gather_object(obj, dst)
 
     def get_model_info(self) -> dict[str, Any]:
         """HFLM's, and under ``l2`` what was recorded; lm-eval puts it into the result file."""
-        info: dict[str, Any] = {
-            "record": self._recording.record,
-            "num_samples": self._decoding.num_samples,
-            "seed": self._seed,
-            "decoder_layers": number_of_layers(self.config),
-        }
-        if self._selection.enabled:
-            info |= {
-                "selection": self._selection.selection,
-                "selection_on": self._selection.selection_on,
-            }
-        if self._recorder is not None:
-            summary = self._merged_summary or self._recorder.summary
-            info |= {
-                "run_id": self._recorder.run_id,
-                "trace_dir": self._recording.trace_dir,
-                **summary.as_dict(),
-            }
-        if self._hooks is not None:
-            totals = self._merged_totals or self._totals
-            logger.info("%s", totals.line())
-            info["interventions"] = {"settings": self._acting.as_dict(), **totals.as_dict()}
-        return {**super().get_model_info(), "l2": info}
+        self._is_over = True
+        self._evaluation.say_what_it_came_to()
+        # of the model, since model_args may have changed what its config.json says
+        layers = {"decoder_layers": number_of_layers(self._causal_lm.config)}
+        return {**super().get_model_info(), "l2": self._evaluation.info() | layers}
 
     # -- batches --------------------------------------------------------------------------
 
@@ -229,7 +278,5 @@ class HFBase(HFLM):
 def _settings(pretrained: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """What determines the responses; a model object is no model that a rerun could name."""
     name = pretrained if isinstance(pretrained, str) else f"object {secrets.token_hex(8)}"
-    return {
-        "pretrained": name,
-        **{k: str(v) for k, v in kwargs.items() if k not in _EXECUTION_ONLY},
-    }
+    own = affecting(kwargs, "responses", "choice", "records", "setup")
+    return {"pretrained": name, **{k: str(v) for k, v in own.items()}}

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.layer_hooks import ScoredRows
 from l2_harness.engines.hf.scoring_recorder import Continuation
 from l2_harness.engines.response_end import Decode, response_end
 from l2_harness.interventions import Response, ResponseReport, stream_key
-from l2_harness.interventions.reports import told
-from l2_harness.norms import TraceEvent, hash_prompt
+from l2_harness.norms import hash_prompt
 from l2_harness.norms.rows import ResponseRows
 
 #: As lm-eval passes them: the two texts (None for a window of a long text), and their ids.
@@ -22,9 +21,7 @@ ScoringRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 
 
 class GenerationBatch:
-    """A batch that ``generate`` runs; empty until :meth:`capture`, or for good where the way
-    of decoding gives no row a token.
-    """
+    """A batch that stock ``generate`` runs; empty until :meth:`capture`."""
 
     def __init__(self) -> None:
         self._recorder: GenerationRecorder | None = None
@@ -34,41 +31,44 @@ class GenerationBatch:
 
     def capture(
         self,
-        recorder: GenerationRecorder,
         tokens: Tensor,
         prompt_tokens: list[int],
         stop: list[str],
+        recorder: GenerationRecorder | None = None,
     ) -> None:
         """Keep what came out.
 
         Args:
-            recorder: that watched the passes.
             tokens: (batch, width) the generated ids, padding after an end included.
             prompt_tokens: each prompt's number of tokens.
             stop: the stop strings.
+            recorder: that watched the passes; None where nothing is recorded, or a pass did not
+                give each row a token.
         """
-        self._recorder, self._tokens = recorder, tokens
-        self._prompt_tokens, self._stop = prompt_tokens, stop
+        self._tokens, self._prompt_tokens, self._stop = tokens, prompt_tokens, stop
+        self._recorder = recorder
 
     def responses(
-        self, eos_ids: Collection[int], raw_text: Decode
-    ) -> list[tuple[ResponseRows, dict[str, Any]]]:
-        """Each response's rows and trace columns, in the order of the batch."""
-        if self._recorder is None:
-            return []
+        self, texts: Sequence[str], eos_ids: Collection[int], raw_text: Decode
+    ) -> list[FinishedResponse]:
+        """The responses, in the order of the batch.
+
+        Args:
+            texts: what HFLM made of them.
+            eos_ids: ids that end a response.
+            raw_text: gives the text of some ids, special tokens included.
+        """
         tokens = self._tokens.tolist()
         ends = [response_end(ids, eos_ids, self._stop, raw_text) for ids in tokens]
-        rows = self._recorder.responses(self._tokens, [end.n_tokens for end in ends])
+        lengths = [end.n_tokens for end in ends]
+        rows: list[ResponseRows | None] = [None] * len(tokens)
+        if self._recorder is not None:
+            rows = [*self._recorder.responses(self._tokens, lengths)]
         return [
-            (
-                rows[i],
-                {
-                    "prompt_tokens": self._prompt_tokens[i],
-                    "tokens": tokens[i][: end.n_tokens],
-                    "finish_reason": end.reason,
-                },
+            FinishedResponse(
+                self._prompt_tokens[i], tokens[i][: end.n_tokens], end.reason, rows[i], text=text
             )
-            for i, end in enumerate(ends)
+            for i, (end, text) in enumerate(zip(ends, texts, strict=True))
         ]
 
 
@@ -109,7 +109,11 @@ class ScoringBatch:
         return found
 
     def acting_rows(self, seed: int) -> ScoredRows:
-        """The rows that interventions see: of every text, all positions up to its end."""
+        """The rows that interventions see: of every text, all positions up to its end.
+
+        A window of a long text (``loglikelihood_rolling``) has next to no context that could make
+        a threshold: it is acted on as a response is that is generated.
+        """
         responses: list[Response] = []
         rows: list[int] = []
         positions: list[int] = []
@@ -118,14 +122,14 @@ class ScoringBatch:
                 continue  # requests that differ in their last token only share a row
             text = hash_prompt(str(request[1] + request[2][:-1]))
             first = own.end - len(own.tokens)
-            responses.append(Response(stream_key(seed, text, 0), first + 1, scored=True))
+            has_context = request[0] is not None
+            responses.append(Response(stream_key(seed, text, 0), first + 1, scored=has_context))
             rows += [own.batch_row] * own.end
             positions += range(own.end)
         return ScoredRows(responses, np.array(rows), np.array(positions))
 
-    def events(self, request: int) -> list[TraceEvent]:
-        """What was done to the rows of a request's continuation."""
+    def report(self, request: int) -> ResponseReport | None:
+        """What was done to the rows of a request's continuation; requests may share a row."""
         if not self.reports:
-            return []
-        own = self.continuations(0)[request]
-        return told(self.reports[own.batch_row], len(own.tokens))
+            return None
+        return self.reports[self.continuations(0)[request].batch_row]

@@ -11,7 +11,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.utils import Collator
 from torch import Tensor
 
+from l2_harness.config import ConfigError
 from l2_harness.engines.hf.scoring_recorder import ScoringRecorder
+from l2_harness.interventions.reports import told
 from l2_harness.models.hf.base import HFBase
 from l2_harness.models.hf.batches import ScoringBatch, ScoringRequest
 from l2_harness.models.requests import RequestKey, request_keys
@@ -33,14 +35,30 @@ class ScoringLM(HFBase):
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Answer]:
         """HFLM's scores; the continuations' rows are recorded."""
+        self._begin_requests()
         self._scoring_keys = deque(request_keys("loglikelihood", requests))
         return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = False
     ) -> list[float]:
-        """HFLM's scores; every stretch of a long text is recorded under its own ``window``."""
-        if self._recorder is not None:
+        """HFLM's scores; every stretch of a long text is recorded under its own ``window``.
+
+        With ``intervene_on=all`` a stretch is acted on as a response is that is generated: its
+        rows so far make the threshold, and its first ones, the warm-up, are left alone.
+
+        Raises:
+            ConfigError: ``suppression=shuffled``, which takes such rows one by one.
+        """
+        self._begin_requests()
+        self._scoring_keys = deque()
+        if self._acts_on_scores and self._acting.suppression.suppression == "shuffled":
+            raise ConfigError(
+                "suppression=shuffled with intervene_on=all cannot act on loglikelihood_rolling: a "
+                "text is scored in one pass, and an edit may go to an earlier layer in the next "
+                "row. Pass suppression=random, or intervene_on=decode."
+            )
+        if self._recorder is not None or self._acts_on_scores:
             keys = request_keys("loglikelihood_rolling", requests)
             self._scoring_keys = deque(
                 None if key is None else key.with_window(window)
@@ -67,8 +85,9 @@ class ScoringLM(HFBase):
         disable_tqdm = disable_tqdm or override_bs is not None
         with self._progress("loglikelihood", len(todo), disable_tqdm) as progress:
             for batch in self._scoring_batches(requests, todo, override_bs):
-                answers = self._score_batch([requests[i] for i in batch])
-                self._record_scores([keys[i] for i in batch], answers)
+                scored = self._new_batch([requests[i] for i in batch])
+                answers = self._score_batch(scored)
+                self._record_scores(scored, [keys[i] for i in batch], answers)
                 for i, answer in zip(batch, answers, strict=True):
                     results[i] = answer
                 progress(len(batch))
@@ -79,9 +98,10 @@ class ScoringLM(HFBase):
         if self._recorder is None:
             return [None] * len(keys)
         earlier = self._recorder.recall(keys)
-        for key, found in zip(keys, earlier, strict=True):
-            if key is not None and found is not None:
-                self._recorder.take_over(key, found)
+        there = [(key, found) for key, found in zip(keys, earlier, strict=True) if key and found]
+        self._evaluation.count_recalled([key for key, _ in there], ())
+        for key, found in there:
+            self._recorder.take_over(key, found)
         return [_answer(found.scores) if found else None for found in earlier]
 
     def _next_scoring_key(self) -> RequestKey | None:
@@ -109,7 +129,24 @@ class ScoringLM(HFBase):
             group_fn=self._context_key,
         )
         for chunk in collator.get_batched(*self._scoring_batch_size(override_bs)):
-            yield [i for item in chunk for i in members[group(item) if group else item[0]]]
+            batch = [i for item in chunk for i in members[group(item) if group else item[0]]]
+            yield from self._apart(requests, batch) if self._acts_on_scores else [batch]
+
+    def _apart(self, requests: Sequence[ScoringRequest], batch: Sequence[int]) -> list[list[int]]:
+        """A batch in parts in which requests that HFLM scores from one row have one context.
+
+        The context's rows make the threshold: where the same text is split elsewhere, another
+        threshold holds, and what is done to its rows is another thing.
+        """
+        lengths: dict[tuple[int, ...], list[int]] = {}
+        parts: dict[int, list[int]] = defaultdict(list)
+        for i in batch:
+            known = lengths.setdefault(self._context_key(requests[i]), [])
+            length = len(requests[i][1])
+            if length not in known:
+                known.append(length)
+            parts[known.index(length)].append(i)
+        return list(parts.values())
 
     @staticmethod
     def _context_key(request: Any) -> tuple[int, ...]:
@@ -123,14 +160,20 @@ class ScoringLM(HFBase):
         self.batch_sizes: dict[int, int] = {}
         return 0, self._batch_scheduler
 
-    def _score_batch(self, requests: list[ScoringRequest]) -> list[Answer]:
-        self._scoring = ScoringBatch(
+    def _new_batch(self, requests: list[ScoringRequest]) -> ScoringBatch:
+        return ScoringBatch(
             requests, self._context_key if self.logits_cache else None, self.max_length
         )
-        with self._one_batch(len(requests)):
-            return super()._loglikelihood_tokens(
-                requests, disable_tqdm=True, override_bs=len(requests)
-            )
+
+    def _score_batch(self, batch: ScoringBatch) -> list[Answer]:
+        self._scoring, size = batch, len(batch.requests)
+        try:
+            with self._one_batch(size):
+                return super()._loglikelihood_tokens(
+                    list(batch.requests), disable_tqdm=True, override_bs=size
+                )
+        finally:
+            self._scoring = None
 
     def _model_call(
         self, inps: Tensor, attn_mask: Tensor | None = None, labels: Tensor | None = None
@@ -150,32 +193,36 @@ class ScoringLM(HFBase):
             logits = super()._model_call(inps, attn_mask, labels)
             if self._hooks is not None and self._acts_on_scores:
                 batch.reports = self._hooks.end()
-        n_virtual = logits.shape[1] - inps.shape[1]
-        if recorder is not None:
-            batch.rows = recorder.rows(logits, batch.continuations(n_virtual))
+            if recorder is not None:
+                n_virtual = logits.shape[1] - inps.shape[1]
+                batch.rows = recorder.rows(logits, batch.continuations(n_virtual))
         return logits
 
-    def _record_scores(self, keys: Sequence[RequestKey | None], answers: Sequence[Answer]) -> None:
-        assert self._scoring is not None
-        batch, self._scoring = self._scoring, None
-        for report in batch.reports:
-            self._totals.add(report)
-        if self._recorder is None:
-            return
+    def _record_scores(
+        self,
+        batch: ScoringBatch,
+        keys: Sequence[RequestKey | None],
+        answers: Sequence[Answer],
+    ) -> None:
         for i, (key, (score, is_greedy)) in enumerate(zip(keys, answers, strict=True)):
             if key is None:
                 continue
             _, context, continuation = batch.requests[i]
-            self._recorder.add(
-                key,
-                batch.rows[i],
-                prompt_tokens=len(context),
-                tokens=continuation,
-                text=self._raw_text(continuation),
-                scores={"loglikelihood": score, "is_greedy": float(is_greedy)},
-                events=batch.events(i),
-            )
-        self._recorder.flush()
+            report = batch.report(i)
+            if report is not None:
+                self._evaluation.count_scored(len(continuation), report)
+            if self._recorder is not None:
+                self._recorder.add(
+                    key,
+                    batch.rows[i],
+                    prompt_tokens=len(context),
+                    tokens=continuation,
+                    text=self._raw_text(continuation),
+                    scores={"loglikelihood": score, "is_greedy": float(is_greedy)},
+                    events=() if report is None else told(report, len(continuation)),
+                )
+        if self._recorder is not None:
+            self._recorder.flush()
 
 
 def _answer(scores: dict[str, float]) -> Answer:

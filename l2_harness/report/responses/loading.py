@@ -158,12 +158,7 @@ def _view(
         events=row["events"] or (),
         finish_reason=row["finish_reason"],
         thinking_end=_whole(row["thinking_end"]),
-        prompt=known.prompt,
-        question=known.question,
-        reference=known.reference,
-        extracted=known.extracted,
-        verdict=known.verdict,
-        metric=known.metric,
+        **vars(known),
     )
 
 

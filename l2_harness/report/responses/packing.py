@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from l2_harness.config.techniques import event_kinds
 from l2_harness.report.responses.views import ResponseSet, ResponseView
 
 #: Stands for a norm that is not finite.
@@ -31,6 +32,7 @@ def packed(responses: ResponseSet) -> dict[str, Any]:
         "layers": [int(layer) for layer in responses.layers],
         "threshold": responses.threshold,
         "colours": colour_map(),
+        "events": {n: [k.meaning, k.value_is] for n, k in event_kinds().items()},
         "range": _ranges([view.norms for view in views if view.norms is not None]),
         "responses": [_packed(view) for view in views],
     }

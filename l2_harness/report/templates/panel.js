@@ -1,5 +1,6 @@
 // What is known of one token.
-function drawPanel(panel, response, row, { layer, norm, tau, peak }) {
+// `kinds`: kind of event → what happened, and what its value is.
+function drawPanel(panel, response, row, { layer, norm, tau, peak, kinds }) {
   panel.classList.toggle('idle', row === null);
   if (row === null) {
     panel.replaceChildren(el('h3', {}, 'Token'), el('p', { class: 'caption' }, 'Point at a token, or move to one with Tab and then h and l.'));
@@ -17,16 +18,14 @@ function drawPanel(panel, response, row, { layer, norm, tau, peak }) {
   if (response.entropy) facts.append(pair('entropy', `${shown(response.entropy[row])} nats`));
   if (response.special.includes(row)) facts.append(pair('kind', 'special token'));
   const events = response.events.filter((event) => event.row === row);
-  panel.replaceChildren(el('h3', {}, 'Token'), text, facts, ...events.map(drawEvent));
+  panel.replaceChildren(el('h3', {}, 'Token'), text, facts, ...events.map((event) => drawEvent(event, kinds[event.kind] || ['', 'value'])));
 }
 
-const VALUES = { recursion: 'passes accepted', entropy: 'passes accepted', injection: 'cosine', suppression: 'norm' };
-
-function drawEvent(event) {
+function drawEvent(event, [meaning, valueIs]) {
   const facts = el('dl', { class: 'pairs' });
-  if (event.value !== null) facts.append(pair(VALUES[event.kind] || 'value', shown(event.value)));
+  if (event.value !== null) facts.append(pair(valueIs, shown(event.value)));
   for (const [name, value] of Object.entries(event.detail)) facts.append(pair(name || 'detail', value));
   const head = el('h4');
   appendVisible(head, `${event.kind} at layer ${event.layer}`);
-  return el('div', { class: 'event-box' }, el('span', { class: 'badge' }, eventLetter(event.kind)), head, facts);
+  return el('div', { class: 'event-box', title: meaning }, el('span', { class: 'badge' }, eventLetter(event.kind)), head, facts);
 }

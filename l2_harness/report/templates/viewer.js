@@ -78,7 +78,7 @@ function viewer(data) {
       ...(r.finish ? [el('li', {}, FINISH[r.finish] || r.finish)] : []),
       ...[...kinds].map(([kind, at]) => {
         const count = r.events.filter((event) => event.kind === kind).length;
-        const item = el('li', {}, el('span', { class: 'badge' }, eventLetter(kind)));
+        const item = el('li', { title: (data.events[kind] || [''])[0] }, el('span', { class: 'badge' }, eventLetter(kind)));
         appendVisible(item, ` ${count} × ${kind}, layer${at.size > 1 ? 's' : ''} ${[...at].sort((a, b) => a - b).join(', ')}`);
         return item;
       }),
@@ -119,7 +119,7 @@ function viewer(data) {
   function show(row) {
     const at = layerOf();
     const facts = row === null ? {} : { norm: at.norms ? at.norms[row] : null, peak: at.peaks.includes(row) };
-    drawPanel(byId('panel'), current(), row, { layer: at.layer, tau: at.tau, ...facts });
+    drawPanel(byId('panel'), current(), row, { layer: at.layer, tau: at.tau, kinds: data.events, ...facts });
     moveCursor(row);
   }
 

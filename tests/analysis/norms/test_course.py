@@ -5,8 +5,7 @@ import pytest
 
 from l2_harness.analysis.norms.course import Course
 from l2_harness.analysis.norms.trace_rows import RowBlock
-from l2_harness.statistics.bootstrap import estimate
-from l2_harness.statistics.resamples import Resamples
+from l2_harness.statistics.ratios import ratios
 
 LAYERS = (2, 5)
 
@@ -32,19 +31,18 @@ def test_bins_by_hand() -> None:
     course = Course(2, 2, bins=4, first_rows=3)
     course.add(block_of(norms[:2]), np.array([0, 1]))
     course.add(block_of(norms[2:]), np.array([1]))
-    resamples = Resamples(np.array([0, 1, 1]), 50, 0)
-    table = course.table(LAYERS, resamples).set_index(["layer", "start"])
+    table = course.table(LAYERS).set_index(["layer", "start"])
     assert table["norm"][2].tolist() == [1, (2 + 5 + 3) / 3, 4, (4 + 7 + 7) / 3]
     assert table["norm"][5].tolist() == [5.5, (20 + 50 + 3) / 3, 17.5, (40 + 70 + 7) / 3]
     assert table["responses"][2].tolist() == [2, 3, 2, 3]
     mean = (2 + 10 + 8 + 18) / 10
     assert table["ratio"][2, 0.5] == pytest.approx(4 / mean)
-    first = course.first_table(LAYERS, resamples).set_index(["layer", "row"])
+    first = course.first_table(LAYERS).set_index(["layer", "row"])
     assert first["norm"][2].tolist() == [(1 + 5 + 1) / 3, (2 + 7 + 1) / 3, 3]
     assert first["responses"][5].tolist() == [3, 3, 2]
 
 
-def test_bands_and_trend_are_those_of_resampled_questions() -> None:
+def test_bands_and_trend_are_those_of_questions() -> None:
     rng = np.random.default_rng(0)
     norms = [rng.gamma(4, 5, (10, 2)) for _ in range(30)]
     for one in norms:
@@ -52,13 +50,13 @@ def test_bands_and_trend_are_those_of_resampled_questions() -> None:
     question = np.repeat(np.arange(15), 2)
     course = Course(15, 2, bins=10)
     course.add(block_of(norms), question)
-    table = course.table(LAYERS, Resamples(question, 4000, 0)).query("layer == 5 and start == 0.9")
+    table = course.table(LAYERS).query("layer == 5 and start == 0.9")
     last = np.array([one[9, 1] for one in norms])
-    found = estimate(lambda w: w @ last / w.sum(1), question, resamples=4000)
-    assert table["norm"].item() == pytest.approx(found.value, rel=1e-6)
+    found = ratios([last.reshape(15, 2).sum(axis=1)], [np.full(15, 2.0)])
+    assert table["norm"].item() == pytest.approx(float(found.value), rel=1e-6)
     for end, wanted in (("norm_low", found.low), ("norm_high", found.high)):
-        assert table[end].item() == pytest.approx(wanted, abs=0.1 * (found.high - found.low))
-    trend = course.trend(LAYERS, Resamples(question, 500, 0)).set_index("layer")
+        assert table[end].item() == pytest.approx(float(wanted), rel=1e-6)
+    trend = course.trend(LAYERS).set_index("layer")
     ratio = [np.mean([n[-3:, i].mean() for n in norms]) for i in range(2)]
     ratio = [r / np.mean([n[:3, i].mean() for n in norms]) for i, r in enumerate(ratio)]
     np.testing.assert_allclose(trend["ratio"], ratio, rtol=1e-6)

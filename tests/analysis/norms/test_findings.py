@@ -10,13 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2_harness.analysis.norms.correctness import Verdicts
-from l2_harness.analysis.norms.norms_section import norms_section
 from l2_harness.analysis.norms.pairing import same_document
-from l2_harness.analysis.norms.profiles_section import profiles_section
 from l2_harness.analysis.norms.study import Study, StudyOptions, study
-from l2_harness.analysis.norms.words import layers_of, shown
 from l2_harness.analysis.norms.write import sections
+from l2_harness.findings.claims import signs
+from l2_harness.lm_eval_files.verdicts import Verdicts
 from l2_harness.norms import TraceWriter
 
 QUESTIONS, SAMPLES, LAYER = 60, 4, 1
@@ -62,24 +60,35 @@ def test_a_planted_effect_is_claimed_at_its_layer(folder: Path) -> None:
     table = found.rows(variant="all_rows", outcome="correct", measure="spearman", control="all")
     for scope in ("pooled", "within question"):
         rows = table[(table["scope"] == scope) & (table["statistic"] == "mean")]
-        signs = shown(rows)
-        assert signs[rows["layer"] == LAYER] == 1
-        assert not signs[rows["layer"] != LAYER].any()
-    said = norms_section(found, "cmd").findings
-    assert "mean norm at layer 1" in said[0]
-    assert "stays" in said[0]
-    held_out = [text for text in said if text.startswith("Chosen on 30 questions (pooled)")]
-    assert "mean norm at layer 1" in held_out[0]
-    assert "shows an effect" in held_out[0]
+        found_signs = signs(rows)
+        assert found_signs[rows["layer"] == LAYER] == 1
+        assert not found_signs[rows["layer"] != LAYER].any()
+    section = sections(found, "cmd")[0]
+    pooled, within, held_out = section.findings
+    raw = found.rows(
+        variant="all_rows",
+        outcome="correct",
+        scope="pooled",
+        measure="spearman",
+        control="none",
+    )
+    assert f"{int((signs(raw) != 0).sum())} of 24 norm figures" in pooled
+    assert signs(raw).any()
+    assert within.startswith("Within question")
+    assert "mean norm at layer 1" in held_out
+    choice = next(c for c in found.choices if c.scope == "within question")
+    assert f"on {choice.choosing} questions" in held_out
+    assert f"on {choice.held_out.questions} other questions" in held_out
+    assert not any("truncation" in text for text in section.findings)  # it doesn't vary here
 
 
 def test_of_chance_nothing_is_claimed(folder: Path) -> None:
     found = studied(folder, 0.0)
     norms, confounds, course, _ = sections(found, "cmd")
-    for text in (norms.findings[0], norms.findings[2]):
-        assert "none of the 24 layer × statistic figures shows an effect" in text
-    assert any("no raw effect that could be explained" in text for text in confounds.findings)
-    assert course.findings[0] == "Norms show no trend at any layer."
+    for text in norms.findings[:2]:
+        assert "none of 24 norm figures goes with correctness" in text
+    assert confounds.findings
+    assert "not shown to be larger or smaller" in course.findings[0]
 
 
 def test_direct_responses_beside_thinking_ones(folder: Path) -> None:
@@ -90,21 +99,17 @@ def test_direct_responses_beside_thinking_ones(folder: Path) -> None:
     assert profile["ratio"][LAYER] == pytest.approx(1.2, abs=0.03)
     assert profile["p_holm"][LAYER] < 0.001
     assert (profile["p_holm"].drop(LAYER) > 0.05).all()
-    section = profiles_section(found, found.pairing, "cmd")
-    assert "without --samples the questions can't be compared" in section.findings[0]
-    assert "higher than the direct ones at layer 1 " in section.findings[1]
-    assert "No response has the rows after the thinking" in section.findings[2]
+    section = next(one for one in sections(found, "cmd") if one.name == "profiles")
+    assert any("without --samples the questions can't be compared" in t for t in section.caveats)
+    assert "larger than direct ones at layer 1;" in section.findings[0]
+    assert "no difference is shown at layers 0 and 2" in section.findings[0]
+    assert section.findings[1] == "No response has the rows after the thinking."
 
 
 def test_documents_are_the_same_where_they_agree() -> None:
     assert same_document({"q": "1 + 1", "a": 2}, {"q": "1 + 1", "choices": []})
     assert not same_document({"q": "1 + 1"}, {"q": "1 + 2"})
     assert not same_document({"q": "1 + 1"}, {"question": "1 + 1"})
-
-
-def test_layers_in_words() -> None:
-    assert layers_of([3]) == "layer 3"
-    assert layers_of([0, 1, 2, 5, 7, 8]) == "layers 0 to 2, 5 and 7 to 8"
 
 
 def test_a_claim_needs_both_p_and_interval() -> None:
@@ -115,4 +120,4 @@ def test_a_claim_needs_both_p_and_interval() -> None:
             "p_holm": [0.01, 0.2, 0.01, 0.01, np.nan],
         }
     )
-    assert shown(rows).tolist() == [1, 0, 0, -1, 0]
+    assert signs(rows).tolist() == [1, 0, 0, -1, 0]

@@ -5,7 +5,6 @@ import pytest
 
 from l2_harness.analysis.norms.token_kinds import KINDS, PeakCounts, TokenKinds, kind_of
 from l2_harness.analysis.norms.trace_rows import RowBlock
-from l2_harness.statistics.resamples import Resamples
 
 BY_HAND = {
     "number": ["7", " 12", "3.14", "1,000"],
@@ -67,7 +66,7 @@ def test_rates_by_hand() -> None:
     )
     counts = PeakCounts(2, 1, TokenKinds(Letters()))
     counts.add(block, np.full((2, 1), 10.0), np.array([0, 1]))
-    table = counts.table((4,), Resamples(np.arange(2), 50, 0))
+    table = counts.table((4,))
     whole = table[table["layer"] == "all"].set_index(["side", "kind"])
     assert whole["rows"]["written"].to_dict() == {
         **{"number": 3, "operator": 1, "discourse": 1, "template": 1}
@@ -104,7 +103,7 @@ def test_a_planted_kind_is_found_and_the_others_are_not() -> None:
     question = np.arange(questions)
     counts = PeakCounts(questions, 1, TokenKinds(Letters()))
     counts.add(block, np.full((questions, 1), 8.0), question)
-    table = counts.table((0,), Resamples(question, 500, 0))
+    table = counts.table((0,))
     whole = table[table["layer"] == "all"].set_index(["side", "kind"])
     assert whole["lift_low"]["written", "discourse"] > 2
     assert whole["p_holm"]["written", "discourse"] < 1e-6

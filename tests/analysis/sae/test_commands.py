@@ -77,15 +77,15 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     assert "24 responses" in said
     short = ("--steps", 60, "--batch", 32, "--k", 8, "--architecture", "topk")
     said = invoke("sae", "train", states, "--out", saes, "--layers", "1-3", *short)
-    assert "layers 1-3 explain" in said
+    assert "layers 1 to 3 explain" in said
     said = invoke("sae", "load", "--sae", saes, "--states", states)
     assert said.count("topk, layer") == 3
-    common = (states, "--sae", saes, "--out", out, "--resamples", 50)
+    common = (states, "--sae", saes, "--out", out)
     invoke("sae", "features", *common, "--features", 3, "--draws", 2, "--injected", 4)
     chosen = json.loads((out / "features.json").read_text("utf-8"))
     assert [len(one["selected"]) for one in chosen["layers"]] == [3, 3, 3]
-    invoke("sae", "trend", *common, "--features", out)
-    invoke("sae", "correlate", *common, "--features", out / "features.json")
+    invoke("sae", "trend", *common, "--features", out, "--resamples", 50)
+    invoke("sae", "correlate", *common, "--features", out / "features.json", "--resamples", 50)
     invoke("sae", "bound", states, "--sae", saes, "--out", out)
     sections = find_sections(tmp_path)
     names = ["sae_quality", "sae_features", "sae_trend", "sae_correlate", "sae_bound"]
@@ -106,6 +106,7 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     assert tables["bound"]["violations"].sum() == 0
 
 
+@pytest.mark.process
 def test_help_does_not_import_what_is_heavy() -> None:
     code = (
         "import sys; from l2_harness.cli.app import app\n"

@@ -94,10 +94,10 @@ def test_planted_features_are_found_and_replicate(
     store: StateStore, identity: LoadedSae, tmp_path: Path
 ) -> None:
     pairs = pair_tasks(store, None, None, 0)
-    options = FeatureOptions(count=2, draws=3, resamples=300)
+    options = FeatureOptions(count=2, draws=3)
     features = choose_features(store, [identity], pairs, options)
     assert set(features.layers[0].selected) == set(PLANTED)
-    table = score_table(store, [identity], features, options)
+    table = score_table(store, [identity], features)
     own = table[table["kind"] == "reasoning"]
     assert own["replicates"].all()
     assert (own["effect_low"] > 0).all()
@@ -134,31 +134,28 @@ def test_held_questions_do_not_change_what_is_chosen(
 
 
 def test_scores_against_scipy_and_the_definition(store: StateStore, identity: LoadedSae) -> None:
-    from scipy.stats import bootstrap, ttest_rel
+    from scipy.stats import t, ttest_rel
 
     pairs = pair_tasks(store, None, None, 0)
     means = held_means(store, identity, pairs, [4, 7, 20])
-    found = score(means, resamples=4000)
+    found = score(means)
     np.testing.assert_allclose(found.p, ttest_rel(means.thinking, means.direct).pvalue)
     difference = means.thinking - means.direct
     np.testing.assert_allclose(found.difference, difference.mean(0))
     np.testing.assert_allclose(found.effect, difference.mean(0) / difference.std(0, ddof=1))
-    for column in range(3):  # questions are the clusters here: scipy's plain bootstrap does
-        known = bootstrap(
-            (difference[:, column],),
-            np.mean,
-            n_resamples=4000,
-            method="percentile",
-            rng=np.random.default_rng(1),
-        ).confidence_interval
-        width = known.high - known.low
-        assert found.difference_low[column] == pytest.approx(known.low, abs=0.1 * width)
-        assert found.difference_high[column] == pytest.approx(known.high, abs=0.1 * width)
+    known = ttest_rel(means.thinking, means.direct).confidence_interval()
+    np.testing.assert_allclose(found.difference_low, known.low)
+    np.testing.assert_allclose(found.difference_high, known.high)
+    n = len(difference)
+    drawn = difference[np.random.default_rng(1).integers(0, n, (4000, n))]
+    spread = (drawn.mean(axis=1) / drawn.std(axis=1, ddof=1)).std(axis=0)
+    width = (found.effect_high - found.effect_low) / (2 * t.ppf(0.975, n - 1))
+    np.testing.assert_allclose(width, spread, rtol=0.35)
 
 
 def test_a_feature_that_never_fires_has_no_effect() -> None:
     nothing = np.zeros((5, 1))
-    found = score(HeldMeans((0,), np.arange(5), nothing, nothing), resamples=50)
+    found = score(HeldMeans((0,), np.arange(5), nothing, nothing))
     assert (found.effect, found.difference) == (0, 0)
     assert np.isnan(found.p)
 

@@ -20,10 +20,11 @@ from l2_harness.analysis.sae.correlate import (
 from l2_harness.analysis.sae.feature_sets import FeatureSet, LayerFeatures
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import pair_tasks
-from l2_harness.analysis.sae.trend import layer_means, rises, row_spearman, trend_table
+from l2_harness.analysis.sae.trend import layer_means, rises, trend_table
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
-from l2_harness.statistics.correlation import partial_spearman
+from l2_harness.statistics.associations import correlation_interval
+from l2_harness.statistics.resamples import association
 
 D = 32
 SELECTED, RANDOM = (1, 5), np.array([[2, 9], [20, 21], [7, 30]])
@@ -72,8 +73,9 @@ def test_within_layers_against_scipy(
             assert one["random_lowest"] == pytest.approx(min(draws), abs=1e-4)
             assert one["random_highest"] == pytest.approx(max(draws), abs=1e-4)
             assert one["difference"] == pytest.approx(one["reasoning"] - one["random"])
-            partial = partial_spearman(values, target, [position])
-            assert one["reasoning_partial"] == pytest.approx(partial, abs=1e-4)
+            questions = np.arange(len(position))
+            partial = correlation_interval(values, target, questions, [position], resamples=0)
+            assert one["reasoning_partial"] == pytest.approx(partial.value, abs=1e-4)
             assert one["reasoning_low"] <= one["reasoning"] <= one["reasoning_high"]
     assert (table["difference_holm"] >= table["difference_p"]).all()
 
@@ -92,9 +94,10 @@ def test_intervals_resample_questions(
         chosen = rng.choice(questions, len(questions))
         index = np.concatenate([by_question[q] for q in chosen])
         drawn.append(spearmanr(rows.statistics[0, index], rows.reasoning[index])[0])
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    assert found["reasoning_low"] == pytest.approx(low, abs=0.15 * (high - low))
-    assert found["reasoning_high"] == pytest.approx(high, abs=0.15 * (high - low))
+    known = association(np.array([found["reasoning"], *drawn])[:, None], len(questions) - 1)
+    width = float(known.high[0] - known.low[0])
+    assert found["reasoning_low"] == pytest.approx(known.low[0], abs=0.1 * width)
+    assert found["reasoning_high"] == pytest.approx(known.high[0], abs=0.1 * width)
 
 
 def test_rows_are_drawn_evenly(
@@ -128,7 +131,7 @@ def test_trend_against_the_definition(
     noise_store: StateStore, saes: list[LoadedSae], features: FeatureSet
 ) -> None:
     means = layer_means(noise_store, saes, features)
-    table = trend_table(means, resamples=100).set_index("layer")
+    table = trend_table(means).set_index("layer")
     for task, kind in (("t", "thinking"), ("t_direct", "direct")):
         responses = noise_store.responses(task=task, questions=features.pairs.held)
         states = noise_store.take(3, noise_store.rows_of(responses))
@@ -165,18 +168,8 @@ def test_without_detectors_of_words(
 
 
 def test_a_difference_is_no_surer_than_its_draws() -> None:
-    sure = difference_columns(0.2, 0.15, 0.25, np.array([0.3, 0.3, 0.3]))
-    unsure = difference_columns(0.2, 0.15, 0.25, np.array([0.0, 0.3, 0.6]))
+    sure = difference_columns(0.2, 0.025, 200, np.array([0.3, 0.3, 0.3]))
+    unsure = difference_columns(0.2, 0.025, 200, np.array([0.0, 0.3, 0.6]))
     assert sure["difference_p"] < 1e-6  # type: ignore[operator]
     assert unsure["difference_p"] > 0.1  # type: ignore[operator]
     assert unsure["difference_low"] < 0 < sure["difference_low"]  # type: ignore[operator]
-
-
-def test_row_spearman_against_scipy() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 5, (20, 9)).astype(float), rng.random((20, 9))
-    y[3] = 1.0
-    found = row_spearman(x, y)
-    assert np.isnan(found[3])
-    for i in (0, 1, 2, 19):
-        assert found[i] == pytest.approx(spearmanr(x[i], y[i])[0])

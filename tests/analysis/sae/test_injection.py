@@ -62,7 +62,7 @@ def test_words_come_back_and_reasoning_does_not(
 ) -> None:
     loaded = standard_sae(torch.eye(D))
     pairs = pair_tasks(store, None, None, 0)
-    options = {"top": 3, "responses": 20, "resamples": 500}
+    options = {"top": 3, "responses": 20}
     word, reasoning, half = injection_test(
         store, loaded, pairs, [WORD, REASONING, HALF], stub, **options
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,50 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_auc_score
 
-from l2_harness.analysis.selectors.comparison import (
-    RIVALS,
-    auroc_within,
-    compare,
-)
+from l2_harness.analysis.selectors.comparison import RIVALS, compare
 from l2_harness.analysis.selectors.from_jsonl import load_jsonl, own_selectors
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
 from l2_harness.config import ConfigError
 from l2_harness.config.selectors import SELECTORS
+from l2_harness.findings.section import read_section
 from l2_harness.norms import TraceWarning
-from l2_harness.statistics.significance import holm, sign_flip_p
 
 Make = Callable[..., SampleTable]
-
-
-class TestStatistics:
-    def test_auroc_is_mann_whitneys(self) -> None:
-        rng = np.random.default_rng(0)
-        values = rng.integers(0, 6, (5, 9)).astype(float)
-        correct = rng.integers(0, 2, (5, 9)).astype(float)
-        found = auroc_within(values, correct)
-        for i in range(5):
-            right, wrong = values[i, correct[i] == 1], values[i, correct[i] == 0]
-            expected = mannwhitneyu(right, wrong).statistic / (len(right) * len(wrong))
-            assert found[i] == pytest.approx(expected)
-
-    def test_auroc_without_pairs(self) -> None:
-        values = np.array([[1.0, 2.0], [np.nan, 1.0], [3.0, 1.0]])
-        correct = np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-        np.testing.assert_array_equal(auroc_within(values, correct), [np.nan, np.nan, 1.0])
-
-    def test_sign_flips_against_all_of_them(self) -> None:
-        differences = np.array([3.0, 1.0, 2.0, 0.0, -1.0, 2.0, 1.0])
-        signs = np.array(np.meshgrid(*[[-1, 1]] * 7)).reshape(7, -1)
-        exact = (np.abs(differences @ signs) >= differences.sum()).mean()
-        found = sign_flip_p(np.stack([differences, -differences, 0 * differences], 1), flips=20000)
-        assert found[0] == found[1] == pytest.approx(exact, abs=0.01)
-        assert found[2] == 1.0
-
-    def test_holm_by_hand(self) -> None:
-        assert holm(np.array([0.01, 0.04, 0.03])).tolist() == pytest.approx([0.03, 0.06, 0.06])
-        assert holm(np.array([])).tolist() == []
 
 
 class TestCompare:
@@ -73,8 +38,29 @@ class TestCompare:
             for rival, difference in row.differences.items():
                 other = next(r for r in found.rows if r.selector.name == rival)
                 gap = row.accuracy.value - other.accuracy.value
-                assert difference.figure.value == pytest.approx(gap)
-                assert difference.p <= difference.p_holm <= 1
+                assert difference.value == pytest.approx(gap)
+                assert difference.p <= difference.p_corrected <= 1
+
+    def test_auroc_is_the_mean_over_questions_with_both(self, make_table: Make) -> None:
+        table = make_table(questions=30)
+        row = next(r for r in compare(table, resamples=50).rows if r.selector.name == "longest")
+        areas = [
+            roc_auc_score(right, length)
+            for right, length in zip(table.correct, table.lengths, strict=True)
+            if 0 < right.mean() < 1
+        ]
+        assert row.auroc.value == pytest.approx(np.mean(areas))
+        assert row.auroc.questions == len(areas)
+        assert row.auroc.low < row.auroc.value < row.auroc.high
+
+    def test_selectors_that_choose_alike_leave_room(self, make_table: Make) -> None:
+        """Two that differ in one question of thirty have an interval with a width."""
+        table = make_table(questions=30)
+        rows = compare(table, resamples=50).rows
+        for row in rows:
+            for difference in row.differences.values():
+                assert difference.high - difference.low > 0.05
+                assert difference.low <= difference.value <= difference.high
 
     def test_perplexity_and_mean_log_probability(self, make_table: Make) -> None:
         """The same order: no difference, certainly none."""
@@ -87,7 +73,7 @@ class TestCompare:
         }
         table.candidates.__dict__["scores"] = scores
         row = next(r for r in compare(table, resamples=20).rows if r.selector.name == "perplexity")
-        assert row.differences["mean_logprob"].figure.value == 0
+        assert row.differences["mean_logprob"].value == 0
         assert row.differences["mean_logprob"].p == 1
 
     def test_what_is_missing_is_named(self) -> None:
@@ -114,8 +100,8 @@ class TestCompare:
         assert by_name["longest"].auroc.value == 1
         assert by_name["shortest"].auroc.value == 0
         assert by_name["longest"].curve[2].value == pytest.approx(0.5)
-        assert by_name["longest"].differences["random"].figure.value == pytest.approx(0.75)
-        assert by_name["longest"].differences["random"].p_holm < 0.01
+        assert by_name["longest"].differences["random"].value == pytest.approx(0.75)
+        assert by_name["longest"].differences["random"].p_corrected < 0.01
 
     def test_another_number_of_responses_is_left_out(self) -> None:
         groups: dict[Any, list[JudgedResponse]] = {
@@ -192,7 +178,7 @@ class TestJsonl:
         with pytest.raises(ConfigError, match=re.escape(message)):
             load_jsonl(path)
 
-    def test_the_command(self, tmp_path: Path) -> None:
+    def test_the_command(self, run_command: Callable[..., Any], tmp_path: Path) -> None:
         path = tmp_path / "samples.jsonl"
         rng = np.random.default_rng(0)
         path.write_text(
@@ -206,26 +192,23 @@ class TestJsonl:
         )
         out = tmp_path / "out"
         words = ["select", "--jsonl", str(path), "--out", str(out), "--resamples", "20"]
-        done = subprocess.run(
-            [sys.executable, "-m", "l2_harness.cli", *words], capture_output=True, text=True
-        )
+        done = run_command("l2-harness", *words)
         assert done.returncode == 0, done.stderr
-        assert "8 questions × 4 samples" in done.stdout
-        assert "not compared: l2_sum" in done.stdout
-        table = pd.read_csv(out / "selectors.csv").set_index("selector")
+        assert "8 questions with 4 samples each" in done.stdout
+        assert len(done.stdout.splitlines()) < 40
+        section = read_section(out / "selection")
+        assert sum("l2_sum" in caveat for caveat in section.caveats) == 1
+        table = section.tables[0].frame.set_index("selector")
         assert list(table.index) == ["random", "shortest", "longest", "majority", "oracle"]
-        curves = pd.read_csv(out / "curves.csv")
-        assert set(curves.n) == {1, 2, 4}
-        summary = json.loads((out / "selection.json").read_text())
-        assert summary["questions"] == 8
-        assert (out / "selection.png").stat().st_size > 10_000
+        assert set(section.tables[1].frame.n) == {1, 2, 4}
+        assert section.settings["questions"] == 8
+        assert (out / "selection" / "by_samples.png").stat().st_size > 10_000
+        assert table["accuracy_low"].isna().all()  # of eight questions
         choices = pd.read_csv(out / "choices.csv")
         assert list(choices.columns) == ["question", "shortest", "longest", "majority"]
         assert choices.shortest.eq(0).all()
 
-    def test_nothing_to_read(self) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "l2_harness.cli", "select"], capture_output=True, text=True
-        )
+    def test_nothing_to_read(self, run_command: Callable[..., Any]) -> None:
+        done = run_command("l2-harness", "select")
         assert done.returncode == 2
         assert "pass TRACE_DIR with --samples RESULTS, or --jsonl FILE" in done.stderr

@@ -90,6 +90,7 @@ def test_norms_without_outliers(llama: Any, tmp_path: Path) -> None:
     assert table["norms"].iloc[0].dtype == np.float32
 
 
+@pytest.mark.process
 def test_a_killed_capture_goes_on(llama: Any, tmp_path: Path) -> None:
     script = f"""
 import os, signal, sys

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from l2_harness.compare.leaderboard import Board, Options, Row, leaderboard
-from l2_harness.compare.leaderboard.words import board_findings, verdict_text
+from l2_harness.compare.leaderboard.findings import leaderboard_findings, verdict_text
+from l2_harness.compare.leaderboard.frames import leaderboard_frame, power_frame
+from l2_harness.compare.leaderboard.places import rank_groups
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome
-from l2_harness.statistics.ranks import rank_groups
 
-OPTIONS = Options(resamples=1000, flips=2000)
+OPTIONS = Options(flips=2000)
 Made = Callable[..., list[Outcome]]
 
 
@@ -33,7 +34,7 @@ def row(found: Board, method: str) -> Row:
 
 
 def words(found: Board, method: str) -> str:
-    return verdict_text(found, row(found, method), OPTIONS)
+    return verdict_text(found, row(found, method))
 
 
 def test_planted_methods_are_found_and_equal_ones_tie(made: Made) -> None:
@@ -52,11 +53,16 @@ def test_planted_methods_are_found_and_equal_ones_tie(made: Made) -> None:
     }
     assert (row(found, "bad").rank, row(found, "bad").tied) == (5, False)
     assert found.family == 3
-    assert words(found, "good").startswith("better than plain by 2")
-    assert "; the null moves " in words(found, "good")
+    frame = leaderboard_frame(found).set_index("method")
+    assert 20 < frame["difference"]["good"] < 30
+    first, *others = leaderboard_findings([found])
+    assert first == ("After correction 1 of 3 comparisons with plain is better, and 1 worse.")
+    assert "good by +2" in others[0]
+    assert "bad by −2" in others[1]
     null = row(found, "null").difference
     assert null is not None
     assert found.null == abs(null.value)
+    assert frame["null"]["good"] == pytest.approx(100 * found.null)
 
 
 def test_the_order_of_outcomes_and_of_questions_changes_nothing(made: Made) -> None:
@@ -90,7 +96,7 @@ def test_less_is_better_where_the_metric_says_so() -> None:
     assert [one.method for one in found.rows] == ["lower", "plain", "higher"]
     assert [one.verdict for one in found.rows] == ["better", "plain", "worse"]
     assert not found.percent
-    assert "of the metric" in words(found, "lower")
+    assert any("of the metric" in text for text in leaderboard_findings([found]))
 
 
 def test_places_follow_leaders() -> None:
@@ -147,7 +153,7 @@ def test_a_method_of_which_one_seed_failed_has_the_others(made: Made) -> None:
     found = board([*outcomes, outcome("a", {}, seed=7, error="killed")])
     assert row(found, "a").score is not None
     assert row(found, "a").errors == ["seed 7: killed"]
-    assert "1 runs failed: seed 7: killed" in words(found, "a")
+    assert "1 run failed: seed 7: killed" in words(found, "a")
 
 
 def test_without_plain_nothing_is_compared_with_it(made: Made) -> None:
@@ -156,7 +162,7 @@ def test_without_plain_nothing_is_compared_with_it(made: Made) -> None:
     assert {one.verdict for one in found.rows} == {"not compared", "failed"}
     assert [row(found, m).rank for m in ("a", "b")] == [1, 2]
     assert found.plain is None
-    assert any("no plain run" in one for one in board_findings(found, OPTIONS))
+    assert leaderboard_findings([found]) == ["Nothing is compared with a plain run."]
 
 
 def test_runs_with_different_questions_are_put_on_the_common_ones() -> None:
@@ -172,14 +178,28 @@ def test_runs_with_different_questions_are_put_on_the_common_ones() -> None:
     assert score.value == pytest.approx(8 / 15)
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_what_cannot_be_compared_stands_apart_and_the_others_are_compared() -> None:
+    plain = outcome("plain", [1, 0, 1], role="plain")
+    others = [
+        outcome("strange", {"x": 1.0}, seed=None),
+        outcome("f1", [1, 1, 1], metric="f1,none"),
+        outcome("a", [1, 1, 1]),
+    ]
+    alone, together = board([plain, others[-1]]), board([*others, plain])
+    assert row(together, "a").difference == row(alone, "a").difference
+    assert together.questions == 3
+    assert {one.method for one in together.rows if one.verdict == "not compared"} == {
+        *("strange", "f1")
+    }
+    assert "not compared: it has no question in common" in words(together, "strange")
+    assert "not compared: its metric is f1,none, here it is acc,none" in words(together, "f1")
+    assert together.percent
+
+
+def test_mistakes_of_who_made_the_outcomes_are_refused() -> None:
     plain = outcome("plain", [1, 0], role="plain")
-    with pytest.raises(ConfigError, match="b has no question in common"):
-        board([plain, outcome("a", [1, 1]), outcome("b", {"x": 1.0}, seed=None)])
     with pytest.raises(ConfigError, match="two runs of a with seed 0"):
         board([plain, outcome("a", [1, 1]), outcome("a", [1, 0])])
-    with pytest.raises(ConfigError, match="different metrics, acc,none of plain, f1,none of a"):
-        board([plain, outcome("a", [1, 1], metric="f1,none")])
     with pytest.raises(ConfigError, match="plain and other both have the role plain"):
         board([plain, outcome("other", [1, 1], role="plain")])
     with pytest.raises(ConfigError, match="a is both method and control"):
@@ -257,12 +277,22 @@ def test_published_figures_stand_beside_ours(made: Made) -> None:
     assert [row(found, m).published for m in ("a", "b", "plain")] == [61.5, 9.0, None]
 
 
-def test_what_it_would_need_is_said_where_the_interval_is_too_wide() -> None:
-    few = board([outcome("plain", [1, 0] * 20, role="plain"), outcome("a", [1, 0, 0, 1] * 10)])
-    assert "needs about " in words(few, "a")
-    assert "questions to tell 2 points" in words(few, "a")
-    rng = np.random.default_rng(8)
-    base = rng.random(20_000) < 0.5
-    changed = np.where(rng.random(20_000) < 0.005, ~base, base)
-    many = board([outcome("plain", base, role="plain"), outcome("a", changed)])
-    assert words(many, "a").endswith("less than 2 points either way")
+def test_what_it_would_need_stands_in_the_table_of_power() -> None:
+    few = leaderboard(
+        [outcome("plain", [1, 0] * 20, role="plain"), outcome("a", [1, 0, 0, 1] * 10)], OPTIONS
+    )
+    assert words(few.boards[0], "a") == "not shown"
+    frame = power_frame(few.boards[0], few)
+    assert frame["questions_for_2"].item() > 40
+    assert frame["questions_for_5"].item() < frame["questions_for_2"].item()
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_of_few_questions_no_difference_is_told(n: int) -> None:
+    found = board([outcome("plain", [0] * n, role="plain"), outcome("a", [1] * n)])
+    frame = leaderboard_frame(found).set_index("method")
+    assert frame["difference"]["a"] == pytest.approx(100)
+    assert not {"difference_low", "score_low", "p_corrected"} & set(frame)
+    assert words(found, "a") == "too few questions"
+    (text,) = leaderboard_findings([found])
+    assert f"there {'is 1' if n == 1 else f'are {n}'}." in text

@@ -12,6 +12,8 @@ import pytest
 
 from l2_harness.report.palette import contrast
 
+pytestmark = pytest.mark.process
+
 Open = Callable[..., AbstractContextManager[Any]]
 
 

@@ -16,6 +16,8 @@ import pytest
 from l2_harness.report import ResponseSet, ResponseView, responses_page
 from l2_harness.report.palette import contrast
 
+pytestmark = pytest.mark.process
+
 Open = Callable[..., AbstractContextManager[Any]]
 MakeView = Callable[..., ResponseView]
 MakeSet = Callable[..., ResponseSet]

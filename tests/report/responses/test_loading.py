@@ -146,8 +146,8 @@ def test_samples_of_another_run_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"filter": "strict"}, "Filters: number"),
-        ({"metric": "f1"}, "Its metrics: exact_match"),
+        ({"filter": "strict"}, "--filter='strict' is unknown. Allowed: number"),
+        ({"metric": "f1"}, "--metric='f1' is unknown. Allowed: exact_match"),
     ],
 )
 def test_unknown_names(tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -1,0 +1,45 @@
+"""The techniques that there are, in the order in which they act on a row."""
+
+from __future__ import annotations
+
+from l2_harness.config.recursion import RECURSION
+from l2_harness.config.steering import STEERING
+from l2_harness.config.suppression import SUPPRESSION
+from l2_harness.config.technique import COMMON_COUNTERS, LogKind, Technique
+from l2_harness.registry import Registry
+
+#: A technique from outside is added to these before a model is made: ``TECHNIQUES.add(…)``.
+TECHNIQUES: Registry[Technique] = Registry("technique", (RECURSION, SUPPRESSION, STEERING))
+
+
+def counters() -> dict[str, str]:
+    """Counter → what it counts, of a response and a layer, in the order of reports."""
+    own = [technique.counters for technique in TECHNIQUES]
+    return {**COMMON_COUNTERS, **{name: meaning for each in own for name, meaning in each.items()}}
+
+
+def log_kinds() -> dict[str, LogKind]:
+    """Name → kind of all that techniques note, in the order of events at one row."""
+    return {kind.name: kind for technique in TECHNIQUES for kind in technique.log}
+
+
+def event_kinds() -> dict[str, LogKind]:
+    """The kinds that become events of traces, in the order of events at one row."""
+    return {name: kind for name, kind in log_kinds().items() if kind.value is not None}
+
+
+def edit_counters() -> dict[str, str]:
+    """Technique → the counter of its edits."""
+    return {t.name: t.edits for t in TECHNIQUES if t.edits is not None}
+
+
+def purpose_number(purpose: str) -> int:
+    """The number of a purpose's random stream.
+
+    Raises:
+        KeyError: no technique declares the purpose.
+    """
+    for technique in TECHNIQUES:
+        if purpose in technique.purposes:
+            return technique.purposes[purpose]
+    raise KeyError(f"no technique declares the random purpose {purpose!r}")

@@ -1,0 +1,90 @@
+"""What a user is told of an evaluation when it ends: one line, and what seems to be amiss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from l2_harness.config.interventions import InterventionConfig
+from l2_harness.config.techniques import edit_counters
+from l2_harness.models.tally import Tally
+
+#: Share of the responses below which a technique is said to act on few.
+_FEW = 0.1
+
+
+def closing_line(tally: Tally, config: InterventionConfig) -> str | None:
+    """How much was recorded and done; None where neither is on."""
+    totals, parts = tally.interventions, []
+    if tally.norms is not None:
+        tasks = tally.norms.tasks.values()
+        rows, responses = sum(t.rows for t in tasks), sum(t.responses for t in tasks)
+        parts.append(f"recorded {_count(rows, 'row')} of {_count(responses, 'response')}")
+    if config.enabled:
+        edits = sum(totals.total(name) for name in edit_counters().values())
+        share = edits / totals.responses if totals.responses else 0.0
+        parts.append(
+            f"{_count(totals.total('peaks'), 'peak')} over {_count(len(totals.layers), 'layer')}, "
+            f"{_count(edits, 'edit')} ({share:.3g} a response)"
+        )
+    if tally.recalled and parts:
+        parts.append(f"{_count(tally.recalled, 'response')} from an earlier run")
+    return "; ".join(parts) or None
+
+
+def warnings(tally: Tally, config: InterventionConfig) -> Iterator[str]:
+    """A sentence or two for each technique that acted on no or few responses."""
+    totals = tally.interventions
+    if not totals.responses:
+        return
+    for technique, own in config.acting().items():
+        word, acted = getattr(own, technique), totals.acted.get(technique)
+        if acted is None:
+            continue
+        if acted < _FEW * totals.responses or not acted:
+            yield (
+                f"{technique}={word} acted on {acted} of {_count(totals.responses, 'response')}. "
+                f"{_advice(technique, tally, config)}"
+            )
+
+
+def _advice(technique: str, tally: Tally, config: InterventionConfig) -> str:
+    """Which setting to change, by what held the technique back."""
+    totals, warmup = tally.interventions, config.warmups[technique]
+    typical = median(tally.lengths) if tally.lengths else None
+    if config.threshold.threshold_scope == "request" and typical is not None and typical <= warmup:
+        name = "threshold_warmup" if technique == "suppression" else f"{technique}_warmup"
+        return (
+            f"Their median length is {_count(int(typical), 'token')}, and the first "
+            f"{_count(warmup, 'row')} of each are never edited: pass a smaller {name}."
+        )
+    if technique == "recursion" and config.recursion.recursion == "entropy":
+        return "Pass a smaller recursion_entropy, or a smaller recursion_tolerance."
+    if technique == "recursion" and totals.total("passes_run"):
+        return (
+            f"{_count(totals.total('passes_run'), 'pass', 'passes')} ran and "
+            f"{totals.total('passes_accepted')} were accepted: pass a smaller recursion_min_growth."
+        )
+    if not totals.total("peaks"):
+        return f"No norm was above the threshold: pass {_lower(config)}."
+    if technique == "steering" and not totals.total("streaks"):
+        return "No run of low norms was long enough: pass a smaller steering_patience."
+    if technique == "steering":
+        return (
+            f"{_count(totals.total('streaks'), 'run')} of low norms led to "
+            f"{_count(totals.total('injections'), 'edit')}: pass a smaller steering_min_cosine or "
+            "a larger steering_probability."
+        )
+    return f"Pass {_lower(config)}, or a smaller threshold_warmup."
+
+
+def _lower(config: InterventionConfig) -> str:
+    return {
+        "iqr": "a smaller threshold_k",
+        "fixed": "smaller threshold_values",
+        "calibrated": "a smaller threshold_quantile",
+    }[config.threshold.threshold]
+
+
+def _count(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,76 @@
+"""A small share of `l2-harness bench statistics`, with wide bounds."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from typer.testing import CliRunner
+
+from l2_harness.bench.coverage import (
+    ASSOCIATIONS,
+    PAIRED,
+    Cell,
+    association_cell,
+    family_cell,
+    paired_cells,
+)
+from l2_harness.cli.app import app
+
+
+def check(cell: Cell) -> None:
+    """Within four Monte-Carlo errors of what is wanted."""
+    wide = 4 * math.sqrt(0.05 * 0.95 / cell.runs)
+    assert math.isnan(cell.coverage) or cell.coverage >= 0.93 - wide, cell
+    assert math.isnan(cell.type_one) or cell.type_one <= 0.06 + wide, cell
+
+
+@pytest.mark.parametrize("data", PAIRED)
+@pytest.mark.parametrize("questions", [30, 100])
+def test_means_and_differences(data: str, questions: int) -> None:
+    for cell in paired_cells(data, questions, 300):
+        check(cell)
+        assert cell.questions == questions
+        # what covers everything says nothing
+        assert cell.coverage < 0.999
+
+
+def test_a_family_of_methods() -> None:
+    check(family_cell(100, 40))
+
+
+@pytest.mark.parametrize("figure", [name for name in ASSOCIATIONS if "one response" not in name])
+def test_associations(figure: str) -> None:
+    check(association_cell(figure, 60, 40))
+
+
+def test_a_rule_that_ignores_passages_is_found_out() -> None:
+    """The simulation can fail: with every question on its own, intervals of passages are short."""
+    import numpy as np
+
+    from l2_harness.bench import coverage
+    from l2_harness.statistics.design import Design
+    from l2_harness.statistics.paired import Contrasts, differences
+
+    scores = PAIRED["clusters of 5"](np.random.default_rng(0), 100, 300, coverage.GAIN)
+    alone = Contrasts.of(scores.first, scores.second, Design.of(100))
+    found = differences(alone, flips=100)
+    held = np.mean([d.pointwise_low <= coverage.GAIN <= d.pointwise_high for d in found])
+    assert held < 0.9
+
+
+def test_a_cell_that_misses() -> None:
+    assert not Cell("difference", "d", 30, 0.8, 0.05, 100).meets
+    assert not Cell("difference", "d", 30, 0.95, 0.2, 100).meets
+    assert Cell("difference", "d", 30, 1.0, math.nan, 100).meets
+
+
+def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    from l2_harness.bench import coverage
+
+    cells = iter([Cell("mean", "single answers", 30, 0.95, math.nan, 20)])
+    monkeypatch.setattr(coverage, "measure_coverage", lambda *_: cells)
+    done = CliRunner().invoke(app, ["bench", "statistics", "--quick"])
+    assert done.exit_code == 0, done.output
+    assert "mean, single answers" in done.output
+    assert "1 of 1 meet the goal" in done.output
