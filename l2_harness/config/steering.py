@@ -8,7 +8,7 @@ from typing import Any
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
 from l2_harness.config.options import choice, option
-from l2_harness.config.technique import LogKind, Technique, TechniqueConfig
+from l2_harness.config.technique import ROW_INDEX, LogKind, Technique, TechniqueConfig
 
 
 @dataclass(frozen=True)
@@ -111,18 +111,21 @@ STEERING = Technique(
     counters={
         "streaks": "runs of low norms that reached the patience",
         "injections": "states mixed in",
+        "steering_change": "sum of the steered states' ‖Δ‖/‖h‖",
+        "steering_places": "sum of their rows, from 0",
         "bank_size": "states in the bank at the end",
         "steering_credits_left": "rows that `steering=random` is behind the norm rule",
     },
     edits="injections",
+    matches=("norm", "injection"),
     log=(
         LogKind("streak", counts={"streaks": None}),
         LogKind(
             "injection",
-            ("cosine", "norm", "bank_norm"),
-            {"injections": None},
+            ("cosine", "norm", "bank_norm", "change"),
+            {"injections": None, "steering_change": "change", "steering_places": ROW_INDEX},
             value="cosine",
-            detail=("norm", "bank_norm"),
+            detail=("norm", "bank_norm", "change"),
             meaning="a stored state of high norm was mixed in",
             value_is="cosine",
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import number
 from l2_harness.config.options import choice, option
-from l2_harness.config.technique import LogKind, Technique, TechniqueConfig
+from l2_harness.config.technique import ROW_INDEX, LogKind, Technique, TechniqueConfig
 
 #: The quantile that ``suppression_mode=norm`` moves norms to.
 MEDIAN = 0.5
@@ -82,17 +82,24 @@ SUPPRESSION = Technique(
     shared="l2_harness.interventions.layer_exchange:exchange_of",
     counters={
         "suppressed": "rows that were edited",
+        "suppression_change": "sum of their ‖Δ‖/‖h‖",
+        "suppression_places": "sum of their rows, from 0",
         "suppression_credits_left": "edits that a control is behind its peaks; of "
         "`suppression=shuffled` at the layer that they were handed to",
     },
     edits="suppressed",
+    matches=("peaks", "suppression"),
     log=(
         LogKind(
             "suppression",
-            ("norm", "threshold"),
-            {"suppressed": None},
+            ("norm", "threshold", "change"),
+            {
+                "suppressed": None,
+                "suppression_change": "change",
+                "suppression_places": ROW_INDEX,
+            },
             value="norm",
-            detail=("threshold",),
+            detail=("threshold", "change"),
             meaning="the state was edited",
             value_is="norm of the layer's own output",
         ),

@@ -25,6 +25,10 @@ COMMON_COUNTERS: Mapping[str, str] = {
 }
 
 
+#: In ``LogKind.counts``, the row itself as a number.
+ROW_INDEX = "row"
+
+
 class TechniqueConfig:
     """Base of a technique's arguments: a frozen dataclass of options.
 
@@ -71,7 +75,8 @@ class LogKind:
     Attributes:
         name: of the log entries, and of the trace's events that they become.
         columns: names of the numbers that are noted, in order.
-        counts: counter → the column that is added up for it; None: the rows are counted.
+        counts: counter → the column that is added up for it; None: the rows are counted;
+            :data:`ROW_INDEX`: their indices in the response are.
         value: the column that is an event's ``value``; None: no events, it only counts.
         detail: the columns of an event's ``detail``.
         meaning: what happened, in a line for a legend.
@@ -102,7 +107,9 @@ class Technique:
         log: what it notes. The order is that of events at the same row and layer.
         purposes: what it draws random numbers for → the number of that stream.
         passes: the counter of its extra passes, None where there are none.
-        edits: the counter of its edits.
+        edits: the counter of its edits: states changed. ``NAME_change`` and ``NAME_places`` sum
+            up how much each changed, ‖Δ‖/‖h‖, and at which row.
+        matches: what its ``random`` control matches: its own kind, and the events of its edits.
     """
 
     config: type[TechniqueConfig]
@@ -114,6 +121,7 @@ class Technique:
     purposes: Mapping[str, int] = field(default_factory=dict)
     passes: str | None = None
     edits: str | None = None
+    matches: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from l2_harness.config.recursion import RecursionConfig
 from l2_harness.interventions.layer_technique import RunAgain
-from l2_harness.interventions.mixing import weighted_sum, where_rows
+from l2_harness.interventions.mixing import relative_change, weighted_sum, where_rows
 from l2_harness.interventions.row_set import RowSet
 from l2_harness.interventions.step_log import StepLog
 from l2_harness.norms.row_norms import row_norms
@@ -51,8 +51,12 @@ class EntropyRecursion:
         states, passes, kept = self._passes(
             hidden[index], before[index], index, run_top_again, log_probs
         )
-        noted = (passes, kept, passes - kept, entropy[index])
-        self._log.add("entropy", self._layer, rows.take(which, None), None, *noted)
+        own, changed = rows.take(which, None), (kept > 0).long()
+        change = relative_change(hidden[index], states) * changed
+        self._log.add(
+            *("entropy", self._layer, own, None, passes, kept, passes - kept, entropy[index]),
+            *(change, changed, changed * own.rows_on(changed.device)),
+        )
         if self._config.recursion_alpha == 0:
             return hidden
         return hidden.index_copy(0, index, states)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from l2_harness.norms.row_norms import row_norms
+
 
 def wide(states: Tensor) -> Tensor:
     """float32 for narrower types; float32 and float64 as they are."""
@@ -25,3 +27,10 @@ def scaled(states: Tensor, ratio: Tensor) -> Tensor:
 def where_rows(mask: Tensor, changed: Tensor, otherwise: Tensor) -> Tensor:
     """Rows of ``changed`` where mask: (n,) holds, both (n, d)."""
     return torch.where(mask.unsqueeze(1), changed, otherwise)
+
+
+def relative_change(before: Tensor, after: Tensor) -> Tensor:
+    """‖after − before‖/‖before‖ of states (n, d), (n,) float32; 0 for a state of norm 0."""
+    norms = row_norms(before)
+    change = row_norms(wide(after) - wide(before)) / norms
+    return torch.where(norms > 0, change, 0.0)

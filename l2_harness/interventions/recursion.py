@@ -15,7 +15,7 @@ from torch import Tensor
 from l2_harness.config.recursion import RecursionConfig
 from l2_harness.interventions.credits import Credits
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows, RunAgain
-from l2_harness.interventions.mixing import weighted_sum, where_rows
+from l2_harness.interventions.mixing import relative_change, weighted_sum, where_rows
 from l2_harness.interventions.row_set import RowSet
 from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import row_norms
@@ -106,7 +106,7 @@ class LayerRecursion:
         norms = judged.norms[index]
         found = self._passes(start, norms, judged.tau[index], index, run_again)
         own = rows.take(which, None)
-        self._note(own, norms, found)
+        self._note(own, norms, start, found)
         if self._plans is not None and self.credits is not None:
             # what is matched is states changed: a row without an accepted pass is still owed
             self.credits.give_back(own.slots, found.accepted == 0)
@@ -160,9 +160,14 @@ class LayerRecursion:
         mixed = weighted_sum(states, 1 - alpha, again, alpha)
         return mixed, row_norms(mixed)
 
-    def _note(self, rows: RowSet, norms: Tensor, found: _Rows) -> None:
-        noted = (found.passes, found.accepted, found.non_finite, norms, found.tau)
-        self._log.add("recursion", self._layer, rows, None, *noted)
+    def _note(self, rows: RowSet, norms: Tensor, start: Tensor, found: _Rows) -> None:
+        changed = (found.accepted > 0).long()
+        change = relative_change(start, found.states) * changed
+        self._log.add(
+            *("recursion", self._layer, rows, None, found.passes, found.accepted),
+            *(found.non_finite, norms, found.tau, change, changed),
+            changed * rows.rows_on(changed.device),
+        )
 
     def reset(self, slots: np.ndarray) -> None:
         """Responses that begin anew."""

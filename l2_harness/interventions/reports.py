@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from l2_harness.config.technique import LogKind
+from l2_harness.config.technique import ROW_INDEX, LogKind
 from l2_harness.config.techniques import counters, edit_counters, log_kinds
 from l2_harness.interventions.step_log import ROW, LogKey, LogRows
 from l2_harness.norms.trace_schema import TraceEvent
@@ -19,14 +19,14 @@ COUNTED = "counters"
 
 
 class RowCounts(NamedTuple):
-    """What a counter counted: at ``rows``, by these ``numbers``, (n,) integers each."""
+    """What a counter counted: at ``rows``, (n,) integers, by these ``numbers``, (n,)."""
 
     rows: np.ndarray
     numbers: np.ndarray
 
-    def before(self, row: int) -> int:
+    def before(self, row: int) -> float:
         """The sum over the rows before one."""
-        return int(self.numbers[self.rows < row].sum())
+        return _sum(self.numbers[self.rows < row])
 
 
 #: layer → counter → where it counted.
@@ -44,7 +44,7 @@ class ResponseReport:
         counted: those of the counters that count rows, row by row.
     """
 
-    counters: dict[int, dict[str, int]]
+    counters: dict[int, dict[str, float]]
     events: tuple[TraceEvent, ...]
     counted: Counted = field(default_factory=dict, compare=False, repr=False)
 
@@ -75,10 +75,10 @@ class InterventionTotals:
     """
 
     responses: int = 0
-    layers: dict[int, dict[str, int]] = field(default_factory=dict)
+    layers: dict[int, dict[str, float]] = field(default_factory=dict)
     acted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(edit_counters(), 0))
 
-    def add(self, counters: Mapping[int, Mapping[str, int]]) -> None:
+    def add(self, counters: Mapping[int, Mapping[str, float]]) -> None:
         """Count one response, by the counters of its layers; those that are 0 may be left out."""
         self.responses += 1
         self._add(counters)
@@ -109,14 +109,14 @@ class InterventionTotals:
 
     def line(self) -> str:
         """One line that says what was done, over all layers."""
-        parts = [f"{name.replace('_', ' ')} {self.total(name)}" for name in counters()]
+        parts = [f"{name.replace('_', ' ')} {self.total(name):.12g}" for name in counters()]
         return f"interventions on {self.responses} responses: " + ", ".join(parts)
 
-    def total(self, name: str) -> int:
+    def total(self, name: str) -> float:
         """A counter over all layers."""
         return sum(counts[name] for counts in self.layers.values())
 
-    def _add(self, layers: Mapping[int, Mapping[str, int]]) -> None:
+    def _add(self, layers: Mapping[int, Mapping[str, float]]) -> None:
         for layer, counts in layers.items():
             mine = self.layers.setdefault(layer, no_counts())
             for name, number in counts.items():
@@ -146,21 +146,21 @@ def told(report: ResponseReport, n_tokens: int) -> list[TraceEvent]:
     return events
 
 
-def recorded_counters(events: Iterable[TraceEvent]) -> dict[int, dict[str, int]]:
+def recorded_counters(events: Iterable[TraceEvent]) -> dict[int, dict[str, float]]:
     """Layer → counter → number, of the events of kind ``counters`` that :func:`told` makes."""
     return {
         event.layer: json.loads(event.detail or "{}") for event in events if event.kind == COUNTED
     }
 
 
-def no_counts() -> dict[str, int]:
+def no_counts() -> dict[str, float]:
     """Every counter at 0."""
     return dict.fromkeys(counters(), 0)
 
 
-def totals(counted: Mapping[str, RowCounts]) -> dict[str, int]:
+def totals(counted: Mapping[str, RowCounts]) -> dict[str, float]:
     """The sums over rows, beside the counters that have none."""
-    return no_counts() | {name: int(where.numbers.sum()) for name, where in counted.items()}
+    return no_counts() | {name: _sum(where.numbers) for name, where in counted.items()}
 
 
 def count_and_tell(
@@ -193,11 +193,16 @@ def _row_counts(own: LogRows) -> dict[str, RowCounts]:
 
 
 def _counts(kind: LogKind, own: LogRows) -> dict[str, RowCounts]:
-    columns = dict(zip(kind.columns, own.columns, strict=True))
+    columns = dict(zip(kind.columns, own.columns, strict=True)) | {ROW_INDEX: own.rows}
     return {
         counter: _once(own.rows) if column is None else RowCounts(own.rows, columns[column])
         for counter, column in kind.counts.items()
     }
+
+
+def _sum(numbers: np.ndarray) -> float:
+    """A whole number of whole numbers."""
+    return numbers.sum(dtype=np.float64 if numbers.dtype.kind == "f" else None).item()
 
 
 def _once(rows: np.ndarray) -> RowCounts:

@@ -18,7 +18,7 @@ from l2_harness.config.steering import SteeringConfig
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
-from l2_harness.interventions.mixing import weighted_sum, where_rows
+from l2_harness.interventions.mixing import relative_change, weighted_sum, where_rows
 from l2_harness.interventions.row_set import RowSet, reading_is_free
 from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.random_numbers import (
@@ -126,12 +126,15 @@ class LayerSteering:
         stored, stored_norms, cosines = self.bank.closest(moments.slots, states, own)
         close = (cosines >= self._config.steering_min_cosine) & (own < torch.inf)
         injected = self._settle(moments, close)
-        self._log.add("injection", self._layer, moments.rows, injected, cosines, own, stored_norms)
-        if self._config.steering_strength == 0:
-            return hidden
-        vectors = self._source(moments.rows, stored, stored_norms)
-        steered = where_rows(injected, self._mix(states, vectors), states)
-        return hidden.index_copy(0, moments.index, steered)
+        steered = states
+        if self._config.steering_strength != 0:
+            vectors = self._source(moments.rows, stored, stored_norms)
+            steered = where_rows(injected, self._mix(states, vectors), states)
+        self._log.add(
+            *("injection", self._layer, moments.rows, injected, cosines, own, stored_norms),
+            relative_change(states, steered),
+        )
+        return hidden if steered is states else hidden.index_copy(0, moments.index, steered)
 
     def _moments(self, wave: RowSet, device: torch.device) -> _Moments | None:
         """The rows at which a coin fell, of those that may be ready; None if there are none."""

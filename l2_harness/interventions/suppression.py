@@ -15,7 +15,7 @@ from l2_harness.config.suppression import MEDIAN, SuppressionConfig
 from l2_harness.interventions.credits import Credits
 from l2_harness.interventions.layer_exchange import LayerInbox
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
-from l2_harness.interventions.mixing import scaled, where_rows, wide
+from l2_harness.interventions.mixing import relative_change, scaled, where_rows, wide
 from l2_harness.interventions.row_set import RowSet
 from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import row_norms
@@ -63,10 +63,14 @@ class LayerSuppression:
         if not wave.editable["suppression"].any:
             return hidden
         chosen = self._choose(wave, judged, usual)
-        self._log.add("suppression", self._layer, wave, chosen, judged.norms, judged.tau)
-        if self._config.factor == 1 and self._config.suppression_mode != "clamp":
-            return hidden
-        return where_rows(chosen, self._edit(hidden, judged, usual), hidden)
+        edited = hidden
+        if self._config.factor != 1 or self._config.suppression_mode == "clamp":
+            edited = where_rows(chosen, self._edit(hidden, judged, usual), hidden)
+        self._log.add(
+            *("suppression", self._layer, wave, chosen, judged.norms, judged.tau),
+            relative_change(hidden, edited),
+        )
+        return edited
 
     def at_end(self) -> Mapping[str, Tensor]:
         """How far a control is behind its peaks."""

@@ -86,5 +86,5 @@ def _lower(config: InterventionConfig) -> str:
     }[config.threshold.threshold]
 
 
-def _count(number: int, noun: str, plural: str | None = None) -> str:
+def _count(number: float, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

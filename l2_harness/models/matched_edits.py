@@ -11,16 +11,10 @@ import numpy as np
 
 from l2_harness.config import ConfigError
 from l2_harness.config.interventions import InterventionConfig
+from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions.edit_plans import RecordedEdits
 from l2_harness.norms import read_run_settings, read_trace_table
 from l2_harness.norms.trace_samples import SampleKey
-
-#: Technique → its own kind, whose edits its random control matches, and the kind of its events.
-_MATCHED = {
-    "recursion": ("norm", "recursion"),
-    "steering": ("norm", "injection"),
-    "suppression": ("peaks", "suppression"),
-}
 
 
 class MatchedEdits:
@@ -46,8 +40,8 @@ class MatchedEdits:
             )
         settings = read_run_settings(folder, runs[0])
         self._check(settings, config, layers)
-        words = dict(zip(_MATCHED, config.words, strict=True))
-        kinds = {_MATCHED[name][1]: name for name, word in words.items() if word == "random"}
+        self.run_id = runs[0]
+        kinds = {event: name for name, (_, event) in _matches(config).items()}
         self._edits = _read(folder, runs[0], int(settings.get("num_samples") or 1), kinds)
 
     def of(self, request_hash: str, stream: int) -> RecordedEdits:
@@ -67,9 +61,9 @@ class MatchedEdits:
     def _check(
         self, settings: Mapping[str, Any], config: InterventionConfig, layers: Sequence[int]
     ) -> None:
-        for (technique, (own, _)), word in zip(_MATCHED.items(), config.words, strict=True):
+        for technique, (own, _) in _matches(config).items():
             there = settings.get(technique, "off")
-            if word == "random" and there != own:
+            if there != own:
                 raise ConfigError(
                     f"{self._where} is a run with {technique}={there}; {technique}=random matches "
                     f"one with {technique}={own}."
@@ -80,6 +74,12 @@ class MatchedEdits:
                 f"{self._where} monitored the layers {there_layers}, and this run monitors "
                 f"{list(layers)}. Pass the same layers to both."
             )
+
+
+def _matches(config: InterventionConfig) -> dict[str, tuple[str, str]]:
+    """Technique → the kind that its random control matches, and the kind of its events."""
+    found = {name: TECHNIQUES[name].matches for name in config.random_controls()}
+    return {name: own for name, own in found.items() if own is not None}
 
 
 def _read(

@@ -346,7 +346,7 @@ class TestIndependence:
 )
 def test_without_effect_is_off(args: dict[str, Any], models: Callable[[str], Any]) -> None:
     off, found = run(models("llama"), None), run(models("llama"), args)
-    done = 0
+    done = 0.0
     for key, response in found.items():
         assert response.tokens == off[key].tokens
         assert response.report is not None

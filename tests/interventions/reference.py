@@ -101,7 +101,7 @@ class ReferenceResponse:
         self.pool = pool
         self.layers = list(layers)
         self.prompt_counts = scored or settings["threshold_prompt"]
-        self.counters: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self.counters: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(int))
         self.events: list[tuple[Any, ...]] = []
         self.norms: dict[int, list[float]] = defaultdict(list)
         self.bank: dict[int, list[list[Any]]] = defaultdict(list)
@@ -142,6 +142,16 @@ class ReferenceResponse:
         if self.pool is not None:
             number = self.pool.rows
         return number > self.s[name] and (row >= 1 or self.scored)
+
+    def note_change(
+        self, technique: str, layer: int, row: int, before: Vector, after: Vector, changed: bool
+    ) -> float:
+        """‖after − before‖/‖before‖, added up with its row."""
+        size = norm32(before)
+        change = norm32(after - before) / size if changed and size > 0 else 0.0
+        self.counters[layer][f"{technique}_change"] += change
+        self.counters[layer][f"{technique}_places"] += row if changed else 0
+        return change
 
     # -- one row ------------------------------------------------------------------------------
 
@@ -200,7 +210,9 @@ class ReferenceResponse:
             size = norm32(current)
         counters["passes_run"] += passes
         counters["passes_accepted"] += accepted
-        self.events.append((row, layer, "recursion", accepted, (passes, n, tau)))
+        change = self.note_change("recursion", layer, row, h, current, accepted > 0)
+        counters["recursion_changed"] += accepted > 0
+        self.events.append((row, layer, "recursion", accepted, (passes, n, tau, change)))
         return current
 
     def spend(self, technique: str, layer: int, row: int, earned: bool, allowed: bool) -> bool:
@@ -217,7 +229,7 @@ class ReferenceResponse:
         s = self.s
         if s["recursion"] != "entropy" or not self.editable("recursion", row):
             return h
-        old = log_probs(h)
+        start, old = h, log_probs(h)
         entropy = -sum(math.exp(x) * x for x in old if x > -math.inf)
         if not (math.isfinite(norm32(h)) and entropy > s["recursion_entropy"]):
             return h
@@ -241,7 +253,9 @@ class ReferenceResponse:
         counters["gates_opened"] += 1
         counters["passes_run"] += passes
         counters["passes_accepted"] += kept
-        self.events.append((row, layer, "entropy", kept, (passes, entropy)))
+        change = self.note_change("recursion", layer, row, start, h, kept > 0)
+        counters["recursion_changed"] += kept > 0
+        self.events.append((row, layer, "entropy", kept, (passes, entropy, change)))
         return h
 
     # -- suppression --------------------------------------------------------------------------
@@ -270,8 +284,10 @@ class ReferenceResponse:
         if not chosen:
             return h
         self.counters[layer]["suppressed"] += 1
-        self.events.append((row, layer, "suppression", n, (tau,)))
-        return self.suppressed(layer, h, tau, usual)
+        edited = self.suppressed(layer, h, tau, usual)
+        change = self.note_change("suppression", layer, row, h, edited, True)
+        self.events.append((row, layer, "suppression", n, (tau, change)))
+        return edited
 
     def shuffled(self, layer: int, row: int, earned: bool, allowed: bool) -> bool:
         """A layer that has run gets to see what it is owed in the next row, others in this one."""
@@ -354,10 +370,12 @@ class ReferenceResponse:
         assert best is not None
         cosine, stored_norm, stored = best
         self.counters[layer]["injections"] += 1
-        self.events.append((row, layer, "injection", cosine, (n, stored_norm)))
         beta = s["steering_strength"]
         v = self.source(layer, row, stored, stored_norm)
-        return (1 - beta) * h + beta * v if s["steering_mode"] == "blend" else h + beta * v
+        mixed = (1 - beta) * h + beta * v if s["steering_mode"] == "blend" else h + beta * v
+        change = self.note_change("steering", layer, row, h, mixed, True)
+        self.events.append((row, layer, "injection", cosine, (n, stored_norm, change)))
+        return mixed
 
     def closest(self, layer: int, h: Vector, n: float) -> tuple[float, float, Vector] | None:
         if not self.bank[layer] or not math.isfinite(n) or n == 0:
