@@ -13,6 +13,7 @@ from l2_harness.compare.suite import Cell
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.interventions import read_interventions
 from l2_harness.config.options import read_options
+from l2_harness.config.techniques import edit_sums
 from l2_harness.lm_eval_files.outcomes import Cost
 
 
@@ -30,6 +31,8 @@ def cell_cost(
     """
     layers = _layers(evaluated.lm)
     info = evaluated.results["config"].get("l2") or {}
+    counts = (info.get("interventions") or {}).get("all_layers") or {}
+    edits, change, places = edit_sums(counts) or (None, None, None)
     return Cost(
         seconds=round(seconds, 3),
         tokens=info.get("rows") or _encoded_tokens(evaluated),
@@ -37,6 +40,9 @@ def cell_cost(
         extra_layer_passes=_extra_passes(cell, info, trace_dir, layers),
         layers=layers,
         peak_bytes=peak,
+        edits=edits,
+        edit_change=change,
+        edit_places=places,
     )
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from l2_harness.compare.cell_files import CellRecord, read_record
-from l2_harness.compare.definition import cell_definition, changed_keys, is_same
+from l2_harness.compare.definition import (
+    cell_definition,
+    changed_keys,
+    definition_digest,
+    is_same,
+)
 from l2_harness.compare.sharing import shared_samples
 from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
@@ -28,6 +33,7 @@ class PlannedCell:
         record: of an earlier run, None where there is none.
         source: the planned cell that draws its samples, None where it draws them itself.
         draws_only: whether it is such a source, which stands in no table.
+        matched: the planned cell whose edits its random controls match, None for none.
     """
 
     cell: Cell
@@ -36,6 +42,7 @@ class PlannedCell:
     record: CellRecord | None
     source: PlannedCell | None = None
     draws_only: bool = False
+    matched: PlannedCell | None = None
 
     @property
     def finished(self) -> bool:
@@ -94,9 +101,9 @@ def make_plan(suite: Suite, out: Path, catalogue: TaskCatalogue, only: Sequence[
     for shared in shared_samples(cells, catalogue):
         source = _planned(shared.cell, out / "samples", catalogue, draws_only=True)
         sources |= dict.fromkeys(shared.users, source)
-    planned = [
-        _planned(cell, out / "cells", catalogue, source=sources.get(cell.name)) for cell in cells
-    ]
+    planned = _matched(
+        [_planned(cell, out / "cells", catalogue, source=sources.get(cell.name)) for cell in cells]
+    )
     wanted = [
         p
         for p in planned
@@ -110,14 +117,29 @@ def _planned(cell: Cell, below: Path, catalogue: TaskCatalogue, **more: Any) -> 
     return PlannedCell(cell, folder, cell_definition(cell, catalogue), read_record(folder), **more)
 
 
+def _matched(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
+    """The cells with those that they match, on which their results depend, too."""
+    of = {planned.cell.name: planned for planned in cells}
+    found = []
+    for planned in cells:
+        cell = planned.cell.matched(one.cell for one in cells)
+        if cell is not None:
+            matched = of[cell.name]
+            definition = {**planned.definition, "matches": definition_digest(matched.definition)}
+            planned = replace(planned, definition=definition, matched=matched)
+        found.append(planned)
+    return found
+
+
 def _with_sources(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """The cells, each source that isn't finished right before the first that draws from it."""
+    """The cells, what each needs and isn't finished before it: samples, a run that it matches."""
     result: list[PlannedCell] = []
     for planned in cells:
-        source = planned.source
-        if source is not None and not source.finished and source not in result:
-            result.append(source)
-        result.append(planned)
+        for needed in (planned.source, planned.matched):
+            if needed is not None and not needed.finished and needed not in result:
+                result.append(needed)
+        if planned not in result:
+            result.append(planned)
     return result
 
 

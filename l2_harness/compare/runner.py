@@ -263,6 +263,8 @@ def run_arguments(planned: PlannedCell, source: PlannedCell | None) -> dict[str,
         args["trace_dir"] = str(planned.folder / "traces")
     if source is not None:
         args["samples_from"] = str(source.folder / "traces")
+    if planned.matched is not None:
+        args["matched_to"] = str(planned.matched.folder / "traces")
     return args
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, get_args
@@ -179,6 +179,11 @@ class Method:
     )
     seeds: tuple[int, ...] | None = option(None, _seeds, "in place of the suite's")
     description: str = option("", _text("a description"), "one line")
+    matches: str | None = option(
+        None,
+        nullable(_text("the name of a method")),
+        "the method whose edits its random controls match: as many, around the same rows",
+    )
     place: Entry | None = field(default=None, compare=False, repr=False)
     places: Mapping[str, Entry] = field(default_factory=dict, compare=False, repr=False)
 
@@ -240,6 +245,12 @@ class Cell:
     def group(self) -> str:
         """Model, task and method."""
         return f"{self.model.name}/{self.task.name}/{self.method.name}"
+
+    def matched(self, cells: Iterable[Cell]) -> Cell | None:
+        """Of some cells the one whose edits its random controls match: of its seed, else any."""
+        group = f"{self.model.name}/{self.task.name}/{self.method.matches}"
+        found = [cell for cell in cells if cell.group == group]
+        return next((cell for cell in found if cell.seed == self.seed), next(iter(found), None))
 
     @property
     def model_class(self) -> str:

@@ -15,6 +15,7 @@ from l2_harness.config.decoding import DecodingConfig, check_room
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.model_args import affecting, own_arguments
 from l2_harness.config.options import read_options
+from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.models.capabilities import DEFAULT_CLASS, capabilities
 
 
@@ -52,6 +53,7 @@ def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
             _check_length(own, config, catalogue)
     for cell in {c.group: c for c in cells}.values():
         _check_sampling(cell, catalogue)
+        _check_matched(cell, cells)
     return catalogue
 
 
@@ -256,6 +258,24 @@ def _check_layers(cell: Cell, config: object) -> None:
 def _blamed(cell: Cell, what: str, error: ConfigError) -> ConfigError:
     """The error with the place where its argument was written."""
     return _error(cell.place_of(error.argument), f"{what}: {error}")
+
+
+def _check_matched(cell: Cell, cells: Sequence[Cell]) -> None:
+    """Whether a control's technique is there, and runs before it."""
+    if cell.method.matches is None:
+        return
+    before = cells[: [c.name for c in cells].index(cell.name)]
+    what = f"method {cell.method.name!r} matches {cell.method.matches!r}"
+    if cell.matched(before) is None:
+        raise _error(
+            cell.method.place,
+            f"{what}, which is no method before it of the same models and tasks.",
+        )
+    if "random" not in (cell.args.get(name) for name in TECHNIQUES.names):
+        raise _error(
+            cell.method.place,
+            f"{what}, and is no random control: pass recursion=random or the like.",
+        )
 
 
 # -- how responses are drawn --------------------------------------------------------------

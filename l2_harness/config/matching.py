@@ -19,5 +19,5 @@ class MatchingConfig:
         None,
         text("the trace_dir of a run with record=tokens"),
         "trace folder of the technique's own run over the same questions: `random` controls then "
-        "change as many states of each response as it did, at rows drawn near its own",
+        "change as many states of each generated response as it did, at rows drawn near its own",
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from l2_harness.config.recursion import RECURSION
 from l2_harness.config.steering import STEERING
 from l2_harness.config.suppression import SUPPRESSION
@@ -31,6 +34,20 @@ def event_kinds() -> dict[str, LogKind]:
 def edit_counters() -> dict[str, str]:
     """Technique → the counter of its edits."""
     return {t.name: t.edits for t in TECHNIQUES if t.edits is not None}
+
+
+def edit_sums(counts: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """States changed by all techniques, their summed ‖Δ‖/‖h‖, and their summed rows.
+
+    Args:
+        counts: counter → number; None comes of older ones, which don't tell.
+    """
+    own = [(edits, f"{name}_change", f"{name}_places") for name, edits in edit_counters().items()]
+    kept = [names for names in own if all(name in counts for name in names)]
+    if not kept:
+        return None
+    edits, change, places = (sum(counts[n] for n in names) for names in zip(*kept, strict=True))
+    return edits, change, places
 
 
 def purpose_number(purpose: str) -> int:

@@ -112,8 +112,6 @@ class Pipeline:
         self._log = StepLog()
         self._shared = _shared(run, n_slots)
         self._plans: EditPlans | None = None
-        if run.config.matching.matched_to is not None:
-            self._plans = EditPlans(n_slots, run.config.first_rows)
         self._layers: dict[int, LayerInterventions] = {}
         self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
         self._uncounted: tuple[np.ndarray, frozenset[int], int] | None = None
@@ -132,6 +130,8 @@ class Pipeline:
         self._ledger.start(slot, response)
         for shared in self._shared.values():
             shared.start(slot, response.scored)
+        if self._plans is None and response.recorded is not None:
+            self._plans = EditPlans(self._n_slots, self._run.config.first_rows)
         if self._plans is not None:
             self._plans.start(slot, response.key, response.recorded)
         for seen in self._rows_seen.values():

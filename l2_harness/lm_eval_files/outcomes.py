@@ -32,6 +32,9 @@ class Cost:
         extra_layer_passes: forward passes of single layers beyond one a token and layer.
         layers: decoder layers, to tell extra passes as a share.
         peak_bytes: largest memory of the process (CPU) or of all its devices (GPU).
+        edits: states that techniques changed, over all layers.
+        edit_change: the sum of ‖Δ‖/‖h‖ over them.
+        edit_places: the sum of their rows, from 0.
     """
 
     seconds: float | None = None
@@ -40,6 +43,9 @@ class Cost:
     extra_layer_passes: int | None = None
     layers: int | None = None
     peak_bytes: int | None = None
+    edits: float | None = None
+    edit_change: float | None = None
+    edit_places: float | None = None
 
     @property
     def tokens_per_second(self) -> float | None:

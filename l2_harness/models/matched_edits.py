@@ -21,15 +21,17 @@ class MatchedEdits:
     """The states that one recorded run changed.
 
     Args:
-        trace_dir: the folder of that run, with ``record=tokens``.
-        config: of the run whose controls match it.
+        config: of the run whose controls match it; ``matched_to`` is the folder of that run,
+            which recorded its tokens.
         layers: that it monitors.
 
     Raises:
         ConfigError: no such run, several of them, or one of another technique or other layers.
     """
 
-    def __init__(self, trace_dir: str, config: InterventionConfig, layers: Sequence[int]) -> None:
+    def __init__(self, config: InterventionConfig, layers: Sequence[int]) -> None:
+        trace_dir = config.matching.matched_to
+        assert trace_dir is not None
         self._where = f"matched_to={trace_dir!r}"
         folder = Path(trace_dir).expanduser()
         runs = sorted(path.stem.removeprefix("run-") for path in folder.glob("run-*.json"))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TRACES = "traces"
+_OF_ANSWER = ("edits", "left", "change", "places", "tokens")
 _COLUMNS = ["task", "doc_id", "idx", "repeat", "sample", "tokens", "finish_reason", "events"]
 
 
@@ -35,6 +36,7 @@ class Answer:
 
     Attributes:
         edits, left: states edited, and edits not made that were due.
+        change, places: sums of the edited states' ‖Δ‖/‖h‖ and rows.
         tokens: length.
         truncated: share that the token limit ended.
         text: tells one answer from another.
@@ -43,6 +45,8 @@ class Answer:
 
     edits: float
     left: float
+    change: float
+    places: float
     tokens: float
     truncated: float
     text: str
@@ -103,7 +107,7 @@ def _rows(
         row = {**about, "question": question, "score": score}
         answer, usual = answers.get(question), plain.get(question)
         if answer is not None:
-            row |= {name: getattr(answer, name) for name in ("edits", "left", "tokens")}
+            row |= {name: getattr(answer, name) for name in _OF_ANSWER}
             row["truncated"] = answer.truncated
             row |= {f"{AT_LAYER}{m}": edits for m, edits in answer.by_layer.items()}
             if usual is not None:
@@ -150,18 +154,23 @@ def _response(row: Any) -> tuple[Any, ...]:
         if e["kind"] == "counters"
     }
     edits = {layer: int(c.get("suppressed", 0)) for layer, c in counts.items()}
-    left = sum(c.get("suppression_credits_left", 0) for c in counts.values())
+    left, change, places = (
+        sum(c.get(f"suppression_{name}", 0) for c in counts.values())
+        for name in ("credits_left", "change", "places")
+    )
     generated = row.finish_reason is not None
     text = np.asarray(row.tokens).tobytes().hex() if generated else None
-    return edits, left, len(row.tokens), row.finish_reason == "length", text
+    return edits, left, change, places, len(row.tokens), row.finish_reason == "length", text
 
 
 def _merged(responses: Sequence[tuple[Any, ...]], scored: str) -> Answer:
-    edits, left, tokens, truncated, texts = zip(*responses, strict=True)
+    edits, left, change, places, tokens, truncated, texts = zip(*responses, strict=True)
     # the text of a scored continuation is given: what an edit changes is its score
     return Answer(
         edits=float(np.mean([sum(each.values()) for each in edits])),
         left=float(np.mean(left)),
+        change=float(np.mean(change)),
+        places=float(np.mean(places)),
         tokens=float(np.mean(tokens)),
         truncated=float(np.mean(truncated)),
         text=scored if None in texts else "|".join(texts),

@@ -28,6 +28,7 @@ class EditCount:
         per_response: with its interval.
         per_100_tokens: over all responses; longer responses have more rows to edit.
         edited: share of the questions with at least one edit.
+        change, row: the mean of its edits' ‖Δ‖/‖h‖ and of their rows, from 0.
         left: edits that a control was still behind when its responses ended.
         ratio: its edits over those of the peaks that it is the control of; nan for peaks.
         changed: share of the questions whose responses are not the plain ones.
@@ -40,6 +41,8 @@ class EditCount:
     per_response: Estimate
     per_100_tokens: float
     edited: float
+    change: float
+    row: float
     left: float
     ratio: float
     changed: float
@@ -71,6 +74,8 @@ def _count(runs: Runs, run: ArmRun, per_response: Estimate, longer: Estimate) ->
         per_response,
         _ratio(100 * total, tokens),
         _share(run.edits > 0, run.edits),
+        _ratio(run.change.sum(), total),
+        _ratio(run.places.sum(), total),
         float(run.left.sum()),
         float("nan") if peaks is None else _ratio(total, peaks.edits.sum()),
         float(run.changed.mean()),

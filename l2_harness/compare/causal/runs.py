@@ -6,6 +6,7 @@ The table has a row an arm and question, with the columns
 - ``where`` (peaks, random, shuffled, or blank for none), ``mode``, ``factor``: what the arm edits;
 - ``edits``, ``left``: states edited, and edits that a control was still behind, a response;
   ``edits_at_layer_<l>``: those at layer l;
+- ``change``, ``places``: the sums, a response, of the edited states' ‖Δ‖/‖h‖ and rows;
 - ``tokens``, ``truncated``: a response's length, and whether (1) the token limit ended it;
 - ``changed``: whether (1) the responses are others than the plain arm's.
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: Begins the columns of edits at one layer, whose number follows.
 AT_LAYER = "edits_at_layer_"
 _NEEDED = ("arm", "question", "score")
-_NUMBERS = ("score", "edits", "left", "tokens", "truncated", "changed")
+_NUMBERS = ("score", "edits", "left", "tokens", "truncated", "changed", "change", "places")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class ArmRun:
     Attributes:
         arm: what it edits.
         scores: (Q,) in the metric's unit.
-        edits, left, tokens, truncated, changed: (Q,), nan where not known.
+        edits, left, tokens, truncated, changed, change, places: (Q,), nan where not known.
         by_layer: layer → edits there, a response; empty where not known.
     """
 
@@ -51,6 +52,8 @@ class ArmRun:
     tokens: Floats
     truncated: Floats
     changed: Floats
+    change: Floats
+    places: Floats
     by_layer: Mapping[int, float]
 
     @property

@@ -43,24 +43,32 @@ def causal_suite(
             "sets the doses."
         )
     if str(model_args.get("record", "summary")).lower() in ("off", "false"):
-        raise ConfigError(
-            "record=off leaves no count of edits: leave record out of --model-args, or pass "
-            "record=summary."
-        )
-    args = {"record": "summary", "intervene_on": "all", **model_args}
+        raise ConfigError("record=off leaves no count of edits: leave record out of --model-args.")
+    args = {"record": "tokens", "intervene_on": "all", **model_args}
     return Suite(
         name="causal",
         description="peaks of the norm edited away, beside the same edits of other states",
         models=(ModelRow(name=short_name(str(args.get("pretrained", ""))), args=args),),
         tasks=tuple(tasks),
         methods=tuple(
-            Method(name=arm.name, role=_role(arm), args=arm.args, description=arm.name)
+            Method(
+                name=arm.name,
+                role=_role(arm),
+                args=arm.args,
+                description=arm.name,
+                matches=_matched(arm) if args["record"] == "tokens" else None,
+            )
             for arm in arms
         ),
         seeds=(seed,),
         batch_size=batch_size,
         device=device,
     )
+
+
+def _matched(arm: Arm) -> str | None:
+    """The arm whose edits a random control matches: the same of the peaks."""
+    return arm.twin("peaks").name if arm.where == "random" else None
 
 
 def _role(arm: Arm) -> Role:

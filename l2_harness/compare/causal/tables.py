@@ -57,6 +57,8 @@ def _edits(a: Analysis) -> Iterator[Cells]:
             **c.per_response.columns("edits_per_response"),
             "edits_per_100_tokens": c.per_100_tokens,
             "ratio_to_peaks": c.ratio,
+            "change": c.change,
+            "row": c.row,
             "left_over": c.left,
             "edited_share": c.edited,
             "changed_share": c.changed,
@@ -169,13 +171,15 @@ _PLANS = (
         "edits",
         "Edits, and what they did to the responses",
         _edits,
-        "A control has as many edits as its own responses have peaks, less what is left over. "
-        "That may be another number than the peak arm's: there a peak that is edited at one layer "
-        "is often none at the next, and the responses go other ways.",
+        "Of generated responses, random states are as many as the peaks that were edited, at rows "
+        "near theirs. Shuffled layers have as many as their own responses have peaks, less what is "
+        "left over; that may be another number.",
         {
             "edits": "states edited, all responses and layers",
             "edits_per_response": "the mean, with its interval",
             "ratio_to_peaks": "edits over those of the peak arm of the same edit",
+            "change": "mean ‖Δ‖/‖h‖ of the edited states",
+            "row": "their mean row in the response, from 0",
             "left_over": "edits not made when the responses ended",
             "edited_share": "share of questions with an edit",
             "changed_share": "share of questions answered otherwise than by the plain arm",

@@ -23,6 +23,9 @@ class RowCost:
         compute: layer passes over plain's; prompts don't count.
         time: seconds over plain's.
         peak_bytes: the largest over seeds.
+        edits: states changed in a run, the mean over seeds.
+        edit_change: their mean ‖Δ‖/‖h‖.
+        edit_row: their mean row in the response, from 0.
     """
 
     samples: int | None = None
@@ -35,6 +38,9 @@ class RowCost:
     compute: float | None = None
     time: float | None = None
     peak_bytes: int | None = None
+    edits: float | None = None
+    edit_change: float | None = None
+    edit_row: float | None = None
 
     @property
     def known(self) -> bool:
@@ -57,6 +63,9 @@ def row_cost(costs: Sequence[Cost], plain: Sequence[Cost]) -> RowCost:
         compute=_compute_ratio(costs, plain),
         time=_ratio(seconds, _mean(plain, "seconds")),
         peak_bytes=_most(costs, "peak_bytes"),
+        edits=_mean(costs, "edits"),
+        edit_change=_ratio(_mean(costs, "edit_change"), _mean(costs, "edits")),
+        edit_row=_ratio(_mean(costs, "edit_places"), _mean(costs, "edits")),
     )
 
 
@@ -70,6 +79,7 @@ def summed(costs: Sequence[Cost]) -> Cost:
         extra_layer_passes=_all(costs, "extra_layer_passes", sum),
         layers=layers.pop() if len(layers) == 1 else None,
         peak_bytes=_all(costs, "peak_bytes", max),
+        **{name: _all(costs, name, sum) for name in ("edits", "edit_change", "edit_places")},
     )
 
 

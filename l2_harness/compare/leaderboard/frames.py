@@ -44,6 +44,9 @@ COST_MEANINGS: Mapping[str, str] = {
     "speed": "tokens a second over plain's",
     "time": "seconds of answering over plain's",
     "peak_mib": "largest memory, MiB",
+    "edits": "states that techniques changed",
+    "edit_change": "their mean ‖Δ‖/‖h‖: a control should have its technique's",
+    "edit_row": "their mean row in the response, from 0",
 }
 
 
@@ -108,6 +111,9 @@ def costs_of(row: Row) -> dict[str, Any]:
         "speed": cost.speed,
         "time": cost.time,
         "peak_mib": None if cost.peak_bytes is None else cost.peak_bytes / 2**20,
+        "edits": cost.edits,
+        "edit_change": cost.edit_change,
+        "edit_row": cost.edit_row,
     }
 
 

@@ -29,6 +29,7 @@ from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.model_files import model_files
 from l2_harness.interventions import InterventionRun
 from l2_harness.models.evaluation import Evaluation, RunPlan, Tally
+from l2_harness.models.matched_edits import MatchedEdits
 from l2_harness.models.recorder import RunRecorder, run_id
 from l2_harness.models.response_cache import keep_apart
 from l2_harness.models.terminal_log import terminal_log
@@ -63,6 +64,7 @@ class HFBase(HFLM):
         self._tensor_parallel = inherited.get("tp_plan") is not None
         super().__init__(source, **inherited)
         self._causal_lm: Any = causal_lm(self.model)
+        self._matched: MatchedEdits | None = None
         self._hooks = self._start_interventions() if self._acting.enabled else None
         records = self._recording.enabled and self._can_record(kwargs)
         layers = self._start_recording() if records else ()
@@ -74,6 +76,8 @@ class HFBase(HFLM):
             "monitored_layers": list(layers),
             "l2_harness": __version__,
         }
+        if self._matched is not None:
+            settings["matched_run"] = self._matched.run_id
         self._plan = RunPlan(config, settings, layers, self.rank, self.think_end_token is not None)
         self._is_over = False
         self._begun = False
@@ -155,6 +159,8 @@ class HFBase(HFLM):
         decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
         layers = self._recording.layers.resolve(len(decoder_layers))
         values = threshold_values(self._acting.threshold, layers)
+        if self._acting.matching.matched_to is not None:
+            self._matched = MatchedEdits(self._acting, layers)
         run = InterventionRun(self._acting, layers, values)
         hooks = LayerHooks(run, list(decoder_layers), self._causal_lm)
         if hooks.rerun_layers:

@@ -186,7 +186,12 @@ class GenerationLM(HFBase):
     ) -> ResponseSpec:
         stream = (self._seed, hash_prompt(prompt), response.stream)
         uniforms = uniform_draws(*stream, settings.max_new_tokens) if settings.do_sample else None
-        acting = Response(stream_key(*stream), prompt_tokens) if self._hooks is not None else None
+        acting: Response | None = None
+        if self._hooks is not None:
+            recorded = None
+            if self._matched is not None and response.key is not None:
+                recorded = self._matched.of(response.key.resume.request_hash, response.stream)
+            acting = Response(stream_key(*stream), prompt_tokens, recorded=recorded)
         return ResponseSpec(row, uniforms, acting)
 
     def _end_rule(self, settings: GenerationSettings) -> EndRule:
