@@ -131,7 +131,9 @@ class InterventionConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Every argument with the value that is in force, as plain values."""
-        groups = (self.threshold, *self.techniques.values(), self.matching)
+        groups: tuple[object, ...] = (self.threshold, *self.techniques.values())
+        if self.random_controls():
+            groups += (self.matching,)
         values = {name: getattr(g, name) for g in groups for name in option_names(type(g))}
         warmups = {f"{name}_warmup": rows for name, rows in self.warmups.items()}
         values |= {name: rows for name, rows in warmups.items() if name in values}

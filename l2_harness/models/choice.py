@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from lm_eval.api.instance import Instance
 
-from l2_harness.answers import opens_thinking
+from l2_harness.answers import AnswerKind, opens_thinking
 from l2_harness.config.selection import SelectionConfig
 from l2_harness.config.selectors import SELECTORS
 from l2_harness.models.sample_groups import Sample
+from l2_harness.models.tally import Votes
 from l2_harness.norms import hash_prompt
 from l2_harness.selection.choice import Candidates, choose
 from l2_harness.selection.group_scores import ScoredResponse, group_scores
 from l2_harness.selection.random_choice import selection_draw
 from l2_harness.selection.sampled_text import SampledText
-from l2_harness.selection.vote_answers import answer_kind, vote_answer
+from l2_harness.selection.vote_answers import answer_kind, vote_answer, vote_answers
 from l2_harness.selection.votes import answer_labels
 
 
@@ -29,6 +30,9 @@ class SampleChooser:
         num_samples: samples a request; with one, lm-eval gets every sample of a group.
         seed: of the run.
         cuts_thinking: whether the texts come without their thinking.
+
+    Attributes:
+        votes: what the answers of settled groups rest on.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class SampleChooser:
     ) -> None:
         self._config, self._num_samples = config, num_samples
         self._seed, self._cuts_thinking = seed, cuts_thinking
+        self.votes = Votes()
 
     def receive(self, sample: Sample, request: Instance, group_size: int) -> None:
         """Fill in what is known of a sample before its group is complete."""
@@ -62,6 +67,7 @@ class SampleChooser:
         """
         if len(group) > 1:
             self._score(group)
+            self._read_answers(group, request)
         if self._config.enabled:
             winner = self._winner(group, request)
             for number, sample in enumerate(group):
@@ -92,11 +98,28 @@ class SampleChooser:
             sample.scores = {**sample.scores, **scores}
 
     def _answer(self, sample: Sample, request: Instance) -> str | None:
-        kind = answer_kind(request.doc, self._config.selection_answers)
-        opened = not self._cuts_thinking and opens_thinking(str(request.args[0]))
+        kind, opened = self._reading(request)
         return vote_answer(
             sample.text, request.doc, kind, opened=opened, truncated=_truncated(sample)
         )
+
+    def _read_answers(self, group: Sequence[Sample], request: Instance) -> None:
+        """Where no sample has an answer, those that were cut off are read as whole."""
+        self.votes.questions += 1
+        if any(sample.answer is not None for sample in group):
+            return
+        kind, opened = self._reading(request)
+        texts, cut = [s.text for s in group], [_truncated(s) for s in group]
+        answers, as_whole = vote_answers(texts, request.doc, kind, opened=opened, truncated=cut)
+        for sample, answer in zip(group, answers, strict=True):
+            sample.answer = answer
+        self.votes.read_as_whole += as_whole
+        self.votes.unanswered += not as_whole
+
+    def _reading(self, request: Instance) -> tuple[AnswerKind, bool]:
+        """How answers compare, and whether the prompt ended inside the thinking."""
+        opened = not self._cuts_thinking and opens_thinking(str(request.args[0]))
+        return answer_kind(request.doc, self._config.selection_answers), opened
 
     def _winner(self, group: Sequence[Sample], request: Instance) -> int:
         selector = SELECTORS[self._config.selection]

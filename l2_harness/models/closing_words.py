@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from l2_harness.config.interventions import InterventionConfig
+from l2_harness.config.selection import SelectionConfig
+from l2_harness.config.selectors import SELECTORS
 from l2_harness.config.techniques import edit_counters
 from l2_harness.models.tally import Tally
 
@@ -46,6 +48,25 @@ def warnings(tally: Tally, config: InterventionConfig) -> Iterator[str]:
                 f"{technique}={word} acted on {acted} of {_count(totals.responses, 'response')}. "
                 f"{_advice(technique, tally, config)}"
             )
+
+
+def vote_warnings(tally: Tally, config: SelectionConfig) -> Iterator[str]:
+    """Where a vote rests on less than it seems to."""
+    votes = tally.votes
+    if not config.enabled or SELECTORS[config.selection].kind != "vote":
+        return
+    of = f"of {_count(votes.questions, 'question')}"
+    if votes.read_as_whole:
+        yield (
+            f"selection={config.selection}: to {votes.read_as_whole} {of} every sample was cut off "
+            "before an answer, so that they were read as if they had ended: pass a larger "
+            "max_gen_toks."
+        )
+    if votes.unanswered:
+        yield (
+            f"selection={config.selection}: to {votes.unanswered} {of} no sample has an answer, so "
+            "that the first one is taken."
+        )
 
 
 def _advice(technique: str, tally: Tally, config: InterventionConfig) -> str:

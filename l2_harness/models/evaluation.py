@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from l2_harness.config import ConfigError
@@ -15,7 +15,7 @@ from l2_harness.config.model_args import ModelConfig
 from l2_harness.interventions import ResponseReport
 from l2_harness.interventions.reports import COUNTED, recorded_counters
 from l2_harness.models.choice import SampleChooser
-from l2_harness.models.closing_words import closing_line, warnings
+from l2_harness.models.closing_words import closing_line, vote_warnings, warnings
 from l2_harness.models.recorder import RunRecorder
 from l2_harness.models.requests import RequestKey
 from l2_harness.models.sample_source import SampleSource
@@ -78,6 +78,7 @@ class Evaluation:
         self.chooser = SampleChooser(
             config.selection, config.decoding.num_samples, seed, plan.cuts_thinking
         )
+        self.tally.votes = self.chooser.votes
         self._config = config
 
     def _sample_source(
@@ -137,6 +138,8 @@ class Evaluation:
         line = closing_line(tally, acting)
         if line is not None:
             terminal_log.info("%s", line)
+        for warning in vote_warnings(tally, self._config.selection):
+            logger.warning("%s", warning)
         if acting.enabled:
             logger.info("%s", tally.interventions.line())
             for warning in warnings(tally, acting):
@@ -155,6 +158,8 @@ class Evaluation:
                 "selection": config.selection.selection,
                 "selection_on": config.selection.selection_on,
             }
+        if tally.votes.questions:
+            info["votes"] = asdict(tally.votes)
         if self.recorder is not None and tally.norms is not None:
             info |= {
                 "run_id": self.recorder.run_id,

@@ -10,6 +10,27 @@ from l2_harness.norms.summary import NormSummary
 
 
 @dataclass
+class Votes:
+    """Questions with several samples, by what a vote over their answers rests on.
+
+    Attributes:
+        questions: all of them.
+        read_as_whole: no sample had an answer, and cut-off ones were read as if they had ended.
+        unanswered: no sample has an answer, however it is read.
+    """
+
+    questions: int = 0
+    read_as_whole: int = 0
+    unanswered: int = 0
+
+    @classmethod
+    def merged(cls, votes: Iterable[Votes]) -> Votes:
+        """Those of several processes."""
+        columns = zip(*((v.questions, v.read_as_whole, v.unanswered) for v in votes), strict=True)
+        return cls(*map(sum, columns))
+
+
+@dataclass
 class Tally:
     """What an evaluation came to, in one process or, merged, in all of them.
 
@@ -18,12 +39,14 @@ class Tally:
         interventions: sums of their counters.
         lengths: tokens of each generated response.
         recalled: how many of the responses an earlier run left.
+        votes: what votes rest on.
     """
 
     norms: NormSummary | None = None
     interventions: InterventionTotals = field(default_factory=InterventionTotals)
     lengths: list[int] = field(default_factory=list)
     recalled: int = 0
+    votes: Votes = field(default_factory=Votes)
 
     @classmethod
     def merged(cls, tallies: Iterable[Tally]) -> Tally:
@@ -35,4 +58,5 @@ class Tally:
             InterventionTotals.merged(tally.interventions for tally in tallies),
             [length for tally in tallies for length in tally.lengths],
             sum(tally.recalled for tally in tallies),
+            Votes.merged(tally.votes for tally in tallies),
         )

@@ -35,7 +35,9 @@ def test_ours() -> None:
     assert named("setup") == set()
     responses = named("responses")
     assert {"layers", "seed", "decoding", "temperature", "recursion", "threshold_k"} < responses
-    assert len(responses) == 33 + len({"layers", "layers_path"}) + 6  # decoding's without samples
+    assert (
+        len(responses) == 33 + len({"layers", "layers_path", "matched_to"}) + 6
+    )  # decoding's without samples
 
 
 def test_lm_evals() -> None:

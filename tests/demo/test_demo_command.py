@@ -100,7 +100,7 @@ def test_shown_scores_are_those_of_lm_eval(finished: tuple[Path, Result]) -> Non
         scores = json.loads(path.read_text("utf-8"))["results"]["l2_demo"]
         lines = result.stdout.splitlines()
         (row,) = [line for line in lines if re.match(rf" *\d=? +{method} ", line)]
-        assert f" {100 * scores['exact_match,number']:.1f} (" in row
+        assert f" {100 * scores['exact_match,number']:.1f} " in row
 
 
 def test_recording_changes_no_response(finished: tuple[Path, Result]) -> None:

@@ -78,8 +78,8 @@ def test_a_layer_that_did_not_run_is_an_error() -> None:
     norms = ResidualNorms(layers)
     with norms.last_position():
         layers[0](torch.ones(1, 2, 3))
-    with pytest.raises(RuntimeError, match="1 of 2 monitored layers did not run"):
-        norms.take()
+        with pytest.raises(RuntimeError, match="1 of 2 monitored layers did not run"):
+            norms.take()
 
 
 def test_hooks_are_gone_afterwards() -> None:
@@ -87,7 +87,7 @@ def test_hooks_are_gone_afterwards() -> None:
     norms = ResidualNorms([layer])
     with norms.all_positions():
         layer(torch.full((1, 2, 4), 3.0))
-    assert norms.take().tolist() == [[[6.0, 6.0]]]
+        assert norms.take().tolist() == [[[6.0, 6.0]]]
     assert not layer._forward_hooks
 
 
@@ -97,7 +97,7 @@ def test_half_precision_is_squared_in_float32() -> None:
     norms = ResidualNorms([layer])
     with norms.last_position():
         layer(torch.full((1, 1, 4), 300.0, dtype=torch.float16))
-    assert norms.take().tolist() == [[600.0]]
+        assert norms.take().tolist() == [[600.0]]
 
 
 @pytest.mark.parametrize("positions", ["last_position", "all_positions"])
@@ -106,10 +106,9 @@ def test_double_precision(positions: str) -> None:
     norms = ResidualNorms([layer])
     with getattr(norms, positions)():
         layer(torch.full((1, 1, 4), 3.0, dtype=torch.float64))
-    assert norms.take().flatten().tolist() == [6.0]
-    with getattr(norms, positions)():
+        assert norms.take().flatten().tolist() == [6.0]
         layer(torch.ones(1, 1, 4, dtype=torch.float64))
-    assert norms.take().dtype == torch.float32
+        assert norms.take().dtype == torch.float32
 
 
 def test_tuple_outputs() -> None:
@@ -121,4 +120,4 @@ def test_tuple_outputs() -> None:
     norms = ResidualNorms([layer])
     with norms.last_position():
         layer(torch.ones(2, 3, 4))
-    assert norms.take().tolist() == [[2.0, 2.0]]
+        assert norms.take().tolist() == [[2.0, 2.0]]

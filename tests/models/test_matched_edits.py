@@ -22,6 +22,7 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "steering": {
         **{"steering": "norm", "steering_patience": 3, "steering_cooldown": 4},
         **{"steering_low": "q0.4", "steering_probability": 1, "steering_strength": 0.05},
+        "steering_min_cosine": -1,
     },
 }
 EDITS = {
@@ -67,7 +68,8 @@ def test_as_many_states_changed_by_about_as_much_around_the_same_rows(
         change = sum(json.loads(e["detail"])["change"] for e in changed)
         assert change == pytest.approx(told[name][f"{technique}_change"])
     own, control = (told[name][EDITS[technique]] for name in ("own", "control"))
-    assert 0.9 <= control / own <= 1
+    # a pass at a row that is no peak need not be accepted, and the last rows leave no other
+    assert (0.8 if technique == "recursion" else 0.95) <= control / own <= 1
     rows = [told[name][f"{technique}_places"] / told[name][EDITS[technique]] for name in told]
     assert abs(rows[0] - rows[1]) < 4
     if technique == "suppression":  # every edit of this mode is of one size

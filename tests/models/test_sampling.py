@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from lm_eval.api.model import CacheHook
 
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
@@ -202,15 +203,17 @@ class TestWhereTheyGo:
     ) -> None:
         stored: list[tuple[Any, str]] = []
 
-        class Hook:
-            def add_partial(self, kind: str, args: Any, response: str) -> None:
-                stored.append((args, response))
+        class Hook(CacheHook):
+            def add_partial(self, attr: str, req: Any, res: Any) -> None:
+                stored.append((req, res))
 
         for way in ("loop", "stock"):
             stored.clear()
             lm = demo(decoding=way)
-            lm.set_cache_hook(Hook())
-            requests = instances("generate_until", [(q, SETTINGS) for q in questions[:3]])
+            lm.set_cache_hook(Hook(None))
+            # what is drawn is never stored: a repeat would get the same response again
+            greedy = {**SETTINGS, "do_sample": False, "temperature": None}
+            requests = instances("generate_until", [(q, greedy) for q in questions[:3]])
             responses = lm.generate_until(requests)
             assert sorted(stored, key=str) == sorted(
                 [(r.args, text) for r, text in zip(requests, responses, strict=True)], key=str

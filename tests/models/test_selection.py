@@ -249,7 +249,8 @@ class TestInterrupted:
     ) -> None:
         responses, _ = run(requests_, tmp_path, selection="majority")
         monkeypatch.setattr(
-            "l2_harness.norms.trace_resume.read_part", lambda *a: pytest.fail("rows were read")
+            "l2_harness.norms.recorded_responses.read_part",
+            lambda *a: pytest.fail("rows were read"),
         )
         lm = demo(tmp_path, selection="majority")
         again = lm.generate_until(requests_, disable_tqdm=True)
@@ -331,3 +332,49 @@ class TestErrors:
         lm = demo(selection="coe_r", decoding="stock")
         with pytest.raises(MissingScoreError, match="coe_r needs the score 'coe_r'"):
             lm.generate_until(requests_, disable_tqdm=True)
+
+
+class TestVotesOfCutOffResponses:
+    """Where the limit ends every response before its box."""
+
+    @pytest.mark.parametrize("selection", ["majority", "l2_vote", "self_certainty_borda"])
+    def test_they_are_read_as_whole_and_that_is_said(
+        self,
+        selection: str,
+        questions: list[str],
+        instances: Callable[..., list[Any]],
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        short = {**SETTINGS, "max_gen_toks": 24}
+        requests = instances("generate_until", [(q, short) for q in questions[:4]])
+        lm = demo(tmp_path, selection=selection)
+        lm.generate_until(requests)
+        votes = lm.get_model_info()["l2"]["votes"]
+        traces = read_traces(tmp_path)
+        assert set(traces.finish_reason) == {"length"}
+        answered = traces.groupby("doc_id").answer.apply(lambda of: of.notna().any())
+        assert votes == {
+            "questions": 4,
+            "read_as_whole": int(answered.sum()),
+            "unanswered": int((~answered).sum()),
+        }
+        assert f"to {votes['unanswered'] or votes['read_as_whole']} of 4 questions" in caplog.text
+
+    def test_majority_is_that_of_what_they_end_with(
+        self, questions: list[str], instances: Callable[..., list[Any]], tmp_path: Path
+    ) -> None:
+        """Direct answers are numbers from the start: the most frequent one wins, not the first."""
+        direct = [q.removesuffix("<think>\n") + "so it is" for q in questions[:6]]
+        short = {**SETTINGS, "max_gen_toks": 6}
+        lm = demo(tmp_path, selection="majority")
+        responses = lm.generate_until(instances("generate_until", [(q, short) for q in direct]))
+        traces = read_traces(tmp_path).sort_values(["doc_id", "sample"])
+        told = 0
+        for response, (_, of) in zip(responses, traces.groupby("doc_id"), strict=True):
+            if (of.finish_reason == "length").all() and of.answer.notna().any():
+                counts = of.answer.value_counts()
+                own = of[of.response == str(response)].answer.iloc[0]
+                assert counts[own] == counts.max()
+                told += 1
+        assert told

@@ -59,6 +59,8 @@ class Comparison:
         questions, n: how many questions, and responses to each.
         mixed: questions with right and wrong responses.
         truncated: share of responses that the token limit cut off.
+        read_as_whole, unanswered: questions whose votes go by cut-off responses as if they had
+            ended, and those without any answer.
     """
 
     rows: Sequence[SelectorRow]
@@ -67,6 +69,8 @@ class Comparison:
     n: int
     mixed: int
     truncated: float
+    read_as_whole: int = 0
+    unanswered: int = 0
 
 
 def compare(
@@ -118,6 +122,8 @@ def compare(
         table.n,
         mixed,
         float(table.candidates.truncated.mean()),
+        table.read_as_whole,
+        table.unanswered,
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.selectors import SELECTORS, Selector
-from l2_harness.selection.vote_answers import answer_kind, vote_answer
+from l2_harness.selection.vote_answers import answer_kind, vote_answer, vote_answers
 from l2_harness.selection.votes import answer_labels
 
 _REQUIRED = ("problem", "correct")
@@ -88,12 +88,17 @@ def _judged(
     """The responses to one problem."""
     kind = answer_kind(None, answers)
     cut = [record.get("finish_reason") == "length" for record in records]
-    given = [
-        str(record["answer"])
-        if record.get("answer") is not None
-        else vote_answer(str(record.get("response") or ""), None, kind, truncated=is_cut)
-        for record, is_cut in zip(records, cut, strict=True)
-    ]
+    texts = [str(record.get("response") or "") for record in records]
+    if any(record.get("answer") is not None for record in records):
+        as_whole = False
+        given = [
+            str(record["answer"])
+            if record.get("answer") is not None
+            else vote_answer(text, None, kind, truncated=is_cut)
+            for record, text, is_cut in zip(records, texts, cut, strict=True)
+        ]
+    else:
+        given, as_whole = vote_answers(texts, None, kind, truncated=cut)
     labels = answer_labels(given, kind)
     return [
         JudgedResponse(
@@ -102,6 +107,7 @@ def _judged(
             {str(name): float(value) for name, value in (record.get("scores") or {}).items()},
             is_cut,
             int(label),
+            as_whole,
         )
         for record, is_cut, label in zip(records, cut, labels, strict=True)
     ]

@@ -14,14 +14,18 @@ import pandas as pd
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.analysis.selectors.recorded_scores import score_groups
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
+from l2_harness.answers import AnswerKind
 from l2_harness.config.layers import LayerSelection
 from l2_harness.config.selection import Part
 from l2_harness.lm_eval_files.judging import Judging
 from l2_harness.lm_eval_files.verdicts import judged, with_documents
 from l2_harness.norms import read_run_settings
 from l2_harness.selection.confidence_scores import WINDOW
-from l2_harness.selection.vote_answers import answer_kind, vote_answer
+from l2_harness.selection.vote_answers import answer_kind, vote_answers
 from l2_harness.selection.votes import answer_labels
+
+#: What lm-eval's filters make of a response without a match.
+_NO_MATCH = "[invalid]"
 
 
 @dataclass(frozen=True)
@@ -94,55 +98,82 @@ def load_samples(source: TraceSource) -> LoadedSamples:
         traces, source.trace_dir, part=source.part, window=source.window, layers=source.layers
     )
     lap("scoring")
-    correct = [one.value for one in judged(traces, scores, source.judging, settings)]
+    verdicts = judged(traces, scores, source.judging, settings)
     lap("judging")
-    labels = _labels(traces, source, settings)
+    labels, as_whole = _labels(traces, source, settings, [one.answer for one in verdicts])
     lap("comparing answers")
     groups: dict[Hashable, list[JudgedResponse]] = {}
     for i, group in enumerate(traces["group"]):
         one = JudgedResponse(
-            correct[i],
+            verdicts[i].value,
             float(len(traces["tokens"].iat[i])),
             scores[i],
             traces["finish_reason"].iat[i] == "length",
             int(labels[i]),
+            bool(as_whole[i]),
         )
         groups.setdefault(group, []).append(one)
     return LoadedSamples(sample_table(groups, with_labels=True), seconds)
 
 
-def _labels(traces: pd.DataFrame, source: TraceSource, settings: Mapping[str, Any]) -> np.ndarray:
-    """(responses,) equal numbers for equal answers within a group."""
+def _labels(
+    traces: pd.DataFrame,
+    source: TraceSource,
+    settings: Mapping[str, Any],
+    filtered: Sequence[Any],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Equal numbers for equal answers within a group, and which are those of cut-off responses
+    that are read as whole; (responses,) each. ``filtered`` is what the task makes of each.
+    """
     said = source.answers
     if said == "auto":
         said = str(settings.get("selection_answers", "auto"))
-    answers = recorded_answers(traces, said, cut=bool(settings.get("think_end_token")))
+    recorded = traces["answer"].notna().any()
     labels = np.full(len(traces), -1, dtype=np.int64)
+    as_whole = np.zeros(len(traces), dtype=bool)
     for members in traces.groupby("group", sort=False).indices.values():
-        kind = answer_kind(traces["doc"].iat[members[0]], said)
-        labels[members] = answer_labels([answers[i] for i in members], kind)
-    return labels
+        rows = traces.iloc[members]
+        kind = answer_kind(rows["doc"].iat[0], said)
+        answers = _recorded(rows["answer"]) if recorded else [None] * len(rows)
+        if all(answer is None for answer in answers):
+            task = [filtered[i] for i in members]
+            answers, as_whole[members] = _read(
+                rows, kind, task, bool(settings.get("think_end_token"))
+            )
+        labels[members] = answer_labels(answers, kind)
+    return labels, as_whole
 
 
-def recorded_answers(traces: pd.DataFrame, said: str, *, cut: bool) -> list[str | None]:
-    """What votes take each response for: as the run recorded it, else read from the response.
+def _recorded(answers: pd.Series) -> list[str | None]:
+    return [None if pd.isna(answer) else str(answer) for answer in answers]
+
+
+def _read(
+    rows: pd.DataFrame, kind: AnswerKind, filtered: Sequence[Any], cut: bool
+) -> tuple[list[str | None], bool]:
+    """What the responses to one question answer, and whether cut-off ones are read as whole.
 
     Args:
-        traces: with the columns of a trace, ``doc`` and ``prompt``.
-        said: a kind of answer, or ``auto``.
+        rows: with the columns of a trace, ``doc`` and ``prompt``.
+        kind: how answers compare.
+        filtered: what the task's filter makes of each, which then counts if it is an answer.
         cut: whether the responses come without their thinking.
     """
     from l2_harness.answers import opens_thinking
 
-    if traces["answer"].notna().any():
-        return [None if pd.isna(answer) else str(answer) for answer in traces["answer"]]
-    return [
-        vote_answer(
-            str(row.response),
-            row.doc,
-            answer_kind(row.doc, said),
-            opened=not cut and opens_thinking(row.prompt),
-            truncated=row.finish_reason == "length",
-        )
-        for row in traces.itertuples(index=False)
+    texts = [str(text) for text in rows["response"]]
+    answers, as_whole = vote_answers(
+        texts,
+        rows["doc"].iat[0],
+        kind,
+        opened=not cut and opens_thinking(rows["prompt"].iat[0]),
+        truncated=[reason == "length" for reason in rows["finish_reason"]],
+    )
+    own = [str(f) if isinstance(f, str | int | float) else None for f in filtered]
+    own = [
+        None if f in (None, "", _NO_MATCH) or f == text else f
+        for f, text in zip(own, texts, strict=True)
     ]
+    if as_whole and any(f is not None for f in own):
+        return own, True
+    return answers, as_whole

@@ -23,6 +23,8 @@ class JudgedResponse:
         scores: name → value.
         truncated: whether the token limit cut it off.
         label: the same for equal answers to one question, −1 for none.
+        read_as_whole: whether it was cut off and its answer is read all the same, since no
+            response to the question has one otherwise.
     """
 
     correct: float
@@ -30,6 +32,7 @@ class JudgedResponse:
     scores: Mapping[str, float] = field(default_factory=dict)
     truncated: bool = False
     label: int = -1
+    read_as_whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +44,20 @@ class SampleTable:
         candidates: arrays (Q, N).
         correct: (Q, N) float64.
         lengths: (Q, N) float64.
+        read_as_whole: questions without an answer but of cut-off responses read as whole.
     """
 
     questions: Sequence[Hashable]
     candidates: Candidates
     correct: np.ndarray
     lengths: np.ndarray
+    read_as_whole: int = 0
+
+    @property
+    def unanswered(self) -> int:
+        """Questions to which no response has an answer."""
+        labels = self.candidates.labels
+        return 0 if labels is None else int((labels < 0).all(axis=1).sum())
 
     @property
     def n(self) -> int:
@@ -103,4 +114,6 @@ def sample_table(
     candidates = Candidates(
         {"length": lengths, **scores}, grid("truncated"), grid("label") if with_labels else None
     )
-    return SampleTable(list(kept), candidates, grid("correct").astype(np.float64), lengths)
+    as_whole = int(grid("read_as_whole").any(axis=1).sum())
+    correct = grid("correct").astype(np.float64)
+    return SampleTable(list(kept), candidates, correct, lengths, as_whole)

@@ -146,12 +146,24 @@ def _caveats(comparison: Comparison) -> list[str]:
     return [
         *_missing(comparison.missing),
         f"{cut} % of the samples were cut off; these are chosen only where all to a question are.",
+        *_vote_notes(comparison),
         "majority gives a tie to the answer that was seen first; the tasks' metric maj@n shares "
         "its credit among the tied, so the two may differ.",
         f"A claim needs a corrected p below {LEVEL:g} and an interval without 0; AUROC is of the "
         f"{count(comparison.mixed, 'question')} with right and wrong samples.",
         "Scores that are sums grow with length: see length_within.",
     ]
+
+
+def _vote_notes(comparison: Comparison) -> list[str]:
+    """Where votes rest on less than they seem to."""
+    cut, without = (count(n, "question") for n in (comparison.read_as_whole, comparison.unanswered))
+    told = {
+        f"To {cut} all samples were cut off before an answer: votes go by what the task's filter "
+        "makes of them, or by how they end.": comparison.read_as_whole,
+        f"To {without} no sample has an answer: a vote takes the first one.": comparison.unanswered,
+    }
+    return [sentence for sentence, number in told.items() if number]
 
 
 def _missing(missing: Mapping[str, str]) -> list[str]:

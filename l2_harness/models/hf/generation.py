@@ -163,7 +163,7 @@ class GenerationLM(HFBase):
             ],
             self._end_rule(settings),
             deliver,
-            self._norms if self._recording.enabled else None,
+            self._norms if self._recorder is not None else None,
             max_rows,
             self._hooks,
         )

@@ -48,6 +48,8 @@ def planted(harm: Mapping[str, float], n: int = 300, seed: int = 0) -> pd.DataFr
         more: dict[str, Any] = {
             "edits": edits,
             "left": 0,
+            "change": 0.9 * edits,
+            "places": 50 * edits,
             "tokens": 110,
             "changed": 1,
             "truncated": 0,

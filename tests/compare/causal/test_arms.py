@@ -66,7 +66,7 @@ def test_suite() -> None:
         ({"suppression": "peaks"}, "suppression differs from arm to arm"),
         ({"suppression_factor": 0.3}, "--factors sets the doses"),
         ({"record": "off"}, "record=off leaves no count of edits"),
-        ({"record": False}, "pass record=summary"),
+        ({"record": False}, "leave record out of --model-args"),
     ],
 )
 def test_arguments_that_are_the_arms_own(args: dict[str, object], message: str) -> None:

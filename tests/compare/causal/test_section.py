@@ -28,6 +28,8 @@ def whole_table(make_rows: Any, harm: dict[str, float], n: int = 200, task: str 
                 task,
                 edits=2 if arm.where else 0,
                 left=0,
+                change=1.8,
+                places=60,
                 tokens=100 + 20 * lost,
                 truncated=0,
                 changed=lost,
