@@ -31,7 +31,7 @@ def tally(responses: int, length: int, recorded: bool = True, **counters: int) -
         (tally(1, 1), {}, "recorded 1 row of 1 response"),
         (tally(1200, 10), {}, "recorded 12,000 rows of 1,200 responses"),
         (
-            tally(1, 50, peaks=1, passes_accepted=1),
+            tally(1, 50, peaks=1, recursion_changed=1),
             {"recursion": "norm"},
             "recorded 50 rows of 1 response; 1 peak over 1 layer, 1 edit (1 a response)",
         ),
