@@ -278,8 +278,13 @@ def check_against_slow(model: Any, args: dict[str, Any], greedy: bool = False) -
                 values[event.row, event.layer, event.kind], rel=1e-5
             )
         for layer, counts in slow.acting.counters.items():
-            found = report.counters[layer]
-            assert {k: v for k, v in found.items() if v} == {k: v for k, v in counts.items() if v}
+            found = {name: number for name, number in report.counters[layer].items() if number}
+            wanted = {name: number for name, number in counts.items() if number}
+            # sums of how much states changed are float32's
+            assert found == pytest.approx(wanted, rel=1e-5)
+            assert {n: c for n, c in found.items() if not n.endswith("_change")} == {
+                n: c for n, c in wanted.items() if not n.endswith("_change")
+            }
         edits += len(expected)
     return edits
 
@@ -323,7 +328,8 @@ class TestIndependence:
             mine, theirs = response.report, together[key].report
             assert mine is not None
             assert theirs is not None
-            assert mine.counters == theirs.counters
+            for layer, counters in mine.counters.items():
+                assert counters == pytest.approx(theirs.counters[layer], rel=1e-5)
 
     def test_pooled_depends_on_it(self, models: Callable[[str], Any]) -> None:
         pooled = CASES["all"] | {"threshold_scope": "pooled"}
