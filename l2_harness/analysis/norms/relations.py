@@ -19,6 +19,7 @@ from l2_harness.analysis.norms.covariates import CONTROLS
 from l2_harness.analysis.norms.held_out import HeldOutChoice, choose_held_out
 from l2_harness.analysis.norms.measure import Measured
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
+from l2_harness.analysis.norms.trace_rows import SIGNALS
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.verdicts import Verdicts
 from l2_harness.statistics.resamples import Resamples
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from l2_harness.analysis.norms.study import StudyOptions
 
 #: What norms are related to beside correctness.
-SIGNALS = ("length", "logprob", "entropy", "self_certainty")
+COMPANIONS = ("length", *SIGNALS)
 _SIGNAL_CONTROLS = {"none": (), "length": ("log_length",)}
 WITHIN = "within question"
 
@@ -71,7 +72,7 @@ def table_of(
     import pandas as pd
 
     outcomes = [] if found is None else [Outcome("correct", found.values, CONTROLS)]
-    for name in SIGNALS:
+    for name in COMPANIONS:
         values = measured.covariates[name].to_numpy()
         if np.isfinite(values).any():
             outcomes.append(Outcome(name, values, _SIGNAL_CONTROLS))
