@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from l2_harness.answers import ANSWER_KINDS, AnswerKind, extract_answer
@@ -37,38 +37,3 @@ def vote_answer(
     choices = doc.get("choices") if isinstance(doc, Mapping) else None
     options = [str(c) for c in choices] if isinstance(choices, list | tuple) else []
     return extract_answer(response, kind, options, opened, complete=not truncated)
-
-
-def vote_answers(
-    responses: Sequence[str],
-    doc: Any,
-    kind: AnswerKind,
-    *,
-    opened: bool = False,
-    truncated: Sequence[bool],
-) -> tuple[list[str | None], bool]:
-    """What the responses to one prompt answer, and whether cut-off ones had to be read as whole.
-
-    Of a cut-off response only a box counts. Where no response has an answer by that rule, as
-    when a task's ``max_gen_toks`` is the length of an answer, a vote would be the first sample:
-    cut-off responses then answer what they would if they had ended there.
-
-    Args:
-        responses: (n,) as lm-eval gets them.
-        doc: their document.
-        kind: of :func:`answer_kind`.
-        opened: as for :func:`vote_answer`.
-        truncated: (n,) whether the token limit cut each off.
-    """
-
-    def read(cut: Sequence[bool]) -> list[str | None]:
-        return [
-            vote_answer(text, doc, kind, opened=opened, truncated=is_cut)
-            for text, is_cut in zip(responses, cut, strict=True)
-        ]
-
-    answers = read(truncated)
-    if any(answer is not None for answer in answers) or not any(truncated):
-        return answers, False
-    answers = read([False] * len(responses))
-    return answers, any(answer is not None for answer in answers)
