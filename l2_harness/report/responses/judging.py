@@ -11,25 +11,13 @@ from typing import TYPE_CHECKING, Any
 from l2_harness.lm_eval_files.judging import Judging
 from l2_harness.lm_eval_files.samples import logged_tasks
 from l2_harness.norms import TraceWarning
-from l2_harness.report.responses.views import Verdict
+from l2_harness.report.responses.views import Known
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Fields of a document that hold its question, in the order in which they are looked for.
 _QUESTIONS = ("question", "Question", "problem", "Problem", "query", "input", "prompt")
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of one response beyond its trace; see :class:`ResponseView`."""
-
-    prompt: str | None = None
-    question: str | None = None
-    reference: str | None = None
-    extracted: str | None = None
-    verdict: Verdict = "unjudged"
-    metric: str = ""
 
 
 @dataclass(frozen=True)

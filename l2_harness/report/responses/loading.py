@@ -13,8 +13,8 @@ from l2_harness.analysis.norms.token_pieces import load_tokenizer, token_pieces
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_run_settings, read_traces
 from l2_harness.report.responses.choosing import choose, describe
-from l2_harness.report.responses.judging import Known, SampleSource, known_of
-from l2_harness.report.responses.views import ResponseSet, ResponseView
+from l2_harness.report.responses.judging import SampleSource, known_of
+from l2_harness.report.responses.views import Known, ResponseSet, ResponseView
 from l2_harness.selection.group_threshold import K, group_thresholds
 
 if TYPE_CHECKING:
