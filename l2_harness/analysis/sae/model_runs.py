@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from l2_harness.analysis.sae.injection import RunModel as Runner
-from l2_harness.analysis.states.forcing import KnownTokens, LayerRows, TeacherForcing
+from l2_harness.analysis.states.forcing import KnownTokens, LayerOutput, TeacherForcing
 from l2_harness.analysis.states.run_model import RunModel
 
 
@@ -19,7 +19,7 @@ def runner(model: RunModel, batch_tokens: int = 8192) -> Runner:
         forcing = TeacherForcing(model.causal_lm, model.decoder_layers, [layer])
         found: list[Tensor] = []
 
-        def take(_: int, rows: LayerRows) -> None:
+        def take(_: int, rows: LayerOutput) -> None:
             found.append(rows.states.float().cpu())
 
         for batch in _batches(known, batch_tokens):

@@ -21,7 +21,7 @@ _QUESTIONS = ("question", "Question", "problem", "Problem", "query", "input", "p
 
 
 @dataclass(frozen=True)
-class SampleSource:
+class VerdictSource:
     """Where verdicts come from.
 
     Attributes:
@@ -38,7 +38,7 @@ class SampleSource:
 
 
 def known_of(
-    traces: pd.DataFrame, source: SampleSource, settings: Mapping[str, Any]
+    traces: pd.DataFrame, source: VerdictSource, settings: Mapping[str, Any]
 ) -> list[Known]:
     """What the sample files say of each response.
 
@@ -74,7 +74,7 @@ def known_of(
 
 
 def _of_task(
-    traces: pd.DataFrame, source: SampleSource, settings: Mapping[str, Any]
+    traces: pd.DataFrame, source: VerdictSource, settings: Mapping[str, Any]
 ) -> Iterator[tuple[int, Known]]:
     """Place and what is known of each response that the sample file has a document of."""
     from l2_harness.lm_eval_files.verdicts import verdicts, with_documents

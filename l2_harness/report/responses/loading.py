@@ -13,7 +13,7 @@ from l2_harness.analysis.norms.token_pieces import load_tokenizer, token_pieces
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_run_settings, read_traces
 from l2_harness.report.responses.choosing import choose, describe
-from l2_harness.report.responses.judging import SampleSource, known_of
+from l2_harness.report.responses.judging import VerdictSource, known_of
 from l2_harness.report.responses.views import Known, ResponseSet, ResponseView
 from l2_harness.selection.group_threshold import K, group_thresholds
 
@@ -43,7 +43,7 @@ class ResponseSource:
     """
 
     trace_dir: Path
-    samples: SampleSource | None = None
+    samples: VerdictSource | None = None
     wanted: int = 40
     task: str | None = None
     run_id: str | None = None
