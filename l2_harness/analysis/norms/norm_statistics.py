@@ -55,12 +55,6 @@ class NormStatistics:
         """(n, L) of one statistic."""
         return np.asarray(self.values[:, :, STATISTICS.index(statistic)])
 
-    def tidy(self, responses: pd.DataFrame) -> pd.DataFrame:
-        """A row a response, layer and statistic, with the columns of ``responses`` (n rows)."""
-        wide = self.wide(responses)
-        names = [name for name in wide.columns if name not in STATISTICS]
-        return wide.melt(names, list(STATISTICS), var_name="statistic", value_name="value")
-
     def wide(self, responses: pd.DataFrame) -> pd.DataFrame:
         """A row a response and layer, a column a statistic."""
         import pandas as pd
