@@ -14,17 +14,6 @@ from l2_harness.answers.equivalence import AnswerKind
 from l2_harness.answers.estimators import compare_all, majority_accuracy, pass_at_k, sample_sizes
 from l2_harness.answers.judgement import Judgement
 
-#: Metrics of every run, and whether more is better.
-METRICS = {
-    "acc": True,
-    "no_answer": False,
-    "truncated": False,
-    "unverified": False,
-    "chars": False,
-    "words": False,
-    "tokens": False,
-}
-
 
 def question_metrics(
     judgements: Sequence[Judgement], kind: AnswerKind = "math"

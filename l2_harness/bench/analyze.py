@@ -9,21 +9,19 @@ by a task is not part of it.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import platform
 import resource
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-RUN_ID = "bench"
-TASK = "made_up"
-_QUESTIONS_A_PART = 16
+from l2_harness.bench.made_up_traces import TASK, machine, made_up_response, write_made_up
+
 #: Ids of the embedded model's tokenizer, whose tokens the responses are made of.
 _TOKENS = 170
 
@@ -77,60 +75,24 @@ def measure_analysis(work: AnalysisWork, say: Callable[[str], object]) -> Analys
     """Write the responses into a temporary folder, and measure in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         say(f"writing {work.questions * work.samples} made-up responses")
-        write_responses(Path(folder, "traces"), work)
-        size = sum(path.stat().st_size for path in Path(folder, "traces").iterdir())
+        traces = Path(folder, "traces")
+        size = write_made_up(traces, work.questions, work.samples, partial(_response, work))
         say("analysing")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, cpu, peak, points, figures = pool.apply(analyse, (folder, work))
-    where = {"machine": platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
-    return AnalysisCost(work, points, seconds, cpu, peak, size, figures, where)
+    return AnalysisCost(work, points, seconds, cpu, peak, size, figures, machine())
 
 
-def write_responses(folder: Path, work: AnalysisWork) -> None:
-    """Trace files of random responses of random length, up to twice the mean."""
-    from l2_harness.norms import TraceWriter
-
-    writer = TraceWriter(folder, RUN_ID)
-    writer.describe_run({"tokenizer": "demo"})
-    for start in range(0, work.questions, _QUESTIONS_A_PART):
-        rng = np.random.default_rng(start)
-        stop = min(start + _QUESTIONS_A_PART, work.questions)
-        writer.write(
-            [
-                _record(question, sample, work, rng)
-                for question in range(start, stop)
-                for sample in range(work.samples)
-            ]
-        )
-
-
-def _record(question: int, sample: int, work: AnalysisWork, rng: np.random.Generator) -> Any:
-    from l2_harness.norms import TraceRecord, hash_prompt
-
-    prompt = hash_prompt(str(question))
+def _response(work: AnalysisWork, question: int, sample: int, rng: np.random.Generator) -> Any:
+    """A response of random length, up to nearly twice the mean."""
     rows = int(rng.integers(max(work.rows // 4, 1), work.rows * 7 // 4 + 1))
-    values = rng.exponential(size=(4, rows)).astype(np.float32)
-    return TraceRecord(
-        run_id=RUN_ID,
-        task=TASK,
-        doc_id=question,
-        request_type="generate_until",
-        prompt_hash=prompt,
-        request_hash=prompt,
+    tokens = rng.integers(0, _TOKENS, rows)
+    return made_up_response(
+        *(question, sample, rng),
+        tokens=tokens,
+        layers=work.layers,
+        truncated=0.05,
         prompt_tokens=20 + question % 60,
-        tokens=rng.integers(0, _TOKENS, rows),
-        text="",
-        response="",
-        sample=sample,
-        finish_reason="length" if rng.random() < 0.05 else "eos",
-        layers=range(work.layers),
-        norms=100 * rng.standard_gamma(20, (rows, work.layers), dtype=np.float32),
-        signals={
-            "logprob": -values[0],
-            "entropy": values[1],
-            "self_certainty": values[2],
-            "confidence": values[3],
-        },
     )
 
 

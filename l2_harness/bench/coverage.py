@@ -36,7 +36,7 @@ _METHODS = 8
 
 
 @dataclass(frozen=True)
-class Cell:
+class Coverage:
     """What came of one kind of data at one number of questions.
 
     Attributes:
@@ -72,7 +72,7 @@ class Cell:
 
 def measure_coverage(
     paired_runs: int = 2000, association_runs: int = 500, questions: Sequence[int] = QUESTIONS
-) -> Iterator[Cell]:
+) -> Iterator[Coverage]:
     """All cells, one after the other.
 
     Args:
@@ -161,7 +161,7 @@ PAIRED: dict[str, Callable[[np.random.Generator, int, int, float], _Scores]] = {
 GAIN = 0.08
 
 
-def paired_cells(data: str, n: int, runs: int) -> Iterator[Cell]:
+def paired_cells(data: str, n: int, runs: int) -> Iterator[Coverage]:
     """The difference of two arms, and the mean of one; ``data`` is one of :data:`PAIRED`."""
     rng = np.random.default_rng([n, len(data)])
     effect, null = (PAIRED[data](rng, n, runs, gain) for gain in (GAIN, 0.0))
@@ -171,11 +171,11 @@ def paired_cells(data: str, n: int, runs: int) -> Iterator[Cell]:
     ]
     covered = np.mean([d.pointwise_low <= GAIN <= d.pointwise_high for d in found[0]])
     rejected = np.mean([d.p <= 0.05 for d in found[1]])
-    yield Cell("difference", data, n, float(covered), float(rejected), runs)
+    yield Coverage("difference", data, n, float(covered), float(rejected), runs)
     true = _large(data)
     means = mean_estimates(null.first, null.design)
     held = float(np.mean([one.low <= true <= one.high for one in means]))
-    yield Cell("mean", data, n, held, math.nan, runs)
+    yield Coverage("mean", data, n, held, math.nan, runs)
 
 
 @cache
@@ -185,7 +185,7 @@ def _large(data: str) -> float:
     return float(one.design.means(one.first).mean())
 
 
-def family_cell(n: int, runs: int) -> Cell:
+def family_cell(n: int, runs: int) -> Coverage:
     """Methods against one baseline: any that is none rejected, all true differences covered."""
     rng = np.random.default_rng(n)
     wrong = held = 0
@@ -202,7 +202,7 @@ def family_cell(n: int, runs: int) -> Cell:
         )
         found = Paired(effect, Design.of(n), **settings).differences(pairs)
         held += all(d.low <= true <= d.high for d, true in zip(found, gains[1:], strict=True))
-    return Cell(f"family of {_METHODS}", "single answers", n, held / runs, wrong / runs, runs)
+    return Coverage(f"family of {_METHODS}", "single answers", n, held / runs, wrong / runs, runs)
 
 
 #: Norms, what outcomes are drawn by, log lengths, and the question of each response.
@@ -280,7 +280,7 @@ ASSOCIATIONS: dict[str, _Association] = {
 _EFFECT = 0.6
 
 
-def association_cell(name: str, n: int, runs: int) -> Cell:
+def association_cell(name: str, n: int, runs: int) -> Coverage:
     """One of :data:`ASSOCIATIONS`."""
     wanted, rng = ASSOCIATIONS[name], np.random.default_rng([n, len(name)])
     true = _true(name)
@@ -289,7 +289,7 @@ def association_cell(name: str, n: int, runs: int) -> Cell:
         _, low, high, _ = _value(wanted, wanted.draw(rng, n, _EFFECT), 400)
         held += bool(low <= true <= high)
         rejected += bool(_value(wanted, wanted.draw(rng, n, 0.0), 400)[3] <= 0.05)
-    return Cell("association", name, n, held / runs, rejected / runs, runs)
+    return Coverage("association", name, n, held / runs, rejected / runs, runs)
 
 
 @cache
@@ -309,5 +309,5 @@ def _value(wanted: _Association, data: _Responses, resamples: int) -> tuple[floa
     )
     if not found:
         return (math.nan,) * 4
-    one = found[wanted.measure, wanted.control].figures
+    one = found[wanted.measure, wanted.control].estimates
     return tuple(float(part[0]) for part in (one.value, one.low, one.high, one.p))

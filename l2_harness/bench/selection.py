@@ -7,21 +7,24 @@ its own, which reads them back. Comparing answers, which may need computer algeb
 from __future__ import annotations
 
 import multiprocessing
-import os
-import platform
 import resource
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-RUN_ID = "bench"
-TASK = "made_up"
-_QUESTIONS_A_PART = 25
+from l2_harness.bench.made_up_traces import (
+    RUN_ID,
+    TASK,
+    machine,
+    made_up_response,
+    write_made_up,
+)
 
 
 @dataclass(frozen=True)
@@ -68,59 +71,23 @@ def measure_selection(work: SelectionWork, say: Callable[[str], object]) -> Sele
     """Write the samples into a temporary folder, and measure in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         say(f"writing {work.questions * work.samples} made-up responses")
-        write_samples(Path(folder), work)
-        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+        size = write_made_up(Path(folder), work.questions, work.samples, partial(_sample, work))
         say("reading, scoring and choosing")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, peak, selectors = pool.apply(_measure, (folder,))
-    where = {"machine": platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}
-    return SelectionCost(work, seconds, peak, size, selectors, where)
+    return SelectionCost(work, seconds, peak, size, selectors, machine())
 
 
-def write_samples(folder: Path, work: SelectionWork) -> None:
-    """Trace files of random responses, whose answers agree now and then."""
-    from l2_harness.norms import TraceWriter
-
-    writer = TraceWriter(folder, RUN_ID)
-    for start in range(0, work.questions, _QUESTIONS_A_PART):
-        rng = np.random.default_rng(start)
-        stop = min(start + _QUESTIONS_A_PART, work.questions)
-        writer.write(
-            [
-                _record(question, sample, work, rng)
-                for question in range(start, stop)
-                for sample in range(work.samples)
-            ]
-        )
-
-
-def _record(question: int, sample: int, work: SelectionWork, rng: np.random.Generator) -> Any:
-    from l2_harness.norms import TraceRecord, hash_prompt
-
-    prompt = hash_prompt(str(question))
-    values = rng.exponential(size=(4, work.rows)).astype(np.float32)
-    return TraceRecord(
-        run_id=RUN_ID,
-        task=TASK,
-        doc_id=question,
-        request_type="generate_until",
-        prompt_hash=prompt,
-        request_hash=prompt,
-        prompt_tokens=1,
+def _sample(work: SelectionWork, question: int, sample: int, rng: np.random.Generator) -> Any:
+    """A response whose answer agrees with another's now and then."""
+    answer = rf"\frac{{{question + rng.integers(4)}}}{{7}}"
+    return made_up_response(
+        *(question, sample, rng),
         tokens=np.arange(work.rows),
-        text="",
-        response="",
-        answer=rf"\frac{{{question + rng.integers(4)}}}{{7}}",
-        sample=sample,
-        finish_reason="length" if rng.random() < 0.1 else "eos",
-        layers=range(work.layers),
-        norms=100 * rng.standard_gamma(20, (work.rows, work.layers), dtype=np.float32),
-        signals={
-            "logprob": -values[0],
-            "entropy": values[1],
-            "self_certainty": values[2],
-            "confidence": values[3],
-        },
+        layers=work.layers,
+        truncated=0.1,
+        prompt_tokens=1,
+        answer=answer,
     )
 
 

@@ -10,6 +10,7 @@ import typer
 
 from l2_harness.cli.command_line import command_line
 from l2_harness.cli.each_task import each_task
+from l2_harness.cli.lm_eval_options import arguments_of
 from l2_harness.cli.recorded_options import (
     Filter,
     IncludePath,
@@ -18,6 +19,7 @@ from l2_harness.cli.recorded_options import (
     RecordedLayers,
     RunId,
     Tokenizer,
+    parse_layers,
 )
 
 if TYPE_CHECKING:
@@ -62,11 +64,10 @@ def command(
 ) -> None:
     """Norms against correctness, length and confidence; layer profiles; where norms peak."""
     from l2_harness.analysis.norms.study import StudyOptions
-    from l2_harness.cli.select import parse_layers, parse_metadata
 
     tasks = _tasks(trace_dir, run_id, task or [], direct or [])
     judging: dict[str, Any] = {
-        **{"filter": filter, "metric": metric, "metadata": parse_metadata(metadata)},
+        **{"filter": filter, "metric": metric, "metadata": arguments_of("--metadata", metadata)},
         "include_path": tuple(include_path or ()),
     }
     options = StudyOptions(

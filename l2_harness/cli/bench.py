@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from l2_harness.bench.coverage import Cell
+    from l2_harness.bench.coverage import Coverage
     from l2_harness.bench.decode import DecodeCost
     from l2_harness.bench.selection import SelectionCost
     from l2_harness.registration.startup_cost import StartupCost
@@ -252,7 +252,7 @@ def statistics_command(
     print("Monte-Carlo errors. Single answers to few questions may be covered more often than .97.")
 
 
-def _print_coverage(cell: Cell) -> None:
+def _print_coverage(cell: Coverage) -> None:
     shares = {"coverage": cell.coverage, "type I": cell.type_one}
     texts = [
         "" if share != share else f"{name} {share:.3f} ± {cell.error(share):.3f}"

@@ -7,12 +7,23 @@ from typing import Annotated
 
 import typer
 
-AS_FOR_LM_EVAL = "As for lm_eval."
+from l2_harness.cli.lm_eval_options import (
+    BatchSize,
+    ChatTemplate,
+    Device,
+    GenKwargs,
+    Limit,
+    TaskFiles,
+    TaskNames,
+    arguments_of,
+    batch_size_of,
+    words_of,
+)
 
 
 def command(
     out: Annotated[Path, typer.Option(help="The calibration file to write (JSON).")],
-    tasks: Annotated[str, typer.Option(help="lm-eval tasks, joined by commas.")] = "l2_demo",
+    tasks: TaskNames = "l2_demo",
     model_args: Annotated[
         str,
         typer.Option(
@@ -22,21 +33,12 @@ def command(
     traces: Annotated[
         Path | None, typer.Option(help="Take recorded traces instead of running anything.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Documents a task.")] = None,
-    batch_size: Annotated[
-        str, typer.Option("--batch_size", "--batch-size", help=AS_FOR_LM_EVAL)
-    ] = "16",
-    device: Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL)] = None,
-    include_path: Annotated[
-        Path | None, typer.Option("--include_path", "--include-path", help="More task files.")
-    ] = None,
-    gen_kwargs: Annotated[
-        str | None, typer.Option("--gen_kwargs", "--gen-kwargs", help=AS_FOR_LM_EVAL)
-    ] = None,
-    apply_chat_template: Annotated[
-        bool,
-        typer.Option("--apply_chat_template/--no_chat_template", help=AS_FOR_LM_EVAL),
-    ] = True,
+    limit: Limit = None,
+    batch_size: BatchSize = "16",
+    device: Device = None,
+    include_path: TaskFiles = None,
+    gen_kwargs: GenKwargs = "",
+    apply_chat_template: ChatTemplate = True,
 ) -> None:
     """Write each layer's count, mean and percentiles of norms, from tasks or from traces."""
     from l2_harness.models.calibrate import calibrate, calibrate_from_traces
@@ -45,19 +47,18 @@ def command(
         rows = calibrate_from_traces(out, traces)
     else:
         from lm_eval.tasks import TaskManager
-        from lm_eval.utils import simple_parse_args_string
 
         from l2_harness.paths import tasks_dir
 
         paths = [str(path) for path in (tasks_dir(), include_path) if path is not None]
         rows = calibrate(
             out,
-            simple_parse_args_string(model_args),
-            tasks.split(","),
+            arguments_of("--model-args", model_args),
+            words_of(tasks),
             limit=limit,
-            batch_size=batch_size,
+            batch_size=batch_size_of(batch_size),
             device=device,
-            gen_kwargs=gen_kwargs,
+            gen_kwargs=gen_kwargs or None,
             apply_chat_template=apply_chat_template,
             task_manager=TaskManager(include_path=paths),
         )

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.lm_eval_options import Device
+from l2_harness.cli.recorded_options import RunId
+
 if TYPE_CHECKING:
     from l2_harness.analysis.states.run_model import RunModel
     from l2_harness.analysis.states.wanted import Wanted
@@ -48,8 +51,8 @@ def command(
             min=0.0, help="Relative, of norms against the recorded ones; bfloat16 needs about 0.02."
         ),
     ] = 1e-4,
-    device: Annotated[str | None, typer.Option(help="As for lm_eval.")] = None,
-    run_id: Annotated[str | None, typer.Option(help="Which run, where there are several.")] = None,
+    device: Device = None,
+    run_id: RunId = None,
 ) -> None:
     """Run recorded responses through their model once and keep the states of its layers."""
     import time

@@ -10,13 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from l2_harness.cli.command_line import command_line
+from l2_harness.cli.lm_eval_options import (
+    AS_FOR_LM_EVAL,
+    BatchSize,
+    ChatTemplate,
+    Device,
+    GenKwargs,
+    Limit,
+    TaskFiles,
+    TaskNames,
+    arguments_of,
+    batch_size_of,
+    words_of,
+)
+from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
     from l2_harness.compare.causal.arms import Arm
     from l2_harness.compare.suite import Suite, TaskRow
     from l2_harness.lm_eval_files.outcomes import Outcome
 
-AS_FOR_LM_EVAL = "As for lm_eval."
 FACTORS = "0.75,0.5,0.25,0.1,0"
 
 
@@ -26,7 +39,7 @@ def command(
         Path | None, typer.Option(help="Folder for the runs and their traces; OUT/runs by default.")
     ] = None,
     pretrained: Annotated[str, typer.Option(help="Model, as for l2hf.")] = "demo",
-    tasks: Annotated[str, typer.Option(help="lm-eval tasks, joined by commas.")] = "l2_demo",
+    tasks: TaskNames = "l2_demo",
     model_args: Annotated[
         str,
         typer.Option(
@@ -38,20 +51,14 @@ def command(
     factors: Annotated[
         str, typer.Option(help="Shares of a state that the dose arms keep, joined by commas.")
     ] = FACTORS,
-    limit: Annotated[int | None, typer.Option(min=1, help="Documents a task.")] = None,
+    limit: Limit = None,
     metric: Annotated[
         str | None, typer.Option(help="Metric to compare, `name` or `name,filter` [task's first]")
     ] = None,
-    batch_size: Annotated[
-        str, typer.Option("--batch_size", "--batch-size", help=AS_FOR_LM_EVAL)
-    ] = "16",
-    device: Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL)] = None,
-    include_path: Annotated[
-        Path | None, typer.Option("--include_path", "--include-path", help="More task files.")
-    ] = None,
-    gen_kwargs: Annotated[
-        str, typer.Option("--gen_kwargs", "--gen-kwargs", help=AS_FOR_LM_EVAL)
-    ] = "",
+    batch_size: BatchSize = "16",
+    device: Device = None,
+    include_path: TaskFiles = None,
+    gen_kwargs: GenKwargs = "",
     num_fewshot: Annotated[
         int | None, typer.Option("--num_fewshot", "--num-fewshot", min=0, help=AS_FOR_LM_EVAL)
     ] = None,
@@ -59,14 +66,7 @@ def command(
         str | None,
         typer.Option("--system_instruction", "--system-instruction", help=AS_FOR_LM_EVAL),
     ] = None,
-    apply_chat_template: Annotated[
-        bool,
-        typer.Option(
-            "--apply_chat_template/--no_chat_template",
-            "--apply-chat-template/--no-chat-template",
-            help=AS_FOR_LM_EVAL,
-        ),
-    ] = True,
+    apply_chat_template: ChatTemplate = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the runs and of all resampling.")] = 0,
 ) -> None:
     """Edit the peaks of the norm away, and other states beside them; compare all with plain.
@@ -83,40 +83,24 @@ def command(
         "num_fewshot": num_fewshot,
         "apply_chat_template": apply_chat_template,
         "system_instruction": system_instruction,
-        "gen_kwargs": _arguments(gen_kwargs),
+        "gen_kwargs": arguments_of("--gen-kwargs", gen_kwargs),
         "metric": metric,
         "include_path": () if include_path is None else (str(include_path),),
     }
     suite = causal_suite(
         arms,
-        {"pretrained": pretrained, **_arguments(model_args)},
+        {"pretrained": pretrained, **arguments_of("--model-args", model_args)},
         _task_rows(tasks, common),
         seed=seed,
-        batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
+        batch_size=batch_size_of(batch_size),
         device=device,
     )
-    outcomes = _run(suite, runs or out / "runs")
+    outcomes = run_suite(suite, runs or out / "runs", lambda line: print(line, file=sys.stderr))
     if not outcomes:
         return
     _report(outcomes, arms, suite, out, seed)
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _run(suite: Suite, folder: Path) -> list[Outcome]:
-    """What every arm came to, run through lm-eval as far as it has not been."""
-    from l2_harness.compare.processes import this_rank
-    from l2_harness.compare.progress import Lines, Silent
-    from l2_harness.compare.runner import run_suite
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr)
-
-    try:
-        return run_suite(suite, folder, progress=Lines(say) if this_rank() == 0 else Silent())
-    except KeyboardInterrupt:
-        say("\ninterrupted; the same command goes on where it was")
-        raise typer.Exit(130) from None
 
 
 def _report(
@@ -163,16 +147,13 @@ def _settings(suite: Suite) -> dict[str, Any]:
 def _task_rows(tasks: str, common: dict[str, Any]) -> list[TaskRow]:
     from l2_harness.compare.suite import TaskRow
 
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    # a task's path may hold what no folder's name should
-    rows = {name: "".join(c if c.isalnum() or c in "._-+" else "-" for c in name) for name in names}
-    return [TaskRow(name=folder, task=name, **common) for name, folder in rows.items()]
+    rows = {task: _folder_name(task) for task in words_of(tasks)}
+    return [TaskRow(name=folder, task=task, **common) for task, folder in rows.items()]
 
 
-def _arguments(text: str) -> dict[str, Any]:
-    from lm_eval.utils import simple_parse_args_string
-
-    return dict(simple_parse_args_string(text))
+def _folder_name(task: str) -> str:
+    """A task may be a path, which holds what no folder's name should."""
+    return "".join(c if c.isalnum() or c in "._-+" else "-" for c in task)
 
 
 def _factors(text: str) -> list[float]:

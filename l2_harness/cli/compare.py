@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +22,8 @@ from l2_harness.cli.compare_folders import (
     Tasks,
     folder_outcomes,
 )
+from l2_harness.cli.lm_eval_options import arguments_of, batch_size_of, words_of
+from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +89,7 @@ def command(
     from_only |= {"--pair-by": pair_by if pair_by != "document" else None}
     if from_:
         _refuse(runs_only, "runs something, and --from runs nothing")
-        narrowed = Narrowed(_words_of(tasks), _seeds(seeds), tuple(only or ()))
+        narrowed = Narrowed(words_of(tasks), _seeds(seeds), tuple(only or ()))
         outcomes, notes = folder_outcomes(
             [*from_, *(words or [])], narrowed, metric, plain, pair_by, subtasks
         )
@@ -101,7 +102,11 @@ def command(
     if dry_run:
         _dry_run(suite, folder, only or [], console)
         return
-    outcomes = _run(suite, folder, only or [], console)
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    outcomes = run_suite(suite, folder, say, only or [])
     if any(outcome.scores or outcome.aggregate for outcome in outcomes):
         _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
     tell_failures(outcomes, console)
@@ -165,23 +170,6 @@ def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
             highlight=False,
         )
         raise typer.Exit(1)
-
-
-def _run(suite: Suite, out: Path, only: list[str], console: Console) -> list[Outcome]:
-    from l2_harness.compare.processes import this_rank
-    from l2_harness.compare.progress import Lines, Silent
-    from l2_harness.compare.runner import run_suite
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    try:
-        return run_suite(
-            suite, out, only=only, progress=Lines(say) if this_rank() == 0 else Silent()
-        )
-    except KeyboardInterrupt:
-        say("\ninterrupted; the same command goes on where it was")
-        raise typer.Exit(130) from None
 
 
 def _dry_run(suite: Suite, out: Path, only: list[str], console: Console) -> None:
@@ -256,20 +244,14 @@ def _overrides(
 
     if limit is not None and (limit <= 0 or (limit >= 1 and limit != int(limit))):
         raise ConfigError(f"--limit={limit:g} is no number of documents, nor a share below 1.")
-    if batch_size is not None and not (batch_size.isdigit() or batch_size.startswith("auto")):
-        raise ConfigError(f"--batch-size={batch_size!r} is no whole number, nor auto.")
     return Overrides(
         limit=int(limit) if limit is not None and limit >= 1 else limit,
-        tasks=_words_of(tasks),
+        tasks=words_of(tasks),
         seeds=_seeds(seeds),
         device=device,
-        batch_size=int(batch_size) if batch_size and batch_size.isdigit() else batch_size,
-        model_args=_model_args(model_args),
+        batch_size=None if batch_size is None else batch_size_of(batch_size),
+        model_args=arguments_of("--model-args", model_args),
     )
-
-
-def _words_of(text: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def _seeds(words: str | None) -> tuple[int, ...] | None:
@@ -281,22 +263,3 @@ def _seeds(words: str | None) -> tuple[int, ...] | None:
     if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
         raise ConfigError(f"--seeds={words!r} is no list of different whole numbers: 0,1,2.")
     return tuple(int(part) for part in parts)
-
-
-def _model_args(text: str) -> dict[str, Any]:
-    """As lm-eval reads its own ``--model_args``."""
-    from l2_harness.config.errors import ConfigError
-
-    if not text:
-        return {}
-    if text.lstrip().startswith("{"):
-        try:
-            return dict(json.loads(text))
-        except ValueError as error:
-            raise ConfigError(f"--model-args={text!r} is no JSON ({error}).") from error
-    from lm_eval.utils import simple_parse_args_string
-
-    try:
-        return dict(simple_parse_args_string(text))
-    except (ValueError, IndexError) as error:
-        raise ConfigError(f"--model-args={text!r} isn't of the form a=1,b=2.") from error

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from l2_harness.config.layers import LayerSelection
 
 RunId = Annotated[str | None, typer.Option(help="Which run, where there are several.")]
 RecordedLayers = Annotated[
@@ -20,3 +23,10 @@ IncludePath = Annotated[
 Metadata = Annotated[str, typer.Option(help="For the task, as lm-eval's: JSON or a=1,b=2.")]
 Filter = Annotated[str | None, typer.Option(help="Of the task's filters; the first by default.")]
 Metric = Annotated[str | None, typer.Option(help="Of the task's metrics; the first by default.")]
+
+
+def parse_layers(value: str | None) -> LayerSelection | None:
+    """``--layers`` as a selection of layers; None for all that were recorded."""
+    from l2_harness.config.layers import LayerSelection
+
+    return None if value is None else LayerSelection.parse(value)

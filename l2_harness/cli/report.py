@@ -44,7 +44,7 @@ def command(
     """All sections below DIR as one HTML file that opens without a network."""
     from l2_harness.config.errors import ConfigError
     from l2_harness.findings.section import SectionError, find_sections
-    from l2_harness.report import ResponseSource, SampleSource, load_responses, write_report
+    from l2_harness.report import ResponseSource, VerdictSource, load_responses, write_report
 
     if traces is None and samples is not None:
         raise ConfigError("--samples judges responses: pass --traces TRACE_DIR with it.")
@@ -54,7 +54,7 @@ def command(
         if traces is not None:
             source = None
             if samples is not None:
-                source = SampleSource(samples, tuple(include_path or ()), filter, metric)
+                source = VerdictSource(samples, tuple(include_path or ()), filter, metric)
             shown = load_responses(
                 ResponseSource(traces, source, responses, task, run_id, tokenizer, seed)
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from l2_harness.cli.command_line import command_line
 from l2_harness.cli.each_task import each_task
+from l2_harness.cli.lm_eval_options import arguments_of
 from l2_harness.cli.recorded_options import (
     Filter,
     IncludePath,
@@ -17,6 +17,7 @@ from l2_harness.cli.recorded_options import (
     Metric,
     RecordedLayers,
     RunId,
+    parse_layers,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def command(
         raise ConfigError("pass TRACE_DIR with --samples RESULTS, or --jsonl FILE.")
     options: dict[str, Any] = {
         **{"run_id": run_id, "part": _part(on), "window": window, "answers": _answers(answers)},
-        **{"filter": filter, "metric": metric, "metadata": parse_metadata(metadata)},
+        **{"filter": filter, "metric": metric, "metadata": arguments_of("--metadata", metadata)},
         **{"include_path": tuple(include_path or ()), "layers": parse_layers(layers)},
     }
 
@@ -149,25 +150,3 @@ def _answers(value: str) -> str:
     from l2_harness.config.options import choice
 
     return str(choice("auto", *ANSWER_KINDS)("--answers", value))
-
-
-def parse_layers(value: str | None) -> Any:
-    """``--layers`` as a selection of layers; None for all that were recorded."""
-    from l2_harness.config.layers import LayerSelection
-
-    return None if value is None else LayerSelection.parse(value)
-
-
-def parse_metadata(value: str) -> dict[str, Any]:
-    """``--metadata``, as lm-eval reads its own."""
-    from l2_harness.config.errors import ConfigError
-
-    if not value:
-        return {}
-    if not value.lstrip().startswith("{"):
-        return dict(item.split("=", 1) for item in value.split(",") if "=" in item)
-    try:
-        found = json.loads(value)
-    except ValueError as error:
-        raise ConfigError(f"--metadata={value!r} is no JSON ({error}).") from error
-    return dict(found)

@@ -57,10 +57,10 @@ def run_suite(
         wait_for_all()
         if plan.to_run:
             _run(suite, plan, out, catalogue, progress)
-    return outcomes_of(plan, suite, out) if this_rank() == 0 else []
+    return outcomes_of(plan) if this_rank() == 0 else []
 
 
-def outcomes_of(plan: Plan, suite: Suite, out: Path) -> list[Outcome]:
+def outcomes_of(plan: Plan) -> list[Outcome]:
     """What the cells of a plan came to, by their files."""
     from l2_harness.compare.cell_outcomes import cell_outcome
 

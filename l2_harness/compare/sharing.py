@@ -30,11 +30,6 @@ class SharedSamples:
     cell: Cell
     users: frozenset[str]
 
-    @property
-    def folder_name(self) -> str:
-        """Below the output folder's ``samples``."""
-        return self.cell.name
-
 
 def shared_samples(cells: Sequence[Cell], catalogue: TaskCatalogue) -> list[SharedSamples]:
     """The runs that draw for two cells or more, in the order of their first users."""

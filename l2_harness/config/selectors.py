@@ -95,15 +95,6 @@ ORACLE = Selector("oracle", "any of the responses is right: the ceiling", "oracl
 ALIASES = {"l2": DEFAULT_L2}
 
 
-def named(name: str) -> Selector:
-    """The selector of that name or alias.
-
-    Raises:
-        KeyError: there is none.
-    """
-    return SELECTORS[ALIASES.get(name, name)]
-
-
 def what_records(score: str) -> str:
     """What a user must pass for a score to be there."""
     if score.startswith("coe_"):

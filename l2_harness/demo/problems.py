@@ -72,12 +72,6 @@ def final_answer(answer: int) -> str:
     return f"{ANSWER_MARK} {answer}"
 
 
-def extract_answer(text: str) -> int | None:
-    """The number after the last `####` of a response, None where there is none."""
-    found = re.findall(rf"{ANSWER_MARK}\s*(\d+)", text)
-    return int(found[-1]) if found else None
-
-
 def fingerprint(question: str) -> str:
     """A hash that equals for questions that differ only in who and what they are about.
 

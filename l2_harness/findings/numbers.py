@@ -46,11 +46,6 @@ def interval_texts(
     return result
 
 
-def number_text(value: float) -> str:
-    """One number on its own, with three significant digits or all of a whole number's."""
-    return _rule([value], "")(value)
-
-
 def is_p_value(name: str) -> bool:
     """Whether a column's name says that it holds p-values."""
     parts = name.lower().replace("-", "_").split("_")

@@ -31,9 +31,9 @@ from l2_harness.interventions.step_log import LogKey, LogRows, StepLog
 from l2_harness.interventions.thresholds import (
     QUARTILES,
     LayerThreshold,
-    NormStatistics,
-    PooledStatistics,
-    RequestStatistics,
+    NormQuantiles,
+    PooledQuantiles,
+    RequestQuantiles,
 )
 
 
@@ -65,7 +65,7 @@ class InterventionRun:
             raise ValueError("threshold=fixed and calibrated need a value for each layer.")
         is_pooled = config.threshold.threshold_scope == "pooled"
         self.pooled_rows = PooledRows() if is_pooled else None
-        self._pools = {i: PooledStatistics(self.quantiles) for i in self.layers if is_pooled}
+        self._pools = {i: PooledQuantiles(self.quantiles) for i in self.layers if is_pooled}
 
     def pipeline(self, responses: Sequence[Response] = (), n_slots: int | None = None) -> Pipeline:
         """For responses that are decoded together, one a slot, in order.
@@ -82,11 +82,11 @@ class InterventionRun:
     def threshold(self, layer: int, n_slots: int, device: torch.device) -> LayerThreshold:
         """What judges the rows of one layer of a pipeline."""
         threshold = self.config.threshold
-        statistics: NormStatistics | None = self._pools.get(layer)
+        statistics: NormQuantiles | None = self._pools.get(layer)
         if not self.quantiles:
             statistics = None
         elif statistics is None:
-            statistics = RequestStatistics(n_slots, self.quantiles, device)
+            statistics = RequestQuantiles(n_slots, self.quantiles, device)
         k = threshold.threshold_k if threshold.threshold == "iqr" else None
         return LayerThreshold(k, self.values.get(layer), statistics, self.quantiles)
 

@@ -56,7 +56,7 @@ class JudgedRows:
         )
 
 
-class NormStatistics(Protocol):
+class NormQuantiles(Protocol):
     """Quantiles of the norms so far, in one scope."""
 
     def begin(self, current: Pass, norms: Tensor) -> None:
@@ -69,7 +69,7 @@ class NormStatistics(Protocol):
         """Responses that begin anew."""
 
 
-class RequestStatistics:
+class RequestQuantiles:
     """Scope ``request``: each response's own norms, exactly."""
 
     def __init__(self, n_slots: int, quantiles: Sequence[float], device: torch.device) -> None:
@@ -101,7 +101,7 @@ class RequestStatistics:
         self._running.reset(slots)
 
 
-class PooledStatistics:
+class PooledQuantiles:
     """Scope ``pooled``: all rows of the run so far; one object a layer and a run.
 
     All rows of a pass enter before the first is judged. A replay's rows do not enter again.
@@ -145,7 +145,7 @@ class LayerThreshold:
         self,
         k: float | None,
         fixed: float | None,
-        statistics: NormStatistics | None,
+        statistics: NormQuantiles | None,
         quantiles: Sequence[float],
     ) -> None:
         self._k = k

@@ -24,7 +24,7 @@ from l2_harness.lm_eval_files.outcomes import Aggregate, Outcome, Weighting
 from l2_harness.lm_eval_files.questions import PairBy, ScoredTask, score_task
 from l2_harness.lm_eval_files.recorded_cost import recorded_cost
 from l2_harness.lm_eval_files.roles import (
-    Entry,
+    TaskRun,
     conditions_of,
     latest,
     models_as_rows,
@@ -130,26 +130,26 @@ def _nothing(folders: Sequence[str | Path], left_out: Sequence[LeftOut]) -> str:
     )
 
 
-def _no_task(entries: Sequence[Entry], wanted: Callable[[str], bool]) -> str:
+def _no_task(entries: Sequence[TaskRun], wanted: Callable[[str], bool]) -> str:
     inner = any(wanted(task) for entry in entries for task in entry.tasks)
     way = " --subtasks compares the tasks of a group." if inner else ""
     known = ", ".join(dict.fromkeys(entry.task for entry in entries))
     return f"no task that was asked for is here. There are: {known}.{way}"
 
 
-def _entries(named: Iterable[NamedRun], subtasks: bool) -> list[Entry]:
+def _entries(named: Iterable[NamedRun], subtasks: bool) -> list[TaskRun]:
     return [
-        Entry(one, task, tasks)
+        TaskRun(one, task, tasks)
         for one in named
         for task, tasks in task_groups(one.run, subtasks=subtasks).items()
     ]
 
 
-def _where(entry: Entry) -> str:
+def _where(entry: TaskRun) -> str:
     return printable(f"{entry.task} of {entry.named.model or entry.named.method}")
 
 
-def _outcome(entry: Entry, metric: Metric, pair_by: PairBy) -> Outcome:
+def _outcome(entry: TaskRun, metric: Metric, pair_by: PairBy) -> Outcome:
     run = entry.named.run
     group = entry.task if entry.task not in entry.tasks else None
     wanted = {task: _of_task(metric, entry, task) for task in entry.tasks}
@@ -189,7 +189,7 @@ def _outcome(entry: Entry, metric: Metric, pair_by: PairBy) -> Outcome:
     )
 
 
-def _of_task(metric: Metric, entry: Entry, task: str) -> str | None:
+def _of_task(metric: Metric, entry: TaskRun, task: str) -> str | None:
     """A metric that was given for a group is meant for its tasks."""
     if isinstance(metric, Mapping):
         return metric.get(task) or metric.get(entry.task)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.lm_eval_files.samples import Sample, read_samples
+from l2_harness.lm_eval_files.samples import LoggedSample, read_samples
 from l2_harness.norms.trace_schema import TraceWarning
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def join_samples(
 
 
 def joined(
-    traces: pd.DataFrame, logged: Mapping[str, list[Sample]], filter: str | None
+    traces: pd.DataFrame, logged: Mapping[str, list[LoggedSample]], filter: str | None
 ) -> pd.DataFrame:
     """:func:`join_samples` with samples that have been read, by task."""
     import pandas as pd
@@ -91,7 +91,7 @@ def _check_traces(traces: pd.DataFrame) -> None:
         _warn(f"traces of {len(runs)} runs meet the sample files of one: {', '.join(runs)}")
 
 
-def _chosen(samples: list[Sample], filter: str | None) -> list[Sample]:
+def _chosen(samples: list[LoggedSample], filter: str | None) -> list[LoggedSample]:
     if filter is None:
         return samples
     names = sorted({sample.filter for sample in samples})
@@ -101,14 +101,14 @@ def _chosen(samples: list[Sample], filter: str | None) -> list[Sample]:
 
 
 def _of_task(
-    task: str, traces: pd.DataFrame, samples: list[Sample]
+    task: str, traces: pd.DataFrame, samples: list[LoggedSample]
 ) -> dict[int, list[dict[str, Any]]]:
     """The columns to add to each trace of one task, by index label."""
     if not samples:
         return {}
     # A rank that lm-eval pads answers some requests more often than the task asks for.
     repeats = min(sample.repeats for sample in samples)
-    by_doc: dict[int, dict[str, Sample]] = {}
+    by_doc: dict[int, dict[str, LoggedSample]] = {}
     for sample in samples:
         by_doc.setdefault(sample.doc_id, {}).setdefault(sample.filter, sample)
     any_filter = {doc_id: next(iter(of_doc.values())) for doc_id, of_doc in by_doc.items()}
@@ -128,7 +128,9 @@ def _of_task(
     return result
 
 
-def _columns(sample: Sample, idx: int, repeat: int, repeats: int, alone: bool) -> dict[str, Any]:
+def _columns(
+    sample: LoggedSample, idx: int, repeat: int, repeats: int, alone: bool
+) -> dict[str, Any]:
     """One sample line beside one response of its document."""
     return {
         "filter": sample.filter,
@@ -141,7 +143,7 @@ def _columns(sample: Sample, idx: int, repeat: int, repeats: int, alone: bool) -
 
 
 def _match_documents(
-    task: str, traces: pd.DataFrame, logged: Mapping[int, Sample]
+    task: str, traces: pd.DataFrame, logged: Mapping[int, LoggedSample]
 ) -> dict[int, int]:
     """The logged doc_id of each traced doc_id."""
     prompts: dict[int, tuple[int, str]] = {}
@@ -164,7 +166,7 @@ def _match_documents(
 
 
 def _match_prompts(
-    prompts: Mapping[int, tuple[int, str]], logged: Mapping[int, Sample]
+    prompts: Mapping[int, tuple[int, str]], logged: Mapping[int, LoggedSample]
 ) -> dict[int, int]:
     """Documents of equal prompts, in ascending order, where there are as many on both sides."""
     traced: dict[tuple[int, str], list[int]] = {}

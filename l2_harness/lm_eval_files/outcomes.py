@@ -18,8 +18,6 @@ seed; a ``control`` does as a method does without its idea; a ``rival`` is anoth
 Weighting = Literal["questions", "tasks"]
 """What counts the same in a figure: every question, or every task of a group."""
 
-ROLES: tuple[Role, ...] = ("plain", "null", "method", "control", "rival")
-
 
 @dataclass(frozen=True)
 class Cost:

@@ -20,7 +20,7 @@ from l2_harness.lm_eval_files.metrics import Chosen, question_count, reported
 from l2_harness.lm_eval_files.outcomes import Aggregate
 from l2_harness.lm_eval_files.reading import UnreadableError
 from l2_harness.lm_eval_files.runs import Run
-from l2_harness.lm_eval_files.samples import Sample, SampleFile, damaged_lines, read_lines
+from l2_harness.lm_eval_files.samples import LoggedSample, SampleFile, damaged_lines, read_lines
 
 PairBy = Literal["document", "doc_id"]
 Document = tuple[int, str]
@@ -87,7 +87,7 @@ def score_task(run: Run, task: str, chosen: Chosen, pair_by: PairBy = "document"
     return ScoredTask(scores, figure, notes)
 
 
-def question_of(sample: Sample) -> str:
+def question_of(sample: LoggedSample) -> str:
     """What makes a sample's question the same question elsewhere."""
     return sample.doc_hash or document_hash(sample.doc)
 
@@ -152,7 +152,7 @@ def _scores(
     return {key: known[document] for document, key in question_keys(known).items()}
 
 
-def _is_under(sample: Sample, chosen: Chosen) -> bool:
+def _is_under(sample: LoggedSample, chosen: Chosen) -> bool:
     """Files without the filter's name have all lines of one filter, then all of the next."""
     return sample.filter == chosen.filter if sample.filter else sample.place == chosen.place
 

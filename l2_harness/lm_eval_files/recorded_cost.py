@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from l2_harness.config.errors import ConfigError
+from l2_harness.config.interventions import read_interventions
+from l2_harness.config.options import option_names
+from l2_harness.config.thresholds import ThresholdConfig
 from l2_harness.lm_eval_files.outcomes import Cost
 from l2_harness.lm_eval_files.runs import Run
 
@@ -39,17 +43,18 @@ def _extra_passes(ours: Mapping[str, Any], tokens: int | None) -> int | None:
     acting = ours.get("interventions")
     if not isinstance(acting, Mapping):
         return 0
-    passes = _integer(_part(acting, "all_layers").get("passes_run"))
-    rows, settings = _integer(ours.get("rows")), _part(acting, "settings")
-    if passes is None or tokens is None or not rows:
+    counts, rows = _part(acting, "all_layers"), _integer(ours.get("rows"))
+    if not counts or tokens is None or not rows:
         return None
-    if settings.get("recursion") == "entropy":
-        # A pass of this gate runs several layers, whose number the file may not have.
-        layers = _integer(settings.get("recursion_top_layers"))
-        if layers is None:
-            return None
-        passes *= layers
-    return round(passes * tokens / rows)
+    # thresholds have no passes, and their calibration file need not be here
+    skipped = option_names(ThresholdConfig)
+    settings = {k: v for k, v in _part(acting, "settings").items() if k not in skipped}
+    try:
+        config = read_interventions(settings)
+    except ConfigError:  # of a version with other settings
+        return None
+    passes = config.layer_passes(counts, _integer(ours.get("decoder_layers")))
+    return None if passes is None else round(passes * tokens / rows)
 
 
 def _repeats(run: Run, tasks: Sequence[str]) -> int:

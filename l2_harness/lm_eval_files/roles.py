@@ -22,7 +22,7 @@ _UNSET = frozenset({"", "False", "None"})
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class TaskRun:
     """What one run says about one task.
 
     Attributes:
@@ -36,9 +36,9 @@ class Entry:
     passed_over: int = 0
 
 
-def latest(entries: Sequence[Entry]) -> list[Entry]:
+def latest(entries: Sequence[TaskRun]) -> list[TaskRun]:
     """Of runs of one kind in one folder, the latest."""
-    kinds: dict[tuple[object, ...], list[Entry]] = {}
+    kinds: dict[tuple[object, ...], list[TaskRun]] = {}
     for entry in entries:
         one = entry.named
         key = (one.model, one.method, one.run.seed, entry.task, one.run.folder)
@@ -52,7 +52,7 @@ def latest(entries: Sequence[Entry]) -> list[Entry]:
     ]
 
 
-def models_as_rows(entries: Sequence[Entry]) -> list[Entry]:
+def models_as_rows(entries: Sequence[TaskRun]) -> list[TaskRun]:
     """Models in the place of methods, where every model has one method and some share a task.
 
     A name that was given stays; a run made once more stays that of its model.
@@ -86,7 +86,7 @@ def _row(one: NamedRun) -> str:
     return one.method if one.source.method and one.repeats is None else one.model
 
 
-def conditions_of(entry: Entry) -> dict[str, str]:
+def conditions_of(entry: TaskRun) -> dict[str, str]:
     """What would make a row's figure that of another test, but for what its name says.
 
     Where models are rows, all their settings count, and of chat templates only whether there is
@@ -107,7 +107,7 @@ def conditions_of(entry: Entry) -> dict[str, str]:
 
 
 def with_roles(
-    outcomes: Sequence[Outcome], entries: Sequence[Entry], plain: str | None
+    outcomes: Sequence[Outcome], entries: Sequence[TaskRun], plain: str | None
 ) -> list[Outcome]:
     """One method is plain in all tables.
 
@@ -131,7 +131,7 @@ def with_roles(
     return [replace(o, role=role(o)) for o in outcomes]
 
 
-def _first(outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> str:
+def _first(outcomes: Sequence[Outcome], entries: Sequence[TaskRun]) -> str:
     folder = entries[0].named.source
     own = {e.named.method for e in entries if e.named.source == folder}
     tasks = Counter(o.method for o in outcomes if o.method in own and o.scores)

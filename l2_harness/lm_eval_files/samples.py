@@ -66,7 +66,7 @@ class SampleFile:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class LoggedSample:
     """One line: a document under one filter.
 
     Attributes:
@@ -134,7 +134,7 @@ def sample_files(paths: Iterable[Path]) -> list[SampleFile]:
     ]
 
 
-def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[Sample]:
+def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[LoggedSample]:
     """The samples of a file.
 
     Args:
@@ -154,7 +154,9 @@ def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[Sample]:
         yield sample
 
 
-def read_samples(path: str | os.PathLike[str], tasks: Sequence[str]) -> dict[str, list[Sample]]:
+def read_samples(
+    path: str | os.PathLike[str], tasks: Sequence[str]
+) -> dict[str, list[LoggedSample]]:
     """The samples of those of ``tasks`` that have a file, by task.
 
     Raises:
@@ -209,7 +211,7 @@ def _latest(task: str, files: list[SampleFile]) -> Path:
     return path
 
 
-def _all_of(path: Path) -> list[Sample]:
+def _all_of(path: Path) -> list[LoggedSample]:
     damaged: list[int] = []
     try:
         samples = list(read_lines(path, damaged.append))
@@ -227,11 +229,11 @@ def damaged_lines(numbers: Sequence[int]) -> str:
     return f"line{'s' * (len(numbers) > 1)} {some} {verb} of lm-eval and left out"
 
 
-def _sample(line: Mapping[str, Any], seen: Counter[int]) -> Sample:
+def _sample(line: Mapping[str, Any], seen: Counter[int]) -> LoggedSample:
     doc_id = int(line["doc_id"])
     names = line.get("metrics") or [name for name in line if name not in _FIELDS]
     known = line.get("doc_hash")
-    sample = Sample(
+    sample = LoggedSample(
         doc_id=doc_id,
         doc=line.get("doc") if isinstance(known, str) else line["doc"],
         doc_hash=known if isinstance(known, str) else "",

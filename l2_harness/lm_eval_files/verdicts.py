@@ -17,7 +17,7 @@ import pandas as pd
 
 from l2_harness.lm_eval_files.join import joined
 from l2_harness.lm_eval_files.judging import Answered, Judged, Judging, judge
-from l2_harness.lm_eval_files.samples import Sample, read_samples
+from l2_harness.lm_eval_files.samples import LoggedSample, read_samples
 from l2_harness.selection.sampled_text import SampledText
 
 
@@ -70,7 +70,7 @@ def with_documents(
     table = table[table["logged_doc_id"].notna()].reset_index(drop=True)
     if table.empty:
         raise ValueError(f"{samples} has no document of the traces of {task!r}.")
-    documents: dict[int, Sample] = {sample.doc_id: sample for sample in logged}
+    documents: dict[int, LoggedSample] = {sample.doc_id: sample for sample in logged}
     found = [documents[int(doc_id)] for doc_id in table["logged_doc_id"]]
     table["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
     table["prompt"] = [

@@ -44,11 +44,6 @@ def capabilities(model_class: str) -> Capabilities:
     return _CLASSES.get(model_class, Capabilities())
 
 
-def recording_classes() -> list[str]:
-    """The names of our own classes."""
-    return [name for name, found in _CLASSES.items() if found.records]
-
-
 def engines() -> list[str]:
     """The engines that one of our classes runs on."""
     return [found.engine for found in _CLASSES.values() if found.engine is not None]

@@ -73,17 +73,6 @@ class SampleChooser:
             for number, sample in enumerate(group):
                 sample.chosen = number == winner
 
-    def text(self, sample: Sample, request: Instance) -> SampledText:
-        """What lm-eval gets of a settled sample."""
-        return SampledText(
-            sample.text,
-            finish_reason=sample.finish_reason,
-            n_tokens=sample.n_tokens,
-            scores=sample.scores,
-            answer=sample.answer,
-            answer_kind=answer_kind(request.doc, self._config.selection_answers),
-        )
-
     def _score(self, group: Sequence[Sample]) -> None:
         scored = [
             ScoredResponse(s.rows, s.thinking_end, _truncated(s))
@@ -133,6 +122,17 @@ class SampleChooser:
         repeat = group[0].wanted.stream // self._num_samples
         draw = selection_draw(self._seed, hash_prompt(request.args[0]), repeat)
         return int(choose(selector, candidates, draw))
+
+
+def sampled_text(sample: Sample) -> SampledText:
+    """What lm-eval gets of a settled sample."""
+    return SampledText(
+        sample.text,
+        finish_reason=sample.finish_reason,
+        n_tokens=sample.n_tokens,
+        scores=sample.scores,
+        answer=sample.answer,
+    )
 
 
 def stacked_scores(scores: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:

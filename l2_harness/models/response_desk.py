@@ -25,6 +25,7 @@ from l2_harness.config.decoding import check_room
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.response_end import finish_reason
 from l2_harness.interventions.reports import told
+from l2_harness.models.choice import sampled_text
 from l2_harness.models.evaluation import Evaluation
 from l2_harness.models.generation_settings import GenerationSettings
 from l2_harness.models.requests import RequestKey, repeat_numbers, request_keys
@@ -286,7 +287,7 @@ class ResponseDesk:
     def _reply(self, sample: Sample) -> None:
         """What lm-eval gets for a request."""
         request = self._request(sample)
-        self._answers[sample.wanted.request] = self._chooser.text(sample, request)
+        self._answers[sample.wanted.request] = sampled_text(sample)
         self._rules.answered(request, sample.text, self._settings_of(sample.wanted).do_sample)
 
     def _record(self, sample: Sample) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,6 @@ from l2_harness.models.recorded_runs import RecordedRun, differences, recorded_r
 from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.norms.trace_samples import SampleKey, recorded_samples
 from l2_harness.selection.group_scores import ROW_SCORES
-
-logger = logging.getLogger(__name__)
 
 #: Settings that say again what others say: of a list of layers the resolved numbers count, which
 #: the settings hold as well, and thresholds belong to techniques.

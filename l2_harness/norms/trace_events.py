@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from l2_harness.norms.recorded_responses import resume_keys
 from l2_harness.norms.trace_parts import only_run, read_part, read_parts
 from l2_harness.norms.trace_schema import ResumeKey, TraceEvent
 
@@ -24,21 +25,16 @@ def recorded_events(
     left = set(keys)
     found: dict[ResumeKey, list[TraceEvent]] = {}
     for part in read_parts(Path(trace_dir).expanduser(), run_id, ["run_id", *ResumeKey._fields]):
-        if left.isdisjoint(_keys(part.table)):
+        if left.isdisjoint(resume_keys(part.table)):
             continue
         table = only_run(
             read_part(part.path, ["run_id", *ResumeKey._fields, "events"]).table, run_id
         )
-        for key, events in zip(_keys(table), _of_kind(table, kind), strict=True):
+        for key, events in zip(resume_keys(table), _of_kind(table, kind), strict=True):
             if key in left:
                 found[key] = events
                 left.remove(key)
     return found
-
-
-def _keys(table: pa.Table) -> list[ResumeKey]:
-    columns = (table[name].to_pylist() for name in ResumeKey._fields)
-    return [ResumeKey(*key) for key in zip(*columns, strict=True)]
 
 
 def _of_kind(table: pa.Table, kind: str) -> list[list[TraceEvent]]:

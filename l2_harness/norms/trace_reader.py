@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.config.errors import nearest
+from l2_harness.config.errors import ConfigError, nearest
 from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_files import unfinished_parts
 from l2_harness.norms.trace_parts import (
@@ -94,6 +94,25 @@ def read_trace_table(
     if task is not None:
         table = _only_tasks(table, [task] if isinstance(task, str) else list(task))
     return sorted_by_key(table).select(wanted)
+
+
+def one_run(run_ids: Iterable[str], trace_dir: str | os.PathLike[str]) -> str:
+    """The run that all of some responses are of.
+
+    Args:
+        run_ids: of the responses, at least one.
+        trace_dir: where they are, for the error.
+
+    Raises:
+        ConfigError: several; they are named.
+    """
+    runs = sorted(set(run_ids))
+    if len(runs) > 1:
+        raise ConfigError(
+            f"{trace_dir} holds {len(runs)} runs: {', '.join(runs)}. Pass --run-id with one of "
+            "them."
+        )
+    return runs[0]
 
 
 def _checked_columns(columns: Sequence[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ from l2_harness.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from l2_harness.report.page import render_report, responses_page, write_report
-    from l2_harness.report.responses.judging import SampleSource
+    from l2_harness.report.responses.judging import VerdictSource
     from l2_harness.report.responses.loading import ResponseSource, load_responses
     from l2_harness.report.responses.views import ResponseSet, ResponseView
 
@@ -20,7 +20,7 @@ _HOME = {
     "render_report": "page",
     "responses_page": "page",
     "write_report": "page",
-    "SampleSource": "responses.judging",
+    "VerdictSource": "responses.judging",
     "ResponseSource": "responses.loading",
     "load_responses": "responses.loading",
     "ResponseSet": "responses.views",
@@ -31,7 +31,7 @@ __all__ = [
     "ResponseSet",
     "ResponseSource",
     "ResponseView",
-    "SampleSource",
+    "VerdictSource",
     "load_responses",
     "render_report",
     "responses_page",

@@ -17,14 +17,12 @@ class SampledText(str):
         n_tokens: how many tokens it has, thinking included; None where it is not known.
         scores: name → value; empty where nothing was recorded.
         answer: what a vote takes it for, or None.
-        answer_kind: how answers compare.
     """
 
     finish_reason: str | None
     n_tokens: int | None
     scores: Mapping[str, float]
     answer: str | None
-    answer_kind: str
 
     def __new__(
         cls,
@@ -34,13 +32,12 @@ class SampledText(str):
         n_tokens: int | None = None,
         scores: Mapping[str, float] | None = None,
         answer: str | None = None,
-        answer_kind: str = "math",
     ) -> SampledText:
         """The text with its signals."""
         self = super().__new__(cls, text)
         self.finish_reason, self.n_tokens = finish_reason, n_tokens
         self.scores = dict(scores or {})
-        self.answer, self.answer_kind = answer, answer_kind
+        self.answer = answer
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:

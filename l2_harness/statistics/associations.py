@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from l2_harness.statistics.auroc import auroc_contributions
-from l2_harness.statistics.estimate import UNKNOWN, Estimate, Figures, Floats
+from l2_harness.statistics.estimate import UNKNOWN, Estimate, Estimates, Floats
 from l2_harness.statistics.partial import partial_correlation
 from l2_harness.statistics.rank_contributions import (
     RankContributions,
@@ -38,18 +38,18 @@ class Associations:
     """One figure of each of C variables with an outcome.
 
     Attributes:
-        figures: (C,) values, intervals and p.
+        estimates: (C,) values, intervals and p.
         questions: (C,) in whose strata both vary.
         responses: (C,) to these.
     """
 
-    figures: Figures
+    estimates: Estimates
     questions: np.ndarray
     responses: np.ndarray
 
     def estimate(self, column: int = 0) -> Estimate:
         """Of one variable."""
-        return self.figures.estimates(self.responses, self.questions)[column]
+        return self.estimates.each(self.responses, self.questions)[column]
 
 
 def rank_associations(

@@ -58,8 +58,8 @@ UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Figures:
-    """Figures with their intervals, arrays of one shape; nan where one is not defined.
+class Estimates:
+    """Estimates with their intervals, arrays of one shape; nan where one is not defined.
 
     Attributes:
         value, low, high: as an :class:`Estimate` has.
@@ -75,12 +75,12 @@ class Figures:
         """As a table's ``name``, ``name_low`` and ``name_high``."""
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
-    def transposed(self) -> Figures:
-        """Of figures (a, b) all of each b, one after the other: (b · a,)."""
-        return Figures(*(one.T.ravel() for one in (self.value, self.low, self.high, self.p)))
+    def transposed(self) -> Estimates:
+        """Of (a, b) all of each b, one after the other: (b · a,)."""
+        return Estimates(*(one.T.ravel() for one in (self.value, self.low, self.high, self.p)))
 
-    def estimates(self, responses: ArrayLike, questions: ArrayLike) -> list[Estimate]:
-        """One a figure, of (m,) figures or of a single one."""
+    def each(self, responses: ArrayLike, questions: ArrayLike) -> list[Estimate]:
+        """One by one, of (m,) or of a single one."""
         return estimates(self.value, self.low, self.high, responses, questions)
 
 

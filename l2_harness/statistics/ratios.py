@@ -12,11 +12,11 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from l2_harness.statistics.estimate import Figures, Floats
+from l2_harness.statistics.estimate import Estimates, Floats
 from l2_harness.statistics.intervals import student
 
 
-def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float = 0.95) -> Figures:
+def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float = 0.95) -> Estimates:
     """The product of some sums over questions divided by that of others, all positive.
 
     Such as the mean norm, ``ratios([norms], [counts])``. The interval is Student's of its
@@ -46,7 +46,7 @@ def ratios(over: Sequence[ArrayLike], under: Sequence[ArrayLike], level: float =
         logarithm = np.where(known, np.log(value), np.nan)
         low, high = student(logarithm, error, freedom, level)
         p = 2 * stdtr(freedom, -np.abs(logarithm / error))
-    return Figures(np.asarray(value), np.exp(low), np.exp(high), np.asarray(p))
+    return Estimates(np.asarray(value), np.exp(low), np.exp(high), np.asarray(p))
 
 
 def linear_shifts(over: Floats, under: Floats) -> Floats:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from l2_harness.statistics.estimate import Figures, Floats
+from l2_harness.statistics.estimate import Estimates, Floats
 from l2_harness.statistics.intervals import student
 
 
@@ -48,7 +48,7 @@ def association(
     freedom: ArrayLike,
     kind: Literal["correlation", "auroc"] = "correlation",
     level: float = 0.95,
-) -> Figures:
+) -> Estimates:
     """Interval and p of correlations, or of AUROCs, which are 2·AUROC − 1 on that scale.
 
     Both are Student's on Fisher's scale: tanh(z ± t·s), s the standard deviation of the resampled
@@ -83,7 +83,7 @@ def association(
     low, high = np.where(defined, low, np.nan), np.where(defined, high, np.nan)
     if kind == "auroc":
         value, low, high = (1 + value) / 2, (1 + low) / 2, (1 + high) / 2
-    return Figures(value, low, high, np.where(defined, p, np.nan))
+    return Estimates(value, low, high, np.where(defined, p, np.nan))
 
 
 def _deviation(drawn: Floats) -> tuple[Floats, np.ndarray]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from l2_harness.bench.coverage import (
     ASSOCIATIONS,
     PAIRED,
-    Cell,
+    Coverage,
     association_cell,
     family_cell,
     paired_cells,
@@ -18,7 +18,7 @@ from l2_harness.bench.coverage import (
 from l2_harness.cli.app import app
 
 
-def check(cell: Cell) -> None:
+def check(cell: Coverage) -> None:
     """Within four Monte-Carlo errors of what is wanted."""
     wide = 4 * math.sqrt(0.05 * 0.95 / cell.runs)
     assert math.isnan(cell.coverage) or cell.coverage >= 0.93 - wide, cell
@@ -60,15 +60,15 @@ def test_a_rule_that_ignores_passages_is_found_out() -> None:
 
 
 def test_a_cell_that_misses() -> None:
-    assert not Cell("difference", "d", 30, 0.8, 0.05, 100).meets
-    assert not Cell("difference", "d", 30, 0.95, 0.2, 100).meets
-    assert Cell("difference", "d", 30, 1.0, math.nan, 100).meets
+    assert not Coverage("difference", "d", 30, 0.8, 0.05, 100).meets
+    assert not Coverage("difference", "d", 30, 0.95, 0.2, 100).meets
+    assert Coverage("difference", "d", 30, 1.0, math.nan, 100).meets
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from l2_harness.bench import coverage
 
-    cells = iter([Cell("mean", "single answers", 30, 0.95, math.nan, 20)])
+    cells = iter([Coverage("mean", "single answers", 30, 0.95, math.nan, 20)])
     monkeypatch.setattr(coverage, "measure_coverage", lambda *_: cells)
     done = CliRunner().invoke(app, ["bench", "statistics", "--quick"])
     assert done.exit_code == 0, done.output

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from l2_harness.demo.problems import Problem, extract_answer
+from l2_harness.demo.problems import Problem, final_answer
 from l2_harness.demo.splits import make_splits
 from l2_harness.demo.tokenizer import THINK_END, TURN_END, build_tokenizer, chat_prompt
 from l2_harness.paths import demo_model_path
@@ -83,8 +84,8 @@ def respond(problems: list[Problem], thinking: bool) -> list[str]:
 
 def test_answers_most_one_step_problems_and_ends_its_turn() -> None:
     responses = respond(PROBLEMS, thinking=True)
-    answers = [extract_answer(text.split(THINK_END)[-1]) for text in responses]
-    right = [a == p.answer for a, p in zip(answers, PROBLEMS, strict=True)]
+    answers = [re.findall(r"#### \d+", text.split(THINK_END)[-1])[-1:] for text in responses]
+    right = [a == [final_answer(p.answer)] for a, p in zip(answers, PROBLEMS, strict=True)]
     assert sum(right) >= 6
     assert sum(TURN_END in text for text in responses) >= 10
     assert all(text.startswith("<think>\n") for text in responses)

@@ -17,7 +17,7 @@ from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.judging import Answered, Judging, judge
 from l2_harness.lm_eval_files.tasks import load_task
 from l2_harness.norms import TraceRecord, TraceWriter
-from l2_harness.report import ResponseSource, SampleSource, load_responses
+from l2_harness.report import ResponseSource, VerdictSource, load_responses
 from l2_harness.selection.sampled_text import SampledText
 
 QUESTIONS, SAMPLES = 12, 3
@@ -135,7 +135,7 @@ def test_a_task_that_cannot_be_judged_stops_no_other(
 
 
 def test_a_report_judges_what_it_can(recorded: Path) -> None:
-    source = SampleSource(recorded / "out", (recorded / "tasks",))
+    source = VerdictSource(recorded / "out", (recorded / "tasks",))
     with pytest.warns(UserWarning, match="task 'lost' is not judged"):
         found = load_responses(ResponseSource(recorded / "traces", source, wanted=1000))
     verdicts = {(v.task, v.doc_id, v.sample): v.verdict for v in found.views}

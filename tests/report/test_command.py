@@ -77,6 +77,6 @@ def test_what_a_user_can_mend(
     assert "no traces" in capsys.readouterr().err
     with pytest.warns(UserWarning, match="2 runs"):
         assert call(monkeypatch, str(written), "--traces", str(traces)) == 2
-    assert "2 runs: run1, run2. Pass --run-id." in capsys.readouterr().err
+    assert "2 runs: run1, run2. Pass --run-id with one of them." in capsys.readouterr().err
     assert call(monkeypatch, str(written), "--traces", str(traces), "--run-id", "run3") == 2
     assert "Its runs: run1, run2" in capsys.readouterr().err

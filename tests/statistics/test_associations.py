@@ -145,7 +145,7 @@ def test_degenerate_columns_and_what_a_figure_rests_on() -> None:
     none = np.empty((80, 0))
     found = rank_associations(x, y, none, question, question, drawn, {"none": ()})
     for figures in found.values():
-        assert np.isnan(figures.figures.value[0])
+        assert np.isnan(figures.estimates.value[0])
         assert figures.questions.tolist() == [0, 3]
         assert figures.responses.tolist() == [0, 12]
 

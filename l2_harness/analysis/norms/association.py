@@ -30,7 +30,7 @@ _KEYS = ["column", "measure", "control"]
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class OutcomeVariable:
     """What statistics are related to.
 
     Attributes:
@@ -59,7 +59,7 @@ class Scope:
 
 def associations(
     x: Floats,
-    outcome: Outcome,
+    outcome: OutcomeVariable,
     scope: Scope,
     covariates: pd.DataFrame,
     resamples: Resamples,
@@ -99,7 +99,7 @@ def associations(
 
 
 def usable_controls(
-    outcome: Outcome, covariates: pd.DataFrame, scope: Scope | None = None
+    outcome: OutcomeVariable, covariates: pd.DataFrame, scope: Scope | None = None
 ) -> dict[str, tuple[str, ...]]:
     """The controls with the covariates that were recorded and vary; a set left empty is dropped.
 
@@ -136,7 +136,9 @@ def corrected(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(p_holm=table.groupby(family)["p"].transform(lambda p: holm(p.to_numpy())))
 
 
-def _empty(n_columns: int, outcome: Outcome, controls: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def _empty(
+    n_columns: int, outcome: OutcomeVariable, controls: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
     """The rows of the result, without figures."""
     import pandas as pd
 
@@ -160,8 +162,8 @@ def _fill(
 ) -> None:
     rows = table.index.get_indexer([(column, *key) for column in columns])
     figures = {
-        **found.figures.columns("value"),
-        "p": found.figures.p,
+        **found.estimates.columns("value"),
+        "p": found.estimates.p,
         "responses": found.responses,
         "questions": found.questions,
     }

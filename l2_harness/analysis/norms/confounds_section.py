@@ -17,7 +17,7 @@ from l2_harness.analysis.norms.labels import (
 )
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
 from l2_harness.analysis.norms.norms_tables import side_by_side
-from l2_harness.analysis.norms.relations import SIGNALS, WITHIN
+from l2_harness.analysis.norms.relations import COMPANIONS, WITHIN
 from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least, panels
 from l2_harness.findings.claims import signs
@@ -50,7 +50,7 @@ def confounds_section(study: Study, command: str) -> Section:
 
 
 def _signals(study: Study) -> list[str]:
-    return [name for name in SIGNALS if (study.table["outcome"] == name).any()]
+    return [name for name in COMPANIONS if (study.table["outcome"] == name).any()]
 
 
 def _rows(study: Study, outcome: str, scope: str, measure: str = "spearman") -> pd.DataFrame:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2_harness.analysis.norms.association import Outcome, Scope
+from l2_harness.analysis.norms.association import OutcomeVariable, Scope
 from l2_harness.statistics.associations import Associations, rank_associations
 from l2_harness.statistics.estimate import UNKNOWN, Estimate, Floats
 from l2_harness.statistics.resamples import Resamples
@@ -81,7 +81,7 @@ class _Responses:
 
 def choose_held_out(
     x: Floats,
-    outcome: Outcome,
+    outcome: OutcomeVariable,
     scope: Scope,
     covariates: Floats,
     question: np.ndarray,
@@ -174,9 +174,9 @@ class _Split:
         if not self.choosing:
             return None
         found = self.choosing["spearman", control]
-        if not np.isfinite(found.figures.p).any():
+        if not np.isfinite(found.estimates.p).any():
             return None
-        column = int(np.nanargmin(found.figures.p))
+        column = int(np.nanargmin(found.estimates.p))
         return column, found.estimate(column)
 
     def shrinks(self, control: str) -> float:

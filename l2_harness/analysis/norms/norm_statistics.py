@@ -33,8 +33,6 @@ STATISTICS = (
     *("mean", "max", "area", "area_rate", "peaks", "peak_rate"),
     *("slope", "late_mean"),
 )
-#: All rows; without the first ones; without the largest dimensions of the states.
-VARIANTS = ("all_rows", "without_first", "without_outliers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +40,8 @@ class NormStatistics:
     """Every statistic of every response at every layer.
 
     Attributes:
-        variant: which rows or dimensions they are of; one of :data:`VARIANTS`.
+        variant: ``all_rows``; ``without_first``, without the first rows; ``without_outliers``,
+            without the largest dimensions of the states.
         layers: (L,) the layers.
         values: (n, L, statistics) float64, in the order of :data:`STATISTICS`; nan where it is
             not defined.
@@ -55,12 +54,6 @@ class NormStatistics:
     def of(self, statistic: str) -> np.ndarray:
         """(n, L) of one statistic."""
         return np.asarray(self.values[:, :, STATISTICS.index(statistic)])
-
-    def tidy(self, responses: pd.DataFrame) -> pd.DataFrame:
-        """A row a response, layer and statistic, with the columns of ``responses`` (n rows)."""
-        wide = self.wide(responses)
-        names = [name for name in wide.columns if name not in STATISTICS]
-        return wide.melt(names, list(STATISTICS), var_name="statistic", value_name="value")
 
     def wide(self, responses: pd.DataFrame) -> pd.DataFrame:
         """A row a response and layer, a column a statistic."""

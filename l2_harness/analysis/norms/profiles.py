@@ -67,15 +67,6 @@ def layer_profile(thinking: ArrayLike, direct: ArrayLike, layers: ArrayLike) -> 
     return pd.concat(frames, axis=1)
 
 
-def mean_over_layers(norms: ArrayLike) -> Floats:
-    """(n,) mean over layers of norms (n, L), each layer divided by its mean over responses.
-
-    Without the division the layer of the largest norms would be the mean.
-    """
-    norms = np.asarray(norms, dtype=float)
-    return (norms / norms.mean(axis=0)).mean(axis=1)
-
-
 def _by_document(frame: pd.DataFrame) -> dict[int, Floats]:
     return {
         int(str(doc_id)): np.mean(np.stack(list(group)), axis=0, dtype=np.float64)

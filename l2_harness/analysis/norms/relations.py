@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from l2_harness.analysis.norms.association import (
-    Outcome,
+    OutcomeVariable,
     Scope,
     associations,
     corrected,
@@ -19,6 +19,7 @@ from l2_harness.analysis.norms.covariates import CONTROLS
 from l2_harness.analysis.norms.held_out import HeldOutChoice, choose_held_out
 from l2_harness.analysis.norms.measure import Measured
 from l2_harness.analysis.norms.norm_statistics import STATISTICS
+from l2_harness.analysis.norms.trace_rows import SIGNALS
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.verdicts import Verdicts
 from l2_harness.statistics.resamples import Resamples
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from l2_harness.analysis.norms.study import StudyOptions
 
 #: What norms are related to beside correctness.
-SIGNALS = ("length", "logprob", "entropy", "self_certainty")
+COMPANIONS = ("length", *SIGNALS)
 _SIGNAL_CONTROLS = {"none": (), "length": ("log_length",)}
 WITHIN = "within question"
 
@@ -70,11 +71,11 @@ def table_of(
     """Every variant, layer and statistic with correctness and with the signals; see Study."""
     import pandas as pd
 
-    outcomes = [] if found is None else [Outcome("correct", found.values, CONTROLS)]
-    for name in SIGNALS:
+    outcomes = [] if found is None else [OutcomeVariable("correct", found.values, CONTROLS)]
+    for name in COMPANIONS:
         values = measured.covariates[name].to_numpy()
         if np.isfinite(values).any():
-            outcomes.append(Outcome(name, values, _SIGNAL_CONTROLS))
+            outcomes.append(OutcomeVariable(name, values, _SIGNAL_CONTROLS))
     n_layers, frames = len(measured.layers), []
     x = np.concatenate(
         [one.values.reshape(len(measured.traces), -1) for one in measured.statistics], axis=1
@@ -102,7 +103,7 @@ def signals_of(
     if found is None:
         return pd.DataFrame()
     names = [name for name in measured.covariates if name != "log_length"]
-    outcome = Outcome("correct", found.values, {"none": ()})
+    outcome = OutcomeVariable("correct", found.values, {"none": ()})
     x = measured.covariates[names].to_numpy()
     frames = [associations(x, outcome, scope, measured.covariates, resamples) for scope in scopes]
     table = pd.concat(frames, ignore_index=True)
@@ -118,7 +119,7 @@ def choices_of(
     wanted = {name: CONTROLS[name] for name in ("none", "all")}
     choices: list[HeldOutChoice] = []
     for scope in scopes:
-        outcome = Outcome("correct", found.values, wanted)
+        outcome = OutcomeVariable("correct", found.values, wanted)
         controls = usable_controls(outcome, measured.covariates, scope)
         names = list(controls.get("all", ()))
         choices += choose_held_out(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from l2_harness.config.layers import LayerSelection
 from l2_harness.norms import ResumeKey, read_traces
+from l2_harness.norms.trace_reader import one_run
 
 #: With the run they tell a response from all others.
 KEYS = tuple(name for name in ResumeKey._fields if name != "request_hash")
@@ -26,17 +27,14 @@ def read_groups(trace_dir: Path, run_id: str | None, task: str) -> pd.DataFrame:
     The samples of a request are a group; where each request has one sample, its repeats are.
 
     Raises:
-        ValueError: several runs and none named; no generated response.
+        ConfigError: several runs and none named.
+        ValueError: no generated response.
     """
     traces = read_traces(trace_dir, run_id=run_id, columns=["run_id", *KEYS, *LIGHT], task=task)
-    runs = sorted(set(traces["run_id"]))
-    if len(runs) > 1:
-        raise ValueError(
-            f"{trace_dir} holds several runs: {', '.join(runs)}. Pass --run-id with one of them."
-        )
     traces = traces[traces["request_type"] == "generate_until"].reset_index(drop=True)
     if traces.empty:
         raise ValueError(f"{trace_dir} holds no generated response of task {task!r}.")
+    one_run(traces["run_id"], trace_dir)
     parts = ["doc_id", "idx"] if (traces["sample"] == 0).all() else ["doc_id", "idx", "repeat"]
     traces["group"] = list(traces[parts].itertuples(index=False, name=None))
     return traces

@@ -127,7 +127,7 @@ def _row(drawn: Floats, columns: Sequence[str], resamples: Resamples) -> dict[st
     found = association(drawn[:, :k], freedom)
     n = len(resamples.question)
     row: dict[str, object] = {}
-    for name, one in zip(columns, found.estimates(n, freedom + 1), strict=True):
+    for name, one in zip(columns, found.each(n, freedom + 1), strict=True):
         row |= one.columns(name)
     error = float(np.nanstd(drawn[1:, k], ddof=1))
     return row | difference_columns(float(drawn[0, k]), error, freedom, drawn[0, k + 1 :])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from l2_harness.analysis.sae.injection import RunModel as Runner
-from l2_harness.analysis.states.forcing import KnownTokens, LayerRows, TeacherForcing
+from l2_harness.analysis.states.batches import batches
+from l2_harness.analysis.states.forcing import KnownTokens, LayerOutput, TeacherForcing
 from l2_harness.analysis.states.run_model import RunModel
 
 
@@ -19,22 +20,11 @@ def runner(model: RunModel, batch_tokens: int = 8192) -> Runner:
         forcing = TeacherForcing(model.causal_lm, model.decoder_layers, [layer])
         found: list[Tensor] = []
 
-        def take(_: int, rows: LayerRows) -> None:
+        def take(_: int, rows: LayerOutput) -> None:
             found.append(rows.states.float().cpu())
 
-        for batch in _batches(known, batch_tokens):
+        for batch in batches(known, lambda one: len(one.ids), batch_tokens):
             forcing.run(batch, take, statistics=False)
         return list(torch.cat(found).split([len(k.predicted) for k in known]))
 
     return run
-
-
-def _batches(known: Sequence[KnownTokens], limit: int) -> Iterator[list[KnownTokens]]:
-    batch: list[KnownTokens] = []
-    for one in known:
-        width = max(len(k.ids) for k in [*batch, one])
-        if batch and width * (len(batch) + 1) > limit:
-            yield batch
-            batch = []
-        batch.append(one)
-    yield batch

@@ -12,7 +12,7 @@ from l2_harness.analysis.sae.contrast import held_means
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.statistics.estimate import Estimate, Figures, Floats
+from l2_harness.statistics.estimate import Estimate, Estimates, Floats
 from l2_harness.statistics.ranks import spearman
 from l2_harness.statistics.ratios import ratios
 from l2_harness.statistics.resamples import Resamples, association
@@ -100,7 +100,7 @@ def trend_table(means: Sequence[LayerMeans]) -> pd.DataFrame:
         found["reasoning_per_norm"] = ratios([reasoning], [norm])
         row: dict[str, object] = {"layer": one.layer}
         for name, ratio in found.items():
-            row |= ratio.estimates(len(each), len(each))[0].columns(name)
+            row |= ratio.each(len(each), len(each))[0].columns(name)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -133,14 +133,14 @@ def rises(means: Sequence[LayerMeans], *, resamples: int = 2000, seed: int = 0) 
         found.append(
             Rise(
                 name,
-                association(spearman(profile, depth), n - 1).estimates(n, n)[0],
-                _late(values).estimates(n, n)[0],
+                association(spearman(profile, depth), n - 1).each(n, n)[0],
+                _late(values).each(n, n)[0],
             )
         )
     return found
 
 
-def _late(values: Floats) -> Figures:
+def _late(values: Floats) -> Estimates:
     """Of values (layers, q)."""
     n = len(values)
     early, late = values[: max(n // 2, 1)], values[-max(n // 4, 1) :]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.analysis.states import layout, verification
+from l2_harness.analysis.states.batches import batches
 from l2_harness.analysis.states.forcing import KnownTokens, TeacherForcing
 from l2_harness.analysis.states.part_writer import PartWriter
 from l2_harness.analysis.states.run_model import RunModel
@@ -146,18 +147,6 @@ def _parts(todo: Sequence[Wanted], options: CaptureOptions, d_model: int) -> Ite
         yield part
 
 
-def _batches(responses: Sequence[Wanted], options: CaptureOptions) -> Iterator[list[Wanted]]:
-    batch: list[Wanted] = []
-    for one in responses:
-        longest = max(w.length for w in [*batch, one])
-        full = len(batch) >= options.batch_size or longest * (len(batch) + 1) > options.batch_tokens
-        if batch and full:
-            yield batch
-            batch = []
-        batch.append(one)
-    yield batch
-
-
 def _capture_part(
     responses: Sequence[Wanted],
     model: RunModel,
@@ -167,7 +156,9 @@ def _capture_part(
 ) -> None:
     writer = PartWriter(out, responses, options.layers, model.d_model, options.dtype)
     try:
-        for batch in _batches(responses, options):
+        for batch in batches(
+            responses, lambda one: one.length, options.batch_tokens, options.batch_size
+        ):
             prompts = [model.prompt_ids(w) for w in batch]
             known = [KnownTokens.of(p, w.tokens) for p, w in zip(prompts, batch, strict=True)]
             outputs = forcing.run(known, writer.take)

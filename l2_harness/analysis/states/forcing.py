@@ -44,7 +44,7 @@ class KnownTokens:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerRows:
+class LayerOutput:
     """What one layer put out at the rows of a batch, one sequence after another.
 
     Attributes:
@@ -92,7 +92,7 @@ class TeacherForcing:
     def run(
         self,
         batch: Sequence[KnownTokens],
-        take: Callable[[int, LayerRows], None],
+        take: Callable[[int, LayerOutput], None],
         statistics: bool = True,
     ) -> OutputRows | None:
         """One forward pass.
@@ -143,7 +143,7 @@ class TeacherForcing:
 def _hook(
     layer: int,
     where: tuple[Tensor, Tensor],
-    take: Callable[[int, LayerRows], None],
+    take: Callable[[int, LayerOutput], None],
     done: set[int],
 ) -> Callable[[nn.Module, Any, Any], None]:
     def on_output(module: nn.Module, args: Any, output: Any) -> None:
@@ -154,7 +154,7 @@ def _hook(
         wide = torch.promote_types(hidden.dtype, torch.float32)
         change = row_norms(states.to(wide) - before.to(wide)).masked_fill(positions == 0, torch.nan)
         done.add(layer)
-        take(layer, LayerRows(states, row_norms(states), change))
+        take(layer, LayerOutput(states, row_norms(states), change))
 
     return on_output
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from l2_harness.analysis.states import layout
-from l2_harness.analysis.states.forcing import LayerRows, OutputRows
+from l2_harness.analysis.states.forcing import LayerOutput, OutputRows
 from l2_harness.analysis.states.verification import Deviation
 from l2_harness.analysis.states.wanted import Wanted
 from l2_harness.config.errors import ConfigError
@@ -60,7 +60,7 @@ class PartWriter:
         self._prompts: list[np.ndarray] = []
         self._start = 0
 
-    def take(self, layer: int, rows: LayerRows) -> None:
+    def take(self, layer: int, rows: LayerOutput) -> None:
         """A layer's rows of the batch in flight.
 
         Raises:

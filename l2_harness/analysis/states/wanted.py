@@ -12,6 +12,7 @@ import numpy as np
 from l2_harness.analysis.states.layout import KEY
 from l2_harness.analysis.states.questions import halves, question_id, question_order
 from l2_harness.config.errors import ConfigError
+from l2_harness.norms.trace_reader import one_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +94,7 @@ def wanted_responses(
 
     traces = read_traces(trace_dir, run_id=run_id, columns=_COLUMNS, task=list(tasks) or None)
     traces = traces[traces["request_type"] == "generate_until"]
-    _check(traces)
+    _check(traces, trace_dir)
     found = _with_prompts(traces, samples)
     if split == "half":
         kept = set(halves([w.question for w in found], seed)[0])
@@ -101,16 +102,14 @@ def wanted_responses(
     return found if responses is None else _first(found, responses, seed)
 
 
-def _check(traces: pd.DataFrame) -> None:
-    runs = sorted(set(traces["run_id"]))
-    if not runs:
+def _check(traces: pd.DataFrame, trace_dir: str | os.PathLike[str]) -> None:
+    if traces.empty:
         raise ConfigError(
             "the traces hold no generated response (generate_until): nothing to capture."
         )
-    if len(runs) > 1:
-        raise ConfigError(f"the traces hold the runs {', '.join(runs)}: pass --run-id with one.")
+    run_id = one_run(traces["run_id"], trace_dir)
     if (traces["events"].map(len) > 0).any():
-        raise refused(runs[0])
+        raise refused(run_id)
 
 
 def refused(run_id: str) -> ConfigError:

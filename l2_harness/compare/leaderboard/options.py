@@ -23,8 +23,3 @@ class Options:
     seed: int = 0
     detect: float = 2.0
     power: float = 0.8
-
-    @property
-    def alpha(self) -> float:
-        """Chance of a false verdict in a family of comparisons."""
-        return 1 - self.level

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from l2_harness.lm_eval_files.judging import Judging
 from l2_harness.lm_eval_files.samples import logged_tasks
 from l2_harness.norms import TraceWarning
-from l2_harness.report.responses.views import Verdict
+from l2_harness.report.responses.views import Known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,19 +21,7 @@ _QUESTIONS = ("question", "Question", "problem", "Problem", "query", "input", "p
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of one response beyond its trace; see :class:`ResponseView`."""
-
-    prompt: str | None = None
-    question: str | None = None
-    reference: str | None = None
-    extracted: str | None = None
-    verdict: Verdict = "unjudged"
-    metric: str = ""
-
-
-@dataclass(frozen=True)
-class SampleSource:
+class VerdictSource:
     """Where verdicts come from.
 
     Attributes:
@@ -50,7 +38,7 @@ class SampleSource:
 
 
 def known_of(
-    traces: pd.DataFrame, source: SampleSource, settings: Mapping[str, Any]
+    traces: pd.DataFrame, source: VerdictSource, settings: Mapping[str, Any]
 ) -> list[Known]:
     """What the sample files say of each response.
 
@@ -86,7 +74,7 @@ def known_of(
 
 
 def _of_task(
-    traces: pd.DataFrame, source: SampleSource, settings: Mapping[str, Any]
+    traces: pd.DataFrame, source: VerdictSource, settings: Mapping[str, Any]
 ) -> Iterator[tuple[int, Known]]:
     """Place and what is known of each response that the sample file has a document of."""
     from l2_harness.lm_eval_files.verdicts import verdicts, with_documents

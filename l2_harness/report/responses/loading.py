@@ -12,9 +12,10 @@ import numpy as np
 from l2_harness.analysis.norms.token_pieces import load_tokenizer, token_pieces
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_run_settings, read_traces
+from l2_harness.norms.trace_reader import one_run
 from l2_harness.report.responses.choosing import choose, describe
-from l2_harness.report.responses.judging import Known, SampleSource, known_of
-from l2_harness.report.responses.views import ResponseSet, ResponseView
+from l2_harness.report.responses.judging import VerdictSource, known_of
+from l2_harness.report.responses.views import Known, ResponseSet, ResponseView
 from l2_harness.selection.group_threshold import K, group_thresholds
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ResponseSource:
     """
 
     trace_dir: Path
-    samples: SampleSource | None = None
+    samples: VerdictSource | None = None
     wanted: int = 40
     task: str | None = None
     run_id: str | None = None
@@ -68,7 +69,9 @@ def load_responses(source: ResponseSource) -> ResponseSet:
 
 
 def _load(source: ResponseSource) -> ResponseSet:
-    run_id = source.run_id or _only_run(source.trace_dir)
+    run_id = source.run_id or one_run(
+        read_traces(source.trace_dir, columns=["run_id"])["run_id"], source.trace_dir
+    )
     traces = _generated(source, run_id)
     settings = read_run_settings(source.trace_dir, run_id)
     known = [Known()] * len(traces)
@@ -87,13 +90,6 @@ def _load(source: ResponseSource) -> ResponseSet:
         chosen=describe(verdicts, tasks, chosen, source.seed),
         threshold=thresholds.words,
     )
-
-
-def _only_run(trace_dir: Path) -> str:
-    runs = sorted(set(read_traces(trace_dir, columns=["run_id"])["run_id"]))
-    if len(runs) > 1:
-        raise ConfigError(f"{trace_dir} holds {len(runs)} runs: {', '.join(runs)}. Pass --run-id.")
-    return str(runs[0])
 
 
 def _generated(source: ResponseSource, run_id: str) -> pd.DataFrame:

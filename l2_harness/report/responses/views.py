@@ -12,8 +12,29 @@ Verdict = Literal["correct", "wrong", "unjudged"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ResponseView:
-    """One response of T tokens at L monitored layers.
+class Known:
+    """What sample files tell of one response.
+
+    Attributes:
+        prompt: what the model was given, or None where no sample file told.
+        question: of the document, where it has a field that looks like one.
+        reference: the right answer.
+        extracted: what the task's filter took the response for.
+        verdict: what the task's metric says.
+        metric: its name and value, such as ``exact_match 1``.
+    """
+
+    prompt: str | None = None
+    question: str | None = None
+    reference: str | None = None
+    extracted: str | None = None
+    verdict: Verdict = "unjudged"
+    metric: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ResponseView(Known):
+    """One response of T tokens at L monitored layers, and what is known of it.
 
     Attributes:
         task, doc_id, idx, repeat, sample: the trace's key.
@@ -25,12 +46,6 @@ class ResponseView:
         events: of the trace, dicts of row, layer, kind, value and detail.
         finish_reason: stop, length or eos.
         thinking_end: row of the token that ended the thinking, or None.
-        prompt: what the model was given, or None where no sample file told.
-        question: of the document, where it has a field that looks like one.
-        reference: the right answer.
-        extracted: what the task's filter took the response for.
-        verdict: what the task's metric says.
-        metric: its name and value, such as ``exact_match 1``.
     """
 
     task: str
@@ -47,12 +62,6 @@ class ResponseView:
     events: Sequence[Mapping[str, Any]]
     finish_reason: str | None
     thinking_end: int | None
-    prompt: str | None = None
-    question: str | None = None
-    reference: str | None = None
-    extracted: str | None = None
-    verdict: Verdict = "unjudged"
-    metric: str = ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

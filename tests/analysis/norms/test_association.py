@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
 from l2_harness.analysis.norms.association import (
-    Outcome,
+    OutcomeVariable,
     Scope,
     associations,
     corrected,
@@ -40,7 +40,7 @@ def figures(
     data: tuple[np.ndarray, np.ndarray, pd.DataFrame], scope: Scope, resamples: int = 300
 ) -> pd.DataFrame:
     x, y, covariates = data
-    outcome = Outcome("correct", y, CONTROLS)
+    outcome = OutcomeVariable("correct", y, CONTROLS)
     drawn = Resamples(QUESTION, resamples, 0)
     found = associations(x, outcome, scope, covariates, drawn)
     return found.set_index(["column", "measure", "control"])
@@ -97,7 +97,7 @@ def test_what_is_missing_counts_nowhere(
     x, y, covariates = data
     holes = x.copy()
     holes[::7, 0] = np.nan
-    outcome = Outcome("correct", y, {"none": ()})
+    outcome = OutcomeVariable("correct", y, {"none": ()})
     drawn = Resamples(QUESTION, 50, 0)
     found = associations(holes, outcome, Scope("pooled"), covariates, drawn)
     found = found.set_index(["column", "measure"])
@@ -116,7 +116,7 @@ def test_an_outcome_that_is_no_verdict_has_no_auroc(
     data: tuple[np.ndarray, np.ndarray, pd.DataFrame],
 ) -> None:
     x, _, covariates = data
-    outcome = Outcome("entropy", covariates["entropy"].to_numpy(), CONTROLS)
+    outcome = OutcomeVariable("entropy", covariates["entropy"].to_numpy(), CONTROLS)
     drawn = Resamples(QUESTION, 50, 0)
     found = associations(x, outcome, Scope("pooled"), covariates, drawn)
     assert set(found["measure"]) == {"spearman"}
@@ -130,7 +130,7 @@ def test_what_does_not_vary_is_not_named_as_controlled_for(
 ) -> None:
     x, y, covariates = data
     flat = covariates.assign(truncated=1.0, prompt=QUESTION.astype(float))
-    outcome = Outcome("correct", y, {"none": (), "all": ("length", "truncated", "prompt")})
+    outcome = OutcomeVariable("correct", y, {"none": (), "all": ("length", "truncated", "prompt")})
     drawn = Resamples(QUESTION, 20, 0)
     for scope, names in ((Scope("pooled"), "length, prompt"), (WITHIN, "length")):
         found = associations(x, outcome, scope, flat, drawn)
@@ -140,11 +140,11 @@ def test_what_does_not_vary_is_not_named_as_controlled_for(
 def test_controls_that_say_nothing_are_left_out() -> None:
     covariates = pd.DataFrame({"a": [1.0, 2], "flat": [3.0, 3], "gone": [np.nan] * 2})
     wanted = {"none": (), "a": ("a",), "flat": ("flat",), "both": ("a", "gone")}
-    found = usable_controls(Outcome("correct", np.zeros(2), wanted), covariates)
+    found = usable_controls(OutcomeVariable("correct", np.zeros(2), wanted), covariates)
     assert found == {"none": (), "a": ("a",), "both": ("a",)}
-    assert usable_controls(Outcome("a", np.zeros(2), wanted), covariates) == {"none": ()}
+    assert usable_controls(OutcomeVariable("a", np.zeros(2), wanted), covariates) == {"none": ()}
     within = Scope("within question", np.array([0, 1]))
-    assert usable_controls(Outcome("correct", np.zeros(2), wanted), covariates, within) == {
+    assert usable_controls(OutcomeVariable("correct", np.zeros(2), wanted), covariates, within) == {
         "none": ()
     }
 
@@ -200,7 +200,7 @@ def simulate(
     drawn = Resamples(QUESTION, 200, 1)
     for seed in range(seeds):
         x, y, covariates = make(np.random.default_rng(seed))
-        outcome = Outcome("correct", y, {"none": (), "length": ("length",)})
+        outcome = OutcomeVariable("correct", y, {"none": (), "length": ("length",)})
         found = associations(x, outcome, scope, covariates, drawn)
         rows.append(found.set_index(["measure", "control"]).loc[list(keys)].reset_index())
     return pd.concat(rows)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from l2_harness.analysis.norms.association import Outcome, Scope
+from l2_harness.analysis.norms.association import OutcomeVariable, Scope
 from l2_harness.analysis.norms.held_out import choose_held_out
 
 QUESTIONS, SAMPLES = 40, 3
@@ -19,7 +19,7 @@ def test_the_surest_is_chosen_not_the_largest() -> None:
     y = np.tile([0.0, 1, 0, 1], 200)
     x = rng.normal(size=(800, 2)) + [0.8, 0] * y[:, None]
     x[:, 1] = np.where(question % 50 == 0, 10 * y + x[:, 1], 0.0)
-    outcome = Outcome("correct", y, {"none": ()})
+    outcome = OutcomeVariable("correct", y, {"none": ()})
     (found,) = choose_held_out(
         x, outcome, Scope("within question", question), np.empty((800, 0)), question, repeats=1
     )
@@ -35,7 +35,7 @@ def test_what_is_controlled_for_is_named() -> None:
     rng = np.random.default_rng(0)
     x, covariate = rng.normal(size=(N, 3)), rng.normal(size=(N, 1))
     y = (covariate[:, 0] + rng.normal(size=N) > 0).astype(float)
-    outcome = Outcome("correct", y, {"none": (), "all": ("length",)})
+    outcome = OutcomeVariable("correct", y, {"none": (), "all": ("length",)})
     found = choose_held_out(
         x, outcome, Scope("pooled"), covariate, QUESTION, names=["length"], repeats=1
     )
@@ -50,7 +50,7 @@ def test_of_noise_the_choice_overstates_and_the_held_out_figure_does_not() -> No
     covers, in_sample, held_out, overstated = 0, [], [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        outcome = Outcome("correct", (rng.random(N) < 0.5).astype(float), {"none": ()})
+        outcome = OutcomeVariable("correct", (rng.random(N) < 0.5).astype(float), {"none": ()})
         (found,) = choose_held_out(
             *(rng.normal(size=(N, 60)), outcome, Scope("pooled"), np.empty((N, 0)), QUESTION),
             repeats=2,
@@ -74,7 +74,7 @@ def test_a_real_variable_is_found_and_stays() -> None:
     x = rng.normal(size=(N, 30))
     correct = (x[:, 17] + 0.5 * rng.normal(size=N) > 0).astype(float)
     (found,) = choose_held_out(
-        *(x, Outcome("correct", correct, {"length": ("length",)}), Scope("pooled")),
+        *(x, OutcomeVariable("correct", correct, {"length": ("length",)}), Scope("pooled")),
         *(rng.normal(size=(N, 1)), QUESTION),
         names=["length"],
         resamples=200,
@@ -84,7 +84,7 @@ def test_a_real_variable_is_found_and_stays() -> None:
 
 
 def test_too_few_questions_choose_nothing() -> None:
-    outcome = Outcome("correct", np.array([0.0, 1, 0]), {"none": ()})
+    outcome = OutcomeVariable("correct", np.array([0.0, 1, 0]), {"none": ()})
     three = np.arange(3)
     x, none = np.zeros((3, 2)), np.empty((3, 0))
     assert choose_held_out(x, outcome, Scope("pooled"), none, three) == []

@@ -149,14 +149,14 @@ def test_measuring_gives_covariates_and_variants(trace_dir: Path) -> None:
             assert np.isnan(answer).all()
 
 
-def test_tables_are_tidy(trace_dir: Path) -> None:
+def test_a_table_of_all_statistics(trace_dir: Path) -> None:
     traces = read_groups(trace_dir, None, "t")
     measured = measure(traces, trace_dir)
     statistics = measured.statistics[0]
-    tidy = statistics.tidy(measured.traces[["doc_id", "sample"]])
-    assert len(tidy) == 36 * 3 * len(STATISTICS)
-    row = tidy.query("doc_id == 4 and sample == 2 and layer == 1 and statistic == 'late_mean'")
-    assert row["value"].item() == statistics.of("late_mean")[4 * 4 + 2, 1]
+    table = statistics.wide(measured.traces[["doc_id", "sample"]])
+    assert len(table) == 36 * 3
+    row = table.query("doc_id == 4 and sample == 2 and layer == 1")
+    assert row["late_mean"].item() == statistics.of("late_mean")[4 * 4 + 2, 1]
 
 
 def test_what_was_not_recorded_is_said(tmp_path: Path, record: Callable[..., Any]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2_harness.analysis.norms.profiles import layer_profile, mean_over_layers, pair_by_document
+from l2_harness.analysis.norms.profiles import layer_profile, pair_by_document
 
 
 def _frame(doc_ids: list[int], norms: np.ndarray) -> pd.DataFrame:
@@ -67,9 +67,3 @@ def test_one_pair_has_means_and_no_interval() -> None:
     profile = layer_profile(np.full((1, 2), 3.0), np.full((1, 2), 2.0), [0, 1])
     assert profile["ratio"].tolist() == [1.5, 1.5]
     assert profile["ratio_low"].isna().all()
-
-
-def test_no_layer_outweighs_the_others() -> None:
-    norms = np.array([[1.0, 300.0], [3.0, 100.0]])
-    np.testing.assert_allclose(mean_over_layers(norms), [1.0, 1.0])
-    np.testing.assert_allclose(mean_over_layers(norms * [1, 1000]), mean_over_layers(norms))

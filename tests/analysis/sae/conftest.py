@@ -13,7 +13,7 @@ from torch import Tensor
 
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.states import layout
-from l2_harness.analysis.states.forcing import LayerRows, OutputRows
+from l2_harness.analysis.states.forcing import LayerOutput, OutputRows
 from l2_harness.analysis.states.part_writer import PartWriter
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.analysis.states.verification import NONE
@@ -55,7 +55,7 @@ def write_states() -> Callable[..., StateStore]:
                     states = torch.as_tensor(by_layer[layer], dtype=torch.float32)
                     before = torch.cat([torch.zeros(1, D), states[:-1]])
                     change = (states - before).norm(dim=-1)
-                    writer.take(layer, LayerRows(states, states.norm(dim=-1), change))
+                    writer.take(layer, LayerOutput(states, states.norm(dim=-1), change))
                 noise = np.random.default_rng(len(tokens)).random(len(tokens))
                 outputs = OutputRows(-noise, noise, 1 - noise)
                 writer.end_batch(outputs, [np.array([1, 2])])

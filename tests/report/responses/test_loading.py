@@ -11,7 +11,7 @@ import pytest
 from l2_harness.config.errors import ConfigError
 from l2_harness.demo.tokenizer import build_tokenizer
 from l2_harness.norms import TraceEvent, TraceRecord, TraceWriter, hash_prompt, hash_request
-from l2_harness.report import ResponseSource, ResponseView, SampleSource, load_responses
+from l2_harness.report import ResponseSource, ResponseView, VerdictSource, load_responses
 
 LAYERS = (3, 7)
 Write = Callable[..., Path]
@@ -73,7 +73,7 @@ def test_a_run_with_verdicts(tmp_path: Path) -> None:
     traces = write(tmp_path / "t", [record(0, events=[event]), record(1), record(2)])
     samples = log(tmp_path / "s", {0: ("8", 1.0), 1: ("9", 0.0)})
     with pytest.warns(UserWarning, match="1 of 3 responses have no line"):
-        found = load_responses(ResponseSource(traces, SampleSource(samples)))
+        found = load_responses(ResponseSource(traces, VerdictSource(samples)))
     assert (found.run_id, list(found.layers)) == ("run1", [3, 7])
     assert [v.verdict for v in found.views] == ["correct", "wrong", "unjudged"]
     first = found.views[0]
@@ -111,7 +111,7 @@ def test_samples_of_one_prompt_are_judged_one_by_one(tmp_path: Path) -> None:
     records = [record(0, text, sample=i) for i, text in enumerate(texts)]
     # the log knows of one response only, and calls it right
     samples = log(tmp_path / "s", {0: ("8", 1.0)})
-    found = load_responses(ResponseSource(write(tmp_path / "t", records), SampleSource(samples)))
+    found = load_responses(ResponseSource(write(tmp_path / "t", records), VerdictSource(samples)))
     assert [v.verdict for v in found.views] == ["correct", "wrong", "wrong"]
     assert [v.extracted for v in found.views][:2] == ["8", "9"]
 
@@ -140,7 +140,7 @@ def test_samples_of_another_run_are_refused(tmp_path: Path) -> None:
     traces = write(tmp_path / "t", [record(0, prompt_hash=hash_prompt("another prompt"))])
     samples = log(tmp_path / "s", {0: ("8", 1.0)})
     with pytest.raises(ConfigError, match="another run's"):
-        load_responses(ResponseSource(traces, SampleSource(samples)))
+        load_responses(ResponseSource(traces, VerdictSource(samples)))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_unknown_names(tmp_path: Path, options: dict[str, Any], message: str) ->
     traces = write(tmp_path / "t", [record(0)])
     samples = log(tmp_path / "s", {0: ("8", 1.0)})
     with pytest.raises(ConfigError, match=message):
-        load_responses(ResponseSource(traces, SampleSource(samples, **options)))
+        load_responses(ResponseSource(traces, VerdictSource(samples, **options)))
 
 
 def test_no_generated_response(tmp_path: Path) -> None:

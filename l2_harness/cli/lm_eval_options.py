@@ -1,0 +1,75 @@
+"""Options of lm-eval's that the commands which run it share, and how their texts are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+AS_FOR_LM_EVAL = "As for lm_eval."
+
+TaskNames = Annotated[str, typer.Option(help="lm-eval tasks, joined by commas.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Documents a task.")]
+BatchSize = Annotated[str, typer.Option("--batch_size", "--batch-size", help=AS_FOR_LM_EVAL)]
+Device = Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL)]
+TaskFiles = Annotated[
+    Path | None, typer.Option("--include_path", "--include-path", help="More task files.")
+]
+GenKwargs = Annotated[str, typer.Option("--gen_kwargs", "--gen-kwargs", help=AS_FOR_LM_EVAL)]
+ChatTemplate = Annotated[
+    bool,
+    typer.Option(
+        "--apply_chat_template/--no_chat_template",
+        "--apply-chat-template/--no-chat-template",
+        help=AS_FOR_LM_EVAL,
+    ),
+]
+
+
+def words_of(text: str | None) -> tuple[str, ...]:
+    """``a, b`` as a and b."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def arguments_of(option: str, text: str) -> dict[str, Any]:
+    """``a=1,b=2`` or JSON, as lm-eval reads its own.
+
+    Args:
+        option: whose text it is, for the error.
+        text: may be empty.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    from l2_harness.config.errors import ConfigError
+
+    if not text:
+        return {}
+    if text.lstrip().startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise ConfigError(f"{option}={text!r} is no JSON ({error}).") from error
+    from lm_eval.utils import simple_parse_args_string
+
+    try:
+        return dict(simple_parse_args_string(text))
+    except (ValueError, IndexError) as error:
+        raise ConfigError(f"{option}={text!r} isn't of the form a=1,b=2.") from error
+
+
+def batch_size_of(text: str) -> int | str:
+    """A number, or lm-eval's ``auto`` with what follows it.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    from l2_harness.config.errors import ConfigError
+
+    if text.isdigit():
+        return int(text)
+    if not text.startswith("auto"):
+        raise ConfigError(f"--batch-size={text!r} is no whole number, nor auto.")
+    return text
