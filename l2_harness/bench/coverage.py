@@ -66,7 +66,7 @@ class Coverage:
         return not short and not self.type_one - 2 * self.error(self.type_one) > TYPE_ONE
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """By name; NaN where the kind has no such figure."""
         return {**asdict(self), "meets": self.meets}
 
 

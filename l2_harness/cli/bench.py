@@ -235,6 +235,7 @@ def statistics_command(
 ) -> None:
     """Measure how often intervals cover the truth, and tests reject where there is nothing."""
     from l2_harness.bench.coverage import QUESTIONS, measure_coverage
+    from l2_harness.findings.section import plain
 
     runs = max(runs // 10, 20) if quick else runs
     cells = []
@@ -243,11 +244,11 @@ def statistics_command(
         if not as_json:
             _print_coverage(cell)
     if as_json:
-        print(json.dumps(cells, indent=2))
+        print(json.dumps(plain(cells), indent=2, allow_nan=False))
         return
     met = sum(bool(cell["meets"]) for cell in cells)
     print(
-        f"{met} of {len(cells)} meet the goal: coverage from .93, type I up to .06, both within two"
+        f"Goal met by {met} of {len(cells)}: coverage from .93, type I up to .06, both within two"
     )
     print("Monte-Carlo errors. Single answers to few questions may be covered more often than .97.")
 

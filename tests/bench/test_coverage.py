@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -65,12 +66,25 @@ def test_a_cell_that_misses() -> None:
     assert Coverage("difference", "d", 30, 1.0, math.nan, 100).meets
 
 
-def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def one_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     from l2_harness.bench import coverage
 
     cells = iter([Coverage("mean", "single answers", 30, 0.95, math.nan, 20)])
     monkeypatch.setattr(coverage, "measure_coverage", lambda *_: cells)
+
+
+@pytest.mark.usefixtures("one_cell")
+def test_the_command() -> None:
     done = CliRunner().invoke(app, ["bench", "statistics", "--quick"])
     assert done.exit_code == 0, done.output
     assert "mean, single answers" in done.output
-    assert "1 of 1 meet the goal" in done.output
+    assert "Goal met by 1 of 1" in done.output
+
+
+@pytest.mark.usefixtures("one_cell")
+def test_json_has_null_for_no_such_figure() -> None:
+    done = CliRunner().invoke(app, ["bench", "statistics", "--quick", "--json"])
+    assert done.exit_code == 0, done.output
+    assert "NaN" not in done.output
+    assert json.loads(done.output)[0]["type_one"] is None
