@@ -494,3 +494,21 @@ def test_scored_texts(
         assert score == pytest.approx(expected, rel=1e-6)
         edits += len(slow.acting.events)
     assert edits > 0
+
+
+def test_hooks_do_nothing_outside_a_pass(models: Callable[[str], Any]) -> None:
+    """A forward pass that belongs to no batch leaves the model's output and the state alone."""
+    model = models("llama")
+    ids = torch.tensor([PROMPTS[1]])
+    mask, other = torch.ones_like(ids), torch.tensor([PROMPTS[0]])
+    hooks = make_hooks(model, {"suppression": "peaks", "recursion": "always"})
+    with torch.no_grad():
+        plain = model(other).logits
+        with hooks.installed():
+            model(ids)
+            hooks.begin([Response(stream_key(5, "1", 0), ids.shape[1])], [0], mask)
+            assert torch.equal(model(other).logits, plain)
+            (report,) = hooks.end()
+            assert torch.equal(model(other).logits, plain)
+    assert {counts["rows"] for counts in report.counters.values()} == {1}
+    assert not report.events
