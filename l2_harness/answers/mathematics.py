@@ -77,6 +77,8 @@ def last_value(text: str, _: Sequence[str] = ()) -> str | None:
     names something comes after the numbers of its sentence.
     """
     tail = _tail(text).replace("**", "").rstrip()
+    if "\n" not in tail:  # one line is no list, and its dash a sign
+        tail = re.sub(r"^\s*[-−]\s+(?=[\d.]|\\[a-z])", "-", tail)
     last = re.sub(r"^[-*+]\s+", "", tail.rsplit("\n", 1)[-1].strip(' *"'))
     if re.search(r"[\w\\]", last) and not re.search(r"\$|\\[])]", last) and not _words(last):
         return last.rstrip(" .;,!") or None
