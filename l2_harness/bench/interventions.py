@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.workloads import greedy_demo
-from l2_harness.engines.hf.decoder_layers import find_decoder_layers
+from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.layer_rerun import LayerCall
 from l2_harness.interventions import InterventionRun

@@ -79,7 +79,7 @@ def _encoded_tokens(evaluated: Evaluated) -> int | None:
 
 
 def _layers(lm: Any) -> int | None:
-    from l2_harness.engines.hf.decoder_layers import number_of_layers
+    from l2_harness.engines.decoder_layers import number_of_layers
 
     config = getattr(lm, "config", None)
     return None if config is None else number_of_layers(config)

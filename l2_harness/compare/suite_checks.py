@@ -242,7 +242,7 @@ def _check_layers(cell: Cell, config: object) -> None:
     """Whether the model has the monitored layers, and enough of them for the techniques."""
     from l2_harness.config.interventions import read_interventions
     from l2_harness.config.recording import RecordingConfig
-    from l2_harness.engines.hf.decoder_layers import number_of_layers
+    from l2_harness.engines.decoder_layers import number_of_layers
 
     n_layers = number_of_layers(config)
     if n_layers is None or "layers_path" in cell.args:

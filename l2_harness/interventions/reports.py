@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +64,16 @@ class ResponseReport:
             counters[layer] = counts | own | {"rows": min(counts["rows"], n_rows)}
         events = tuple(event for event in self.events if event.row < n_rows)
         return ResponseReport(counters, events, self.counted)
+
+    def as_plain(self) -> dict[str, Any]:
+        """For another process, as JSON can say it; what was counted row by row stays here."""
+        return {"counters": self.counters, "events": [astuple(event) for event in self.events]}
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any]) -> ResponseReport:
+        """What :meth:`as_plain` gave, through JSON."""
+        counters = {int(layer): counts for layer, counts in plain["counters"].items()}
+        return cls(counters, tuple(TraceEvent(*event) for event in plain["events"]))
 
 
 @dataclass

@@ -9,7 +9,10 @@ from typing import Any
 from l2_harness.registration.one_line import errors_in_one_line
 
 #: Name for ``lm_eval --model`` -> where its class is. pyproject.toml repeats it as entry points.
-MODELS = {"l2hf": "l2_harness.models.hf.l2hf:L2HF"}
+MODELS = {
+    "l2hf": "l2_harness.models.hf.l2hf:L2HF",
+    "l2vllm": "l2_harness.models.vllm.l2vllm:L2VLLM",
+}
 
 #: Name for ``function`` in a task's filter_list -> where its class is.
 FILTERS = {

@@ -13,9 +13,9 @@ import pytest
 import torch
 from transformers import LogitsProcessorList
 
+from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
-from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
 from l2_harness.random_numbers import uniform_draws

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from l2_harness.config import ConfigError
-from l2_harness.engines.hf.decoder_layers import find_decoder_layers, number_of_layers
+from l2_harness.engines.decoder_layers import find_decoder_layers, number_of_layers
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 
 

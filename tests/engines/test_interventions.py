@@ -18,10 +18,10 @@ from torch import Tensor
 
 from l2_harness.config import ConfigError
 from l2_harness.config.interventions import read_interventions
+from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.cache_argument import GENERATE_CACHE, cache_argument
 from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
-from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.output_head import OutputHead
 from l2_harness.engines.hf.rerun_check import check_rerun

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from l2_harness.config import ConfigError
-from l2_harness.engines.hf.decoder_layers import find_decoder_layers
+from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.interventions.reports import recorded_counters
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import TraceEvent, read_traces

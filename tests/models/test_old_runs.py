@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from l2_harness.models.hf.base import _settings
+from l2_harness.models.evaluated import _settings
 from l2_harness.models.recorder import run_id
 from l2_harness.norms import read_run_settings
 

@@ -104,7 +104,7 @@ def load_run_model(
     """
     from lm_eval.models.huggingface import HFLM
 
-    from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers
+    from l2_harness.engines.decoder_layers import causal_lm, find_decoder_layers
     from l2_harness.engines.hf.hf_args import split_hf_args
     from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
 

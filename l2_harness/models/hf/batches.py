@@ -12,12 +12,9 @@ from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.layer_hooks import ScoredRows
 from l2_harness.engines.hf.scoring_recorder import Continuation
 from l2_harness.engines.response_end import Decode, response_end
-from l2_harness.interventions import Response, ResponseReport, stream_key
-from l2_harness.norms import hash_prompt
+from l2_harness.interventions import Response, ResponseReport
+from l2_harness.models.scored import Answer, ScoredText, ScoringRequest
 from l2_harness.norms.rows import ResponseRows
-
-#: As lm-eval passes them: the two texts (None for a window of a long text), and their ids.
-ScoringRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 
 
 class GenerationBatch:
@@ -108,11 +105,11 @@ class ScoringBatch:
             found.append(Continuation(batch_row, n_virtual + n_input, continuation))
         return found
 
-    def acting_rows(self, seed: int) -> ScoredRows:
+    def acting_rows(self, response: Callable[[ScoringRequest, int], Response]) -> ScoredRows:
         """The rows that interventions see: of every text, all positions up to its end.
 
-        A window of a long text (``loglikelihood_rolling``) has next to no context that could make
-        a threshold: it is acted on as a response is that is generated.
+        Args:
+            response: what they are told of a request, from the position of its row 0.
         """
         responses: list[Response] = []
         rows: list[int] = []
@@ -120,13 +117,17 @@ class ScoringBatch:
         for request, own in zip(self.requests, self.continuations(0), strict=True):
             if own.batch_row < len(responses):
                 continue  # requests that differ in their last token only share a row
-            text = hash_prompt(str(request[1] + request[2][:-1]))
-            first = own.end - len(own.tokens)
-            has_context = request[0] is not None
-            responses.append(Response(stream_key(seed, text, 0), first + 1, scored=has_context))
+            responses.append(response(request, own.end - len(own.tokens)))
             rows += [own.batch_row] * own.end
             positions += range(own.end)
         return ScoredRows(responses, np.array(rows), np.array(positions))
+
+    def scored(self, answers: Sequence[Answer]) -> list[ScoredText]:
+        """The batch with its answers, and what was recorded of it."""
+        return [
+            ScoredText(request, answer, self.rows[i] if self.rows else None, self.report(i))
+            for i, (request, answer) in enumerate(zip(self.requests, answers, strict=True))
+        ]
 
     def report(self, request: int) -> ResponseReport | None:
         """What was done to the rows of a request's continuation; requests may share a row."""

@@ -18,21 +18,15 @@ from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.loop_support import LOST, loop_obstacle
 from l2_harness.engines.response_end import EndRule
-from l2_harness.interventions import Response, stream_key
 from l2_harness.models.generation_settings import GenerationSettings, generation_settings
 from l2_harness.models.hf.base import HFBase
 from l2_harness.models.hf.batches import GenerationBatch
-from l2_harness.models.response_cache import refuse
 from l2_harness.models.response_desk import DeskRules, ResponseDesk, where
 from l2_harness.models.response_jobs import PromptJob, WantedResponse, run_in_batches
-from l2_harness.models.response_text import ResponseTexts
 from l2_harness.norms import hash_prompt
 from l2_harness.random_numbers import uniform_draws
 
 logger = logging.getLogger(__name__)
-
-#: Qwen3's and DeepSeek-R1's, looked for where the user names no think_end_token.
-_THINK_END = "</think>"
 
 _UNRECORDED = (
     "these responses are not recorded: they are not decoded by one forward pass a token, with one "
@@ -69,10 +63,6 @@ class GenerationLM(HFBase):
                 max_rows = run_in_batches(jobs, max_rows, run)
         return desk.answers()
 
-    def _texts(self) -> ResponseTexts:
-        usual = self.tokenizer.get_vocab().get(_THINK_END)
-        return ResponseTexts(self.tok_decode, self._raw_text, self.think_end_token, usual)
-
     def _desk_rules(self) -> DeskRules:
         return DeskRules(
             num_samples=self._decoding.num_samples,
@@ -82,13 +72,6 @@ class GenerationLM(HFBase):
             settings=self._settings_of,
             answered=self._store,
         )
-
-    def _store(self, request: Instance, text: str, is_drawn: bool) -> None:
-        """What ``--use_cache`` gets."""
-        if is_drawn:
-            refuse(self.cache_hook, request)
-        else:
-            self.cache_hook.add_partial("generate_until", request.args, text)
 
     def _settings_of(self, request: Instance) -> GenerationSettings:
         return generation_settings(
@@ -186,12 +169,9 @@ class GenerationLM(HFBase):
     ) -> ResponseSpec:
         stream = (self._seed, hash_prompt(prompt), response.stream)
         uniforms = uniform_draws(*stream, settings.max_new_tokens) if settings.do_sample else None
-        acting: Response | None = None
+        acting = None
         if self._hooks is not None:
-            recorded = None
-            if self._matched is not None and response.key is not None:
-                recorded = self._matched.of(response.key.resume.request_hash, response.stream)
-            acting = Response(stream_key(*stream), prompt_tokens, recorded=recorded)
+            acting = self._acting_response(response, prompt, prompt_tokens)
         return ResponseSpec(row, uniforms, acting)
 
     def _end_rule(self, settings: GenerationSettings) -> EndRule:

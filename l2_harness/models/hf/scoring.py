@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from lm_eval.api.instance import Instance
 from lm_eval.models.utils import Collator
 from torch import Tensor
 
-from l2_harness.config import ConfigError
 from l2_harness.engines.hf.scoring_recorder import ScoringRecorder
-from l2_harness.interventions.reports import told
 from l2_harness.models.hf.base import HFBase
-from l2_harness.models.hf.batches import ScoringBatch, ScoringRequest
-from l2_harness.models.requests import RequestKey, request_keys
-
-Answer = tuple[float, bool]
+from l2_harness.models.hf.batches import ScoringBatch
+from l2_harness.models.scored import Answer, ScoredLM, ScoringRequest
 
 
-class ScoringLM(HFBase):
+class ScoringLM(ScoredLM, HFBase):
     """loglikelihood and loglikelihood_rolling requests.
 
     Batches are formed here, in HFLM's order and sizes, and handed to HFLM one at a time, so
@@ -31,44 +26,9 @@ class ScoringLM(HFBase):
     def __init__(self, pretrained: Any, **kwargs: Any) -> None:
         super().__init__(pretrained, **kwargs)
         self._scoring: ScoringBatch | None = None
-        self._scoring_keys: deque[RequestKey | None] = deque()
 
-    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Answer]:
-        """HFLM's scores; the continuations' rows are recorded."""
-        self._begin_requests()
-        self._scoring_keys = deque(request_keys("loglikelihood", requests))
-        return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-
-    def loglikelihood_rolling(
-        self, requests: list[Instance], disable_tqdm: bool = False
-    ) -> list[float]:
-        """HFLM's scores; every stretch of a long text is recorded under its own ``window``.
-
-        With ``intervene_on=all`` a stretch is acted on as a response is that is generated: its
-        rows so far make the threshold, and its first ones, the warm-up, are left alone.
-
-        Raises:
-            ConfigError: ``suppression=shuffled``, which takes such rows one by one.
-        """
-        self._begin_requests()
-        self._scoring_keys = deque()
-        if self._acts_on_scores and self._acting.suppression.suppression == "shuffled":
-            raise ConfigError(
-                "suppression=shuffled with intervene_on=all cannot act on loglikelihood_rolling: a "
-                "text is scored in one pass, and an edit may go to an earlier layer in the next "
-                "row. Pass suppression=random, or intervene_on=decode."
-            )
-        if self._recorder is not None or self._acts_on_scores:
-            keys = request_keys("loglikelihood_rolling", requests)
-            self._scoring_keys = deque(
-                None if key is None else key.with_window(window)
-                for key, request in zip(keys, requests, strict=True)
-                for window in range(self._n_windows(request.args[0]))
-            )
-        return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
-
-    def _n_windows(self, text: str) -> int:
-        return -(-len(self.tok_encode(text)) // self.max_length)
+    def _positions_a_window(self) -> int:
+        return self.max_length
 
     def _loglikelihood_tokens(
         self,
@@ -79,7 +39,7 @@ class ScoringLM(HFBase):
         """HFLM's scores of tokenised requests, in HFLM's batches."""
         if self._recorder is None and not self._acts_on_scores:
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-        keys = [self._next_scoring_key() for _ in requests]
+        keys = self._next_scoring_keys(requests)
         results = self._recalled_answers(keys)
         todo = [i for i, result in enumerate(results) if result is None]
         disable_tqdm = disable_tqdm or override_bs is not None
@@ -87,26 +47,11 @@ class ScoringLM(HFBase):
             for batch in self._scoring_batches(requests, todo, override_bs):
                 scored = self._new_batch([requests[i] for i in batch])
                 answers = self._score_batch(scored)
-                self._record_scores(scored, [keys[i] for i in batch], answers)
+                self._record_scores([keys[i] for i in batch], scored.scored(answers))
                 for i, answer in zip(batch, answers, strict=True):
                     results[i] = answer
                 progress(len(batch))
         return [result for result in results if result is not None]
-
-    def _recalled_answers(self, keys: Sequence[RequestKey | None]) -> list[Answer | None]:
-        """What an earlier run left of each request, None for most."""
-        if self._recorder is None:
-            return [None] * len(keys)
-        earlier = self._recorder.recall(keys)
-        there = [(key, found) for key, found in zip(keys, earlier, strict=True) if key and found]
-        self._evaluation.count_recalled([key for key, _ in there], ())
-        for key, found in there:
-            self._recorder.take_over(key, found)
-        return [_answer(found.scores) if found else None for found in earlier]
-
-    def _next_scoring_key(self) -> RequestKey | None:
-        """In the order of the requests; lm-eval pads a process's windows at the end."""
-        return self._scoring_keys.popleft() if self._scoring_keys else None
 
     def _scoring_batches(
         self, requests: Sequence[ScoringRequest], todo: Sequence[int], override_bs: int | None
@@ -189,7 +134,7 @@ class ScoringLM(HFBase):
                 stack.enter_context(recorder.recording())
             if self._hooks is not None and self._acts_on_scores:
                 stack.enter_context(self._hooks.installed())
-                stack.enter_context(self._hooks.scoring(batch.acting_rows(self._seed)))
+                stack.enter_context(self._hooks.scoring(batch.acting_rows(self._acting_text)))
             logits = super()._model_call(inps, attn_mask, labels)
             if self._hooks is not None and self._acts_on_scores:
                 batch.reports = self._hooks.end()
@@ -197,33 +142,3 @@ class ScoringLM(HFBase):
                 n_virtual = logits.shape[1] - inps.shape[1]
                 batch.rows = recorder.rows(logits, batch.continuations(n_virtual))
         return logits
-
-    def _record_scores(
-        self,
-        batch: ScoringBatch,
-        keys: Sequence[RequestKey | None],
-        answers: Sequence[Answer],
-    ) -> None:
-        for i, (key, (score, is_greedy)) in enumerate(zip(keys, answers, strict=True)):
-            if key is None:
-                continue
-            _, context, continuation = batch.requests[i]
-            report = batch.report(i)
-            if report is not None:
-                self._evaluation.count_scored(len(continuation), report)
-            if self._recorder is not None:
-                self._recorder.add(
-                    key,
-                    batch.rows[i],
-                    prompt_tokens=len(context),
-                    tokens=continuation,
-                    text=self._raw_text(continuation),
-                    scores={"loglikelihood": score, "is_greedy": float(is_greedy)},
-                    events=() if report is None else told(report, len(continuation)),
-                )
-        if self._recorder is not None:
-            self._recorder.flush()
-
-
-def _answer(scores: dict[str, float]) -> Answer:
-    return scores["loglikelihood"], bool(scores["is_greedy"])

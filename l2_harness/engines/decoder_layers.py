@@ -1,4 +1,4 @@
-"""Where a transformers model keeps its decoder layers."""
+"""Where a model keeps its decoder layers."""
 
 from __future__ import annotations
 

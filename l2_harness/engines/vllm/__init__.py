@@ -1,0 +1,1 @@
+"""vLLM: norms recorded inside its compiled model, techniques between the pieces of it."""

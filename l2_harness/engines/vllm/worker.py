@@ -1,0 +1,71 @@
+"""vLLM's worker with a watch over its model. Imported by vLLM, in the processes that run it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from vllm.platforms import current_platform
+
+from l2_harness.engines.decoder_layers import find_decoder_layers
+from l2_harness.engines.vllm.graph_plan import GraphPlan
+from l2_harness.engines.vllm.layer_stops import install
+from l2_harness.engines.vllm.step_watcher import StepWatcher, WorkerRun
+from l2_harness.engines.vllm.wire import packed
+
+if current_platform.is_cpu():
+    from vllm.v1.worker.cpu_worker import CPUWorker as PlatformWorker
+else:
+    from vllm.v1.worker.gpu_worker import Worker as PlatformWorker
+
+
+class WatchingWorker(PlatformWorker):  # type: ignore[misc,valid-type]
+    """The platform's worker; the methods named ``l2_…`` are called from outside."""
+
+    def load_model(self, **kwargs: Any) -> None:
+        """Load the model, and put the hooks in before it is traced and compiled."""
+        super().load_model(**kwargs)
+        runner, config = self.model_runner, self.vllm_config
+        plan = GraphPlan.read(config.additional_config)
+        layers = list(find_decoder_layers(runner.model))
+        norms = install(layers, plan, config.scheduler_config.max_num_batched_tokens)
+        self._watcher = StepWatcher(runner, layers, norms)
+        self._around("_model_forward", self._watcher.forward)
+        self._around("_sample", self._watcher.sample)
+
+    def execute_model(self, scheduler_output: Any) -> Any:
+        """A step; who is new and who is over is noted first."""
+        with torch.inference_mode():
+            self._watcher.schedule(scheduler_output)
+        return super().execute_model(scheduler_output)
+
+    def l2_begin(self, text: str) -> None:
+        """A run begins; the fields of :class:`~…step_watcher.WorkerRun` as JSON."""
+        with torch.inference_mode():
+            self._watcher.begin(WorkerRun(**json.loads(text)))
+
+    def l2_take(self, text: str) -> bytes:
+        """What is there; the argument is JSON of key → tokens of complete responses."""
+        lengths = {int(key): n for key, n in json.loads(text).items()}
+        with torch.inference_mode():
+            header, arrays = self._watcher.take(lengths)
+        return packed(header, arrays)
+
+    def l2_drop(self) -> None:
+        """Nothing that is under way is wanted any more."""
+        with torch.inference_mode():
+            self._watcher.drop()
+
+    def l2_trial(self, text: str) -> bytes:
+        """After a trial request: what is wrong with layers (a JSON list) that are run again."""
+        return packed(self._watcher.try_out(json.loads(text)))
+
+    def _around(self, name: str, outer: Any) -> None:
+        """Put our function around a method of the runner."""
+        inner = getattr(self.model_runner, name)
+
+        def both(*args: Any, **kwargs: Any) -> Any:
+            return outer(inner, *args, **kwargs)
+
+        setattr(self.model_runner, name, both)

@@ -1,0 +1,1 @@
+"""lm-eval's ``vllm`` with norms recorded and techniques."""

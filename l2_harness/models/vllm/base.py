@@ -1,0 +1,136 @@
+"""What ``l2vllm`` is before it runs anything: its arguments, its engine, its recorder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from lm_eval.models.vllm_causallms import VLLM
+
+from l2_harness.config import ConfigError
+from l2_harness.config.model_args import ModelConfig
+from l2_harness.engines.decoder_layers import number_of_layers
+from l2_harness.engines.hf.loading import model_fingerprint, read_config, resolve_pretrained
+from l2_harness.engines.vllm.engine import VllmEngine
+from l2_harness.engines.vllm.engine_settings import engine_settings
+from l2_harness.engines.vllm.graph_plan import GraphPlan
+from l2_harness.engines.vllm.release import check_release
+from l2_harness.engines.vllm.step_watcher import WorkerRun
+from l2_harness.engines.vllm.vllm_args import split_vllm_args, watches
+from l2_harness.models.evaluated import EvaluatedLM
+from l2_harness.models.matched_edits import MatchedEdits
+from l2_harness.norms.calibration import threshold_values
+from l2_harness.norms.trace_writer import usable_directory
+
+logger = logging.getLogger(__name__)
+
+
+class VllmBase(EvaluatedLM, VLLM):
+    """VLLM with our arguments beside its own.
+
+    Args:
+        pretrained: as for VLLM, or ``demo`` for the model that the package carries.
+        **kwargs: arguments of :class:`~l2_harness.config.model_args.ModelConfig`'s groups, VLLM's
+            and vLLM's.
+
+    Raises:
+        ConfigError: an argument that is unknown, ill-typed or out of range, or a model that a
+            technique cannot work on.
+    """
+
+    def __init__(self, pretrained: Any, **kwargs: Any) -> None:
+        check_release()
+        source = resolve_pretrained(pretrained, kwargs)
+        config, inherited = split_vllm_args(kwargs)
+        self._read_arguments(config)
+        if self._decoding.seed is not None:
+            inherited["seed"] = self._decoding.seed
+        if self._recording.trace_dir is not None:
+            usable_directory(self._recording.trace_dir)
+        self._watched = watches(config)
+        layers: tuple[int, ...] = ()
+        values: dict[int, float] = {}
+        if self._watched:
+            n_layers = _n_layers(source, kwargs)
+            layers = self._monitored(n_layers)
+            self._acting.check_layers(layers)
+            values = threshold_values(self._acting.threshold, layers)
+            if self._acting.matching.matched_to is not None:
+                self._matched = MatchedEdits(self._acting, layers)
+            reruns = _reruns(config, layers, n_layers)
+            plan = _plan(config, layers, reruns)
+            inherited |= engine_settings(inherited, plan, self._acting.enabled)
+        super().__init__(source, **inherited)
+        self._engine = VllmEngine(self.model, self._watched, self.lora_request)
+        if self._watched:
+            self.batch_size = "auto"  # vLLM makes its own batches of all that it is given
+            self._start(kwargs, layers, values, n_layers, reruns)
+        self._plan_evaluations(
+            kwargs,
+            pretrained=pretrained,
+            source=source,
+            layers=layers if self._recording.enabled else (),
+            weights=model_fingerprint(source, self._config),
+            thresholds=values,
+            engine="vllm",
+        )
+
+    def _start(
+        self,
+        kwargs: dict[str, Any],
+        layers: Sequence[int],
+        values: dict[int, float],
+        n_layers: int,
+        reruns: Sequence[int],
+    ) -> None:
+        self._engine.begin(
+            WorkerRun(
+                layers=list(layers),
+                records=self._recording.enabled,
+                keeps_states=self._selection.keeps_states,
+                n_layers=n_layers,
+                model_args=self._acting.as_dict() if self._acting.enabled else {},
+                values={str(layer): value for layer, value in values.items()},
+            )
+        )
+        if reruns:
+            self._engine.try_out(reruns)
+        if self._recording.enabled:
+            self._say_what_is_recorded(layers)
+        if self._acting.enabled:
+            self._say_what_acts()
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Under ``l2`` what was recorded; lm-eval puts it into the result file."""
+        config = self.model.llm_engine.model_config
+        return {
+            "model_dtype": str(config.dtype),
+            "model_revision": config.revision,
+            "l2": self._info(self._config),
+        }
+
+
+def _n_layers(source: str, kwargs: dict[str, Any]) -> int:
+    found = number_of_layers(read_config(source, kwargs))
+    if found is None:
+        raise ConfigError(
+            f"The configuration of {source} doesn't say how many layers the model has, so none "
+            "can be watched. Pass record=off and no technique, or use --model vllm."
+        )
+    return found
+
+
+def _reruns(config: ModelConfig, layers: Sequence[int], n_layers: int) -> list[int]:
+    """The layers that are to be run again."""
+    acting = config.interventions.acting().values()
+    top = max((t.layers_a_pass(n_layers) for t in acting if t.acts_at == "top"), default=0)
+    if top:
+        return list(range(n_layers - top, n_layers))
+    return list(layers) if any(t.reruns for t in acting) else []
+
+
+def _plan(config: ModelConfig, layers: Sequence[int], reruns: Sequence[int]) -> GraphPlan:
+    stops = config.interventions.enabled or config.selection.keeps_states
+    edits = {*(layers if stops else ()), *reruns}
+    return GraphPlan.of(layers if config.recording.enabled else (), sorted(edits), reruns)
