@@ -157,8 +157,8 @@ def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 def _load_key(cell: Cell) -> str:
     """Equal for cells that can share what is loaded."""
     args = cell.args
-    pools = capabilities(cell.model_class).pools_weights
-    if pools:
+    pool = capabilities(cell.model_class).pool
+    if pool is not None:
         args = {k: v for k, v in args.items() if k not in own_arguments()}
-    kind = "pooled" if pools else cell.model_class
+    kind = f"pooled by {pool}" if pool is not None else cell.model_class
     return json.dumps([kind, args], sort_keys=True, default=str)

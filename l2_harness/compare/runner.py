@@ -81,16 +81,15 @@ def replace_record(planned: PlannedCell, record: CellRecord | None) -> PlannedCe
 def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress: Progress) -> None:
     from l2_harness.compare.evaluation import environment_once
     from l2_harness.lm_eval_files.quiet import quiet
-    from l2_harness.models.hf.weight_pool import pooled_weights
+    from l2_harness.models.pools import pooled_models
 
     progress.begin(plan)
-    with quiet(), environment_once(), pooled_weights() as pool:
+    with quiet(), environment_once(), pooled_models() as pools:
         held = _HeldModel()
         for planned in plan.to_run:
             if held.changes(planned):
                 held.clear()
-                if not capabilities(planned.cell.model_class).pools_weights:
-                    pool.clear()
+            pools.make_room(planned.cell.model_class)
             record = _run_cell(suite, planned, out, catalogue, held, progress)
             progress.ended(planned, record)
         held.clear()
@@ -114,7 +113,7 @@ class _HeldModel:
 
     def get(self, planned: PlannedCell, make: Any) -> Any:
         """The model for a cell."""
-        if capabilities(planned.cell.model_class).pools_weights:
+        if capabilities(planned.cell.model_class).pool is not None:
             return make()
         if self._lm is None:
             self._lm = make()
@@ -193,7 +192,7 @@ def _settings(suite: Suite, planned: PlannedCell) -> dict[str, Any]:
 
 
 def _device(suite: Suite, model_class: str) -> str | None:
-    if suite.device is not None or not capabilities(model_class).pools_weights:
+    if suite.device is not None or capabilities(model_class).pool != "hf":
         return suite.device
     import torch
 
@@ -250,7 +249,7 @@ def _usable_source(planned: PlannedCell) -> PlannedCell | None:
 def run_arguments(planned: PlannedCell, source: PlannedCell | None) -> dict[str, Any]:
     """model_args as lm-eval gets them: where traces go is the runner's to say."""
     args, can = planned.cell.args, capabilities(planned.cell.model_class)
-    if can.pools_weights and not can.records:
+    if can.pool == "hf" and not can.records:
         from l2_harness.engines.hf.loading import resolve_pretrained
 
         return {**args, "pretrained": resolve_pretrained(args["pretrained"], args)}

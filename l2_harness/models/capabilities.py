@@ -16,23 +16,24 @@ class Capabilities:
         engine: what a suite's ``engine`` calls it; None for a class that is not ours.
         records: takes our arguments, records norms, and resumes from its traces.
         takes_samples_from: chooses among samples that another run drew.
-        pools_weights: takes its weights from
-            :func:`~l2_harness.models.hf.weight_pool.pooled_weights`; only they cost anything when
-            a model of the class is made.
+        pool: of :func:`~l2_harness.models.pools.pooled_models`, the one that it takes its weights
+            from; only they cost anything when a model of the class is made. None where it loads
+            its own.
     """
 
     engine: str | None = None
     records: bool = False
     takes_samples_from: bool = False
-    pools_weights: bool = False
+    pool: str | None = None
 
 
-_HF = Capabilities(pools_weights=True)
+_HF = Capabilities(pool="hf")
 _CLASSES = {
     "hf": _HF,
     "hf-auto": _HF,
     "huggingface": _HF,
-    "l2hf": Capabilities(engine="hf", records=True, takes_samples_from=True, pools_weights=True),
+    "l2hf": Capabilities(engine="hf", records=True, takes_samples_from=True, pool="hf"),
+    "l2vllm": Capabilities(engine="vllm", records=True, takes_samples_from=True, pool="vllm"),
 }
 
 #: The class that a suite means where it names none.

@@ -49,7 +49,7 @@ class ScoredLM(EvaluatedLM):
         """lm-eval's scores; the continuations' rows are recorded."""
         self._begin_requests()
         self._scoring_keys = deque(request_keys("loglikelihood", requests))
-        return super().loglikelihood(requests, disable_tqdm=disable_tqdm)  # type: ignore[safe-super, call-arg]
+        return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = False
@@ -77,7 +77,7 @@ class ScoredLM(EvaluatedLM):
                 for key, request in zip(keys, requests, strict=True)
                 for window in range(self._n_windows(request.args[0]))
             )
-        return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)  # type: ignore[safe-super, call-arg]
+        return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
 
     def _n_windows(self, text: str) -> int:
         return -(-len(self.tok_encode(text)) // self._positions_a_window())

@@ -47,3 +47,7 @@ class GraphPlan:
     def serves(self, other: GraphPlan) -> bool:
         """Whether a model that was compiled with this plan does what another one needs."""
         return self.norms == other.norms and set(other.visits) <= set(self.visits)
+
+    def and_also(self, other: GraphPlan) -> GraphPlan:
+        """This one, with the stops of another one."""
+        return GraphPlan(self.norms, tuple(sorted({*self.visits, *other.visits})))

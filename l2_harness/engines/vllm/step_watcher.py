@@ -184,15 +184,15 @@ class StepWatcher:
     def sample(self, choose: Callable[..., Any], logits: Tensor | None, *args: Any) -> Any:
         """The choice of the next tokens, and the rows that they are made of."""
         step, self._step = self._step, None
-        rows = None
-        if step is not None and logits is not None:
-            if self._trial is not None:
-                self._trial.compare_logits(logits)
-            rows = self._new_rows(step)
+        if step is None or logits is None:
+            return choose(logits, *args)
+        if self._trial is not None:
+            self._trial.compare_logits(logits)
+        rows = self._new_rows(step)
         if rows is None:
             return choose(logits, *args)
         place = rows.requests_there
-        statistics = distribution_statistics(logits[place])  # type: ignore[index]
+        statistics = distribution_statistics(logits[place])
         output = choose(logits, *args)
         tokens = output.sampled_token_ids[place, 0].to(torch.int64)
         self._log_rows(rows, self._keys(step, rows), statistics.signals(tokens))

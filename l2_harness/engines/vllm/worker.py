@@ -20,7 +20,7 @@ else:
     from vllm.v1.worker.gpu_worker import Worker as PlatformWorker
 
 
-class WatchingWorker(PlatformWorker):  # type: ignore[misc,valid-type]
+class WatchingWorker(PlatformWorker):
     """The platform's worker; the methods named ``l2_…`` are called from outside."""
 
     def load_model(self, **kwargs: Any) -> None:

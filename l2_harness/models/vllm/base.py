@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 
+from lm_eval.models import vllm_causallms
 from lm_eval.models.vllm_causallms import VLLM
+from vllm import LLM
 
 from l2_harness.config import ConfigError
 from l2_harness.config.model_args import ModelConfig
@@ -20,6 +23,7 @@ from l2_harness.engines.vllm.step_watcher import WorkerRun
 from l2_harness.engines.vllm.vllm_args import split_vllm_args, watches
 from l2_harness.models.evaluated import EvaluatedLM
 from l2_harness.models.matched_edits import MatchedEdits
+from l2_harness.models.vllm.engine_pool import current_pool
 from l2_harness.norms.calibration import threshold_values
 from l2_harness.norms.trace_writer import usable_directory
 
@@ -44,8 +48,6 @@ class VllmBase(EvaluatedLM, VLLM):
         source = resolve_pretrained(pretrained, kwargs)
         config, inherited = split_vllm_args(kwargs)
         self._read_arguments(config)
-        if self._decoding.seed is not None:
-            inherited["seed"] = self._decoding.seed
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         self._watched = watches(config)
@@ -60,8 +62,13 @@ class VllmBase(EvaluatedLM, VLLM):
                 self._matched = MatchedEdits(self._acting, layers)
             reruns = _reruns(config, layers, n_layers)
             plan = _plan(config, layers, reruns)
-            inherited |= engine_settings(inherited, plan, self._acting.enabled)
-        super().__init__(source, **inherited)
+            pool = current_pool()
+            inherited |= engine_settings(inherited, plan, self._acting.enabled or pool is not None)
+            make = LLM if pool is None else pool.make
+        else:
+            make = LLM
+        with patch.object(vllm_causallms, "LLM", make):
+            super().__init__(source, **inherited)
         self._engine = VllmEngine(self.model, self._watched, self.lora_request)
         if self._watched:
             self.batch_size = "auto"  # vLLM makes its own batches of all that it is given
@@ -133,4 +140,4 @@ def _reruns(config: ModelConfig, layers: Sequence[int], n_layers: int) -> list[i
 def _plan(config: ModelConfig, layers: Sequence[int], reruns: Sequence[int]) -> GraphPlan:
     stops = config.interventions.enabled or config.selection.keeps_states
     edits = {*(layers if stops else ()), *reruns}
-    return GraphPlan.of(layers if config.recording.enabled else (), sorted(edits), reruns)
+    return GraphPlan.of(layers, sorted(edits), reruns)
