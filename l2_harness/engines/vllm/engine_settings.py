@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from l2_harness.engines.vllm.graph_plan import CONFIG_KEY, GraphPlan
 
 logger = logging.getLogger(__name__)
 
+_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 _WORKER = "l2_harness.engines.vllm.worker.WatchingWorker"
 _SCHEDULER = "l2_harness.engines.vllm.scheduler.ReplayingScheduler"
 
@@ -26,6 +28,7 @@ def engine_settings(args: Mapping[str, Any], plan: GraphPlan, acts: bool) -> dic
     """
     from vllm.platforms import current_platform
 
+    _choose_runner()
     own = dict(_as_dict(args, "additional_config"))
     own[CONFIG_KEY] = plan.as_dict()
     settings: dict[str, Any] = {"worker_cls": _WORKER, "additional_config": own}
@@ -40,6 +43,24 @@ def engine_settings(args: Mapping[str, Any], plan: GraphPlan, acts: bool) -> dic
         # a seeded draw in a chunked prefill fails on CPUs
         settings["enable_chunked_prefill"] = False
     return settings
+
+
+def _choose_runner() -> None:
+    """vLLM's model runner V1: the watch is written for it, and V2 hasn't been tried.
+
+    The variable is read whenever vLLM asks for it, in all of its processes.
+
+    Raises:
+        ConfigError: the user asks for the other one.
+    """
+    if os.environ.get(_RUNNER_VARIABLE, "0") not in ("0", ""):
+        raise ConfigError(
+            f"{_RUNNER_VARIABLE}={os.environ[_RUNNER_VARIABLE]} asks for vLLM's model runner V2, "
+            "and l2vllm records in V1. Unset it, or use --model vllm."
+        )
+    if _RUNNER_VARIABLE not in os.environ:
+        os.environ[_RUNNER_VARIABLE] = "0"
+        logger.info("vLLM's model runner V1 is used, the one that is watched (not V2)")
 
 
 def _with_stops(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Slots:
         self._free.append(slot)
         if self._sums is None:
             return None
-        sums: np.ndarray = self._sums[:, slot].cpu().numpy()
+        sums: np.ndarray = self._sums[:, slot].clone().cpu().numpy()
         self._sums[:, slot] = 0
         return sums
 
