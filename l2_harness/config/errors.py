@@ -40,8 +40,8 @@ def unknown_argument(name: str, own: Iterable[str], inherited: Iterable[str]) ->
     own, inherited = sorted(own), sorted(inherited)
     return ConfigError(
         f"model_args holds an unknown argument {name!r}{_suggestion(name, own + inherited)} "
-        f"Allowed by l2hf: {', '.join(own)}. Allowed by lm-eval's hf: {', '.join(inherited)}. "
-        "Arguments of from_pretrained and fields of the model's own configuration pass too.",
+        f"Allowed are ours: {', '.join(own)}; those of lm-eval's class: {', '.join(inherited)}; "
+        "and what that class hands on to the library that loads the model.",
         name,
     )
 

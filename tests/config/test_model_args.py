@@ -55,7 +55,7 @@ def test_defaults() -> None:
     [
         ({"recrod": "off"}, "unknown argument 'recrod'; did you mean 'record'?"),
         ({"bach_size": 2}, "unknown argument 'bach_size'; did you mean 'batch_size'?"),
-        ({"xyzzy": 2}, "unknown argument 'xyzzy'. Allowed by l2hf: calibration, coe, decoding"),
+        ({"xyzzy": 2}, "unknown argument 'xyzzy'. Allowed are ours: calibration, coe, decoding"),
         ({"record": "token"}, "did you mean 'tokens'? Allowed: off, summary, tokens."),
         ({"record": "tokens"}, "record=tokens needs a folder"),
         ({"record": "off", "trace_dir": "x"}, "but record=off records nothing"),

@@ -79,11 +79,12 @@ def check(answers: list[Answer], model: Any, layers: tuple[int, ...]) -> None:
         expected, logits = plain_pass(model, prompt + tokens[:-1], len(prompt) - 1)
         assert answer.rows.norms.shape == (len(tokens), len(layers))
         np.testing.assert_allclose(answer.rows.norms, expected[:, layers], rtol=1e-5)
+        signals: Any = answer.rows.signals
         log_probs = logits.log_softmax(-1)
         chosen = log_probs.gather(1, torch.tensor(tokens)[:, None])[:, 0]
-        np.testing.assert_allclose(answer.rows.signals["logprob"], chosen, atol=1e-3)
+        np.testing.assert_allclose(signals["logprob"], chosen, atol=1e-3)
         entropy = -(log_probs.exp() * log_probs).sum(-1)
-        np.testing.assert_allclose(answer.rows.signals["entropy"], entropy, atol=1e-3)
+        np.testing.assert_allclose(signals["entropy"], entropy, atol=1e-3)
 
 
 def plain_pass(model: Any, ids: list[int], first: int) -> tuple[np.ndarray, torch.Tensor]:

@@ -137,3 +137,9 @@ def test_wrong_arguments_are_said_in_one_line(
     )  # fmt: skip
     assert done.returncode
     assert said in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="data parallel takes ray")
+def test_data_parallel(alone: Path, tmp_path: Path) -> None:
+    variables = environment(VLLM_ENABLE_V1_MULTIPROCESSING="0")
+    assert_same(ran(tmp_path, variables, data_parallel_size=2), traces(alone))

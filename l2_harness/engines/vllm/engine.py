@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -64,6 +65,29 @@ class Answer:
     report: ResponseReport | None
 
 
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine is like.
+
+    Attributes:
+        most_responses: that it decodes side by side.
+        cache_blocks: that its KV cache has for requests.
+        block_size: tokens of a block.
+        chunks_prompts: whether a prompt may be prefilled in parts.
+        generation_config: the model's own.
+        dtype: of the weights.
+        revision: of the model.
+    """
+
+    most_responses: int
+    cache_blocks: int
+    block_size: int
+    chunks_prompts: bool
+    generation_config: Mapping[str, Any]
+    dtype: str
+    revision: str | None
+
+
 class VllmEngine:
     """One engine.
 
@@ -77,23 +101,27 @@ class VllmEngine:
         self._engine, self._watched, self._lora = llm.llm_engine, watched, lora
         self._keys = count()
         self._run: WorkerRun | None = None
+        self._cache_groups = 1
 
-    @property
-    def most_responses(self) -> int:
-        """How many vLLM decodes side by side."""
-        most: int = self._engine.vllm_config.scheduler_config.max_num_seqs
-        return most
-
-    @property
-    def cached_tokens(self) -> int:
-        """How many tokens its KV cache holds."""
-        cache = self._engine.vllm_config.cache_config
-        return int(cache.num_gpu_blocks) * int(cache.block_size)
+    @cached_property
+    def facts(self) -> EngineFacts:
+        """What it is like."""
+        config = self._engine.vllm_config
+        cache, scheduler, model = config.cache_config, config.scheduler_config, config.model_config
+        return EngineFacts(
+            most_responses=scheduler.max_num_seqs,
+            cache_blocks=int(cache.num_gpu_blocks) - 1,  # one is nobody's
+            block_size=int(cache.block_size),
+            chunks_prompts=bool(scheduler.enable_chunked_prefill),
+            generation_config=model.try_get_generation_config(),
+            dtype=str(model.dtype),
+            revision=model.revision,
+        )
 
     def begin(self, run: WorkerRun) -> None:
         """Tell the workers what is wanted of the responses from now on."""
         self._run = run
-        self._engine.collective_rpc("l2_begin", args=(json.dumps(asdict(run)),))
+        (self._cache_groups, _), *_ = map(unpacked, self._rpc("l2_begin", asdict(run)))
 
     def try_out(self, reruns: Sequence[int]) -> None:
         """Run a short request, and on it each of these layers again.
@@ -114,13 +142,13 @@ class VllmEngine:
                 "other layers."
             )
 
-    def run(self, asks: Sequence[Ask], tokens_at_once: int | None = None) -> Iterator[list[Answer]]:
+    def run(self, asks: Sequence[Ask], preempts: bool = True) -> Iterator[list[Answer]]:
         """Complete responses, some at a time, in the order in which they end.
 
         Args:
             asks: the requests, in the order in which they begin.
-            tokens_at_once: the most tokens that the requests under way may come to; as many as
-                vLLM wants where it isn't given.
+            preempts: whether vLLM may preempt a request; else it is given no more of them than
+                its KV cache holds to their last token.
         """
         waiting = deque(asks)
         under_way: dict[str, tuple[int, Ask]] = {}
@@ -128,7 +156,7 @@ class VllmEngine:
         rows, since, steps = RowsByResponse(), time.monotonic(), 0
         try:
             while waiting or under_way or done:
-                self._fill(waiting, under_way, tokens_at_once)
+                self._fill(waiting, under_way, preempts)
                 steps += 1
                 for output in self._engine.step() if under_way else ():
                     if output.finished:
@@ -147,20 +175,22 @@ class VllmEngine:
                     self._rpc("l2_drop")
 
     def _fill(
-        self,
-        waiting: deque[Ask],
-        under_way: dict[str, tuple[int, Ask]],
-        tokens_at_once: int | None,
+        self, waiting: deque[Ask], under_way: dict[str, tuple[int, Ask]], preempts: bool
     ) -> None:
         """Hand vLLM as many requests as it may have."""
-        held = sum(_most_tokens(ask) for _, ask in under_way.values())
-        while waiting and len(under_way) < 2 * self.most_responses:
-            held += _most_tokens(waiting[0])
-            if tokens_at_once is not None and held > tokens_at_once and under_way:
+        held = sum(self._most_blocks(ask) for _, ask in under_way.values())
+        while waiting and len(under_way) < 2 * self.facts.most_responses:
+            held += self._most_blocks(waiting[0])
+            if not preempts and held > self.facts.cache_blocks and under_way:
                 return
             key, ask = next(self._keys), waiting.popleft()
             under_way[str(key)] = key, ask
             self._add(key, ask)
+
+    def _most_blocks(self, ask: Ask) -> int:
+        """That a request may take, and one more in case that vLLM plans ahead."""
+        tokens = len(ask.prompt) + (ask.params.max_tokens or 0)
+        return self._cache_groups * (-(-tokens // self.facts.block_size) + 1)
 
     def _add(self, key: int, ask: Ask) -> None:
         from vllm import TokensPrompt
@@ -208,10 +238,6 @@ class VllmEngine:
         texts = tuple(json.dumps(argument) for argument in args)
         found: list[Any] = self._engine.collective_rpc(method, args=texts)
         return found
-
-
-def _most_tokens(ask: Ask) -> int:
-    return len(ask.prompt) + (ask.params.max_tokens or 0)
 
 
 def _no_rows(output: Any) -> int:

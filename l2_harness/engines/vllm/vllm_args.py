@@ -8,6 +8,7 @@ from typing import Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.model_args import ModelConfig, split_model_args
+from l2_harness.engines.vllm.release import lm_evals_vllm
 
 #: What cannot be told apart into rows of one response a forward pass, and why.
 _REFUSED = {
@@ -36,11 +37,11 @@ def split_vllm_args(args: Mapping[str, Any]) -> tuple[ModelConfig, dict[str, Any
         ConfigError: an unknown argument, a value of the wrong type, or one that rules out what is
             asked for.
     """
-    from lm_eval.models.vllm_causallms import VLLM
     from vllm.engine.arg_utils import EngineArgs
 
+    vllm_class = lm_evals_vllm().VLLM
     of_vllm = [field.name for field in fields(EngineArgs)]
-    config, inherited = split_model_args(args, VLLM.__init__, [*of_vllm, *_IGNORED])
+    config, inherited = split_model_args(args, vllm_class.__init__, [*of_vllm, *_IGNORED])
     if config.decoding.decoding == "stock":
         raise ConfigError(
             "decoding=stock is transformers' generate, which l2vllm has not. Leave it out, or use "

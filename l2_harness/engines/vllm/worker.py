@@ -40,10 +40,13 @@ class WatchingWorker(PlatformWorker):
             self._watcher.schedule(scheduler_output)
         return super().execute_model(scheduler_output)
 
-    def l2_begin(self, text: str) -> None:
-        """A run begins; the fields of :class:`~…step_watcher.WorkerRun` as JSON."""
+    def l2_begin(self, text: str) -> bytes:
+        """A run begins; the fields of its :class:`WorkerRun` as JSON. Says how many blocks of the
+        KV cache stand for the same tokens, one for each kind of attention.
+        """
         with torch.inference_mode():
             self._watcher.begin(WorkerRun(**json.loads(text)))
+        return packed(len(self.model_runner.kv_cache_config.kv_cache_groups))
 
     def l2_take(self, text: str) -> bytes:
         """What is there; the argument is JSON of key → tokens of complete responses."""

@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 from unittest.mock import patch
 
-from lm_eval.models import vllm_causallms
-from lm_eval.models.vllm_causallms import VLLM
-from vllm import LLM
-
 from l2_harness.config import ConfigError
 from l2_harness.config.model_args import ModelConfig
 from l2_harness.engines.decoder_layers import number_of_layers
@@ -18,7 +14,8 @@ from l2_harness.engines.hf.loading import model_fingerprint, read_config, resolv
 from l2_harness.engines.vllm.engine import VllmEngine
 from l2_harness.engines.vllm.engine_settings import engine_settings
 from l2_harness.engines.vllm.graph_plan import GraphPlan
-from l2_harness.engines.vllm.release import check_release
+from l2_harness.engines.vllm.release import lm_evals_vllm
+from l2_harness.engines.vllm.replicas import EngineReplicas
 from l2_harness.engines.vllm.step_watcher import WorkerRun
 from l2_harness.engines.vllm.vllm_args import split_vllm_args, watches
 from l2_harness.models.evaluated import EvaluatedLM
@@ -29,8 +26,10 @@ from l2_harness.norms.trace_writer import usable_directory
 
 logger = logging.getLogger(__name__)
 
+vllm_causallms = lm_evals_vllm()
 
-class VllmBase(EvaluatedLM, VLLM):
+
+class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
     """VLLM with our arguments beside its own.
 
     Args:
@@ -44,7 +43,6 @@ class VllmBase(EvaluatedLM, VLLM):
     """
 
     def __init__(self, pretrained: Any, **kwargs: Any) -> None:
-        check_release()
         source = resolve_pretrained(pretrained, kwargs)
         config, inherited = split_vllm_args(kwargs)
         self._read_arguments(config)
@@ -53,6 +51,7 @@ class VllmBase(EvaluatedLM, VLLM):
         self._watched = watches(config)
         layers: tuple[int, ...] = ()
         values: dict[int, float] = {}
+        make: Any = vllm_causallms.LLM
         if self._watched:
             n_layers = _n_layers(source, kwargs)
             layers = self._monitored(n_layers)
@@ -64,12 +63,17 @@ class VllmBase(EvaluatedLM, VLLM):
             plan = _plan(config, layers, reruns)
             pool = current_pool()
             inherited |= engine_settings(inherited, plan, self._acting.enabled or pool is not None)
-            make = LLM if pool is None else pool.make
-        else:
-            make = LLM
+            if pool is not None:
+                make = pool.make
         with patch.object(vllm_causallms, "LLM", make):
             super().__init__(source, **inherited)
-        self._engine = VllmEngine(self.model, self._watched, self.lora_request)
+        self._engine: VllmEngine | EngineReplicas
+        if self.data_parallel_size > 1:
+            self._engine = EngineReplicas(
+                self.model_args, self.data_parallel_size, self._watched, self.lora_request
+            )
+        else:
+            self._engine = VllmEngine(self.model, self._watched, self.lora_request)
         if self._watched:
             self.batch_size = "auto"  # vLLM makes its own batches of all that it is given
             self._start(kwargs, layers, values, n_layers, reruns)
@@ -110,10 +114,10 @@ class VllmBase(EvaluatedLM, VLLM):
 
     def get_model_info(self) -> dict[str, Any]:
         """Under ``l2`` what was recorded; lm-eval puts it into the result file."""
-        config = self.model.llm_engine.model_config
+        facts = self._engine.facts
         return {
-            "model_dtype": str(config.dtype),
-            "model_revision": config.revision,
+            "model_dtype": facts.dtype,
+            "model_revision": facts.revision,
             "l2": self._info(self._config),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,6 +28,38 @@ from l2_harness.norms import hash_prompt
 _NOT_VLLMS = frozenset({"do_sample"})
 
 
+@dataclass(frozen=True, eq=False)
+class ResponseEnds:
+    """Where responses end; it may be asked in another process.
+
+    Attributes:
+        eos_ids: ids that end a response.
+        stops: the stop strings that vLLM was given.
+        tokenizer: gives the text of some ids.
+    """
+
+    eos_ids: Collection[int]
+    stops: Sequence[str]
+    tokenizer: Any
+
+    def of(self, output: Any) -> ResponseEnd:
+        """Of vLLM's output: it may have run a step more than it took to complete a stop string."""
+        (completion,) = output.outputs
+        tokens = list(completion.token_ids)
+        end = response_end(tokens, self.eos_ids, self.stops, self._text)
+        if end.reason == "length" and completion.finish_reason == "stop":
+            return ResponseEnd(len(tokens), "stop")
+        return end
+
+    def n_tokens(self, output: Any) -> int:
+        """The length of the response."""
+        return self.of(output).n_tokens
+
+    def _text(self, ids: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=False)
+        return text
+
+
 class GenerationLM(VllmBase):
     """generate_until requests."""
 
@@ -45,7 +78,9 @@ class GenerationLM(VllmBase):
                 for job in jobs
                 for ask in self._asks(settings, job)
             ]
-            for answers in self._engine.run(asks, self._tokens_at_once()):
+            # edits that are handed from row to row cannot be replayed
+            preempts = self._acting.suppression.suppression != "shuffled"
+            for answers in self._engine.run(asks, preempts):
                 for answer in answers:
                     desk.take(answer.ask.about[0], self._finished(answer))
                 desk.flush()
@@ -77,19 +112,13 @@ class GenerationLM(VllmBase):
         """On CPUs vLLM fails in a chunked prefill of a request with a seed."""
         from vllm.platforms import current_platform
 
-        scheduler = self.model.llm_engine.vllm_config.scheduler_config
-        if settings.do_sample and current_platform.is_cpu() and scheduler.enable_chunked_prefill:
+        chunks = self._engine.facts.chunks_prompts
+        if settings.do_sample and chunks and current_platform.is_cpu():
             raise ConfigError(
                 "enable_chunked_prefill=True: on CPUs vLLM cannot sample with a seed in a chunked "
                 "prefill. Leave it out.",
                 "enable_chunked_prefill",
             )
-
-    def _tokens_at_once(self) -> int | None:
-        """Edits that are handed from row to row cannot be replayed: nothing may be preempted."""
-        if self._acting.suppression.suppression != "shuffled":
-            return None
-        return self._engine.cached_tokens
 
     # -- requests -------------------------------------------------------------------------
 
@@ -118,13 +147,13 @@ class GenerationLM(VllmBase):
         if self._acting.enabled:
             acting = self._acting_response(response, text, len(prompt))
         order = partial(Order, first=len(prompt) - 1, acting=acting)
-        end = partial(self._end, settings)
+        end = ResponseEnds(self._eos_ids, self._stops(settings), self.tokenizer)
         return Ask(
             about=(response, end),
             prompt=prompt,
             params=self._sampling_params(settings, digest, response.stream, max_tokens),
             order=order,
-            n_rows=lambda output: end(output).n_tokens,
+            n_rows=end.n_tokens,
             # what interventions leave of a response is of no use to a prompt that begins with it
             salt=digest if self._acting.enabled else None,
         )
@@ -165,7 +194,7 @@ class GenerationLM(VllmBase):
     # -- responses ------------------------------------------------------------------------
 
     def _finished(self, answer: Answer) -> FinishedResponse:
-        end: ResponseEnd = answer.ask.about[1](answer.output)
+        end: ResponseEnd = answer.ask.about[1].of(answer.output)
         return FinishedResponse(
             len(answer.ask.prompt),
             list(answer.output.outputs[0].token_ids)[: end.n_tokens],
@@ -173,15 +202,6 @@ class GenerationLM(VllmBase):
             answer.rows,
             answer.report,
         )
-
-    def _end(self, settings: GenerationSettings, output: Any) -> ResponseEnd:
-        """Where a response ends: vLLM may have run a step more than it took to complete a stop."""
-        (completion,) = output.outputs
-        tokens = list(completion.token_ids)
-        end = response_end(tokens, self._eos_ids, self._stops(settings), self._raw_text)
-        if end.reason == "length" and completion.finish_reason == "stop":
-            return ResponseEnd(len(tokens), "stop")
-        return end
 
     @cached_property
     def _eos_text(self) -> str | None:
@@ -198,5 +218,4 @@ class GenerationLM(VllmBase):
     @cached_property
     def _generation_config(self) -> GenerationConfig:
         """The model's own, as vLLM found it."""
-        found = self.model.llm_engine.model_config.try_get_generation_config()
-        return GenerationConfig(**found)
+        return GenerationConfig(**self._engine.facts.generation_config)

@@ -70,7 +70,7 @@ class ScoringLM(ScoredLM, VllmBase):
             prompt=tokens,
             params=params,
             order=order,
-            n_rows=lambda output: len(continuation),
+            n_rows=partial(_length, len(continuation)),
             # its own states are changed, which no other request may read
             salt=token_hex(8) if acting is not None else None,
         )
@@ -87,3 +87,8 @@ class ScoringLM(ScoredLM, VllmBase):
         texts = scored.request[0]
         if texts is not None:
             self.cache_hook.add_partial("loglikelihood", texts, scored.answer)
+
+
+def _length(n_tokens: int, output: Any) -> int:
+    """Of a continuation, whatever vLLM made of it."""
+    return n_tokens
