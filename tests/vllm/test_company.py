@@ -17,6 +17,7 @@ if find_spec("vllm") is None:
 from l2_harness.config import ConfigError
 from l2_harness.engines.vllm.scheduler import ReplayingScheduler
 from l2_harness.engines.vllm.second_pass import SecondPass
+from l2_harness.models.response_desk import ResponseDesk
 from l2_harness.models.vllm.l2vllm import L2VLLM
 
 GREEDY = {"until": [], "max_gen_toks": 72, "do_sample": False}
@@ -111,6 +112,20 @@ def test_second_passes_write_no_keys_and_values(
     assert all(compared)
 
 
+def test_an_interrupted_run_leaves_nothing_behind(
+    run: Callable[..., Any], demo_prompts: Callable[..., Any], pool: Any
+) -> None:
+    prompts = demo_prompts(40)
+    whole = run(L2VLLM, prompts, GREEDY, **ENGINE, **TECHNIQUES)
+
+    def interrupted(self: Any) -> None:
+        raise KeyboardInterrupt
+
+    with patch.object(ResponseDesk, "flush", interrupted), pytest.raises(KeyboardInterrupt):
+        run(L2VLLM, prompts, GREEDY, **ENGINE, **TECHNIQUES)
+    same(run(L2VLLM, prompts, GREEDY, **ENGINE, **TECHNIQUES), whole)
+
+
 def test_samples_are_the_same_in_any_company(
     run: Callable[..., Any], demo_prompts: Callable[..., Any], pool: Any
 ) -> None:
@@ -144,9 +159,12 @@ def test_all_off_is_the_stock_class(
     prompts = demo_prompts(12)
     recorded = run(L2VLLM, prompts, {**GREEDY, "until": ["+"]}, **ENGINE)
     pool.clear()
-    stock = VLLM(str(demo_model_path()), batch_size="auto", **ENGINE)
     requests = [(prompt, {**GREEDY, "until": ["+"]}) for prompt in prompts]
-    texts = stock.generate_until(instances("generate_until", requests), disable_tqdm=True)
-    stop_engine(stock.model)
-    assert recorded.texts == texts
+    texts = []
+    stock, off = (VLLM, str(demo_model_path()), {}), (L2VLLM, "demo", {"record": "off"})
+    for cls, pretrained, args in (stock, off):
+        lm = cls(pretrained, batch_size="auto", **ENGINE, **args)
+        texts.append(lm.generate_until(instances("generate_until", requests), disable_tqdm=True))
+        stop_engine(lm.model)
+    assert recorded.texts == texts[0] == texts[1]
     assert "stop" in set(recorded.traces.finish_reason)

@@ -72,7 +72,10 @@ def test_an_order_travels(recorded: Any) -> None:
 
 
 def test_a_message_travels() -> None:
-    arrays: dict[str, np.ndarray] = {"norms": np.arange(6, dtype=np.float32).reshape(2, 3), "none": np.empty(0)}
+    arrays: dict[str, np.ndarray] = {
+        "norms": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "none": np.empty(0),
+    }
     header, found = unpacked(packed({"a": [1, None]}, arrays))
     assert header == {"a": [1, None]}
     assert found.keys() == arrays.keys()

@@ -15,6 +15,7 @@ _REFUSED = {
     "speculative_config": "speculative decoding runs rows that it takes back",
     "speculative_model": "speculative decoding runs rows that it takes back",
     "enable_dbo": "dual batch overlap splits a pass in two",
+    "kv_sharing_fast_prefill": "layers that share keys and values skip rows",
 }
 _REFUSED_SIZES = {
     "pipeline_parallel_size": "pipeline parallel keeps layers in different processes",

@@ -123,7 +123,13 @@ class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
 
 
 def _n_layers(source: str, kwargs: dict[str, Any]) -> int:
-    found = number_of_layers(read_config(source, kwargs))
+    config = read_config(source, kwargs)
+    if getattr(config, "is_encoder_decoder", False):
+        raise ConfigError(
+            f"{config.model_type!r} is an encoder-decoder, and l2vllm records decoder-only models. "
+            "Pass record=off and no technique, or use --model vllm."
+        )
+    found = number_of_layers(config)
     if found is None:
         raise ConfigError(
             f"The configuration of {source} doesn't say how many layers the model has, so none "
