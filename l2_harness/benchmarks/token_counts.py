@@ -1,0 +1,71 @@
+"""The tokens of a response, counted for a model class that hands over its text alone."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from l2_harness.answers import TokenLimit
+from l2_harness.paths import DEMO_MODEL, demo_model_path
+
+logger = logging.getLogger(__name__)
+
+#: What lm-eval's classes call the limit, the first one in force.
+_LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+#: model_args that say which tokenizer, and from where.
+_PLACES = ("subfolder", "gguf_file")
+
+
+def token_limit(gen_kwargs: Mapping[str, Any], metadata: Mapping[str, Any]) -> TokenLimit:
+    """What a task knows of the limit on its responses.
+
+    Args:
+        gen_kwargs: of its requests.
+        metadata: of the task; lm-eval puts the model_args there.
+    """
+    given = (gen_kwargs.get(name) for name in _LIMITS)
+    most = next((int(value) for value in given if value is not None), None)
+    return TokenLimit(most, _counter(metadata), not metadata.get("think_end_token"))
+
+
+def _counter(metadata: Mapping[str, Any]) -> Callable[[str], int | None] | None:
+    """Counts by the model's tokenizer, which is loaded when the first text needs it."""
+    name = metadata.get("tokenizer") or metadata.get("pretrained") or metadata.get("model")
+    if not isinstance(name, str):
+        return None
+    source = str(demo_model_path()) if name == DEMO_MODEL else name
+    own_name = bool(metadata.get("tokenizer"))
+    places = () if own_name else [(key, str(metadata[key])) for key in _PLACES if metadata.get(key)]
+    revision = str(metadata.get("revision") or "main")
+    trusted = str(metadata.get("trust_remote_code", False)).lower() == "true"
+
+    def count(text: str) -> int | None:
+        tokenizer = _tokenizer(source, revision, trusted, tuple(places))
+        if tokenizer is None:
+            return None
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    return count
+
+
+@functools.lru_cache(maxsize=4)
+def _tokenizer(
+    source: str, revision: str, trusted: bool, places: tuple[tuple[str, str], ...]
+) -> Any:
+    """None where it can't be loaded, which is logged once."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=trusted, **dict(places)
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.warning(
+            "the tokenizer of %r cannot be loaded (%s), so it isn't known which responses were cut "
+            "off; pass tokenizer=NAME in --model_args, or in --metadata",
+            source,
+            str(error).strip().partition("\n")[0],
+        )
+        return None
