@@ -15,8 +15,8 @@ from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.matching import matched_features
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.analysis.states.store import StateStore
-from l2_harness.findings.least import QUESTIONS
 from l2_harness.config.errors import ConfigError
+from l2_harness.findings.least import QUESTIONS
 from l2_harness.statistics.significance import holm
 
 if TYPE_CHECKING:
