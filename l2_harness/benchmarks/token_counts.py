@@ -8,14 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from l2_harness.answers import TokenLimit
-from l2_harness.paths import DEMO_MODEL, demo_model_path
+from l2_harness.model_tokenizer import model_tokenizer
 
 logger = logging.getLogger(__name__)
 
 #: What lm-eval's classes call the limit, the first one in force.
 _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 #: model_args that say which tokenizer, and from where.
-_PLACES = ("subfolder", "gguf_file")
+_NAMING = (
+    *("tokenizer", "pretrained", "model"),
+    *("revision", "subfolder", "gguf_file", "trust_remote_code"),
+)
 
 
 def token_limit(gen_kwargs: Mapping[str, Any], metadata: Mapping[str, Any]) -> TokenLimit:
@@ -32,17 +35,12 @@ def token_limit(gen_kwargs: Mapping[str, Any], metadata: Mapping[str, Any]) -> T
 
 def _counter(metadata: Mapping[str, Any]) -> Callable[[str], int | None] | None:
     """Counts by the model's tokenizer, which is loaded when the first text needs it."""
-    name = metadata.get("tokenizer") or metadata.get("pretrained") or metadata.get("model")
-    if not isinstance(name, str):
+    named = {name: str(metadata[name]) for name in _NAMING if metadata.get(name)}
+    if not named.keys() & {"tokenizer", "pretrained", "model"}:
         return None
-    source = str(demo_model_path()) if name == DEMO_MODEL else name
-    own_name = bool(metadata.get("tokenizer"))
-    places = () if own_name else [(key, str(metadata[key])) for key in _PLACES if metadata.get(key)]
-    revision = str(metadata.get("revision") or "main")
-    trusted = str(metadata.get("trust_remote_code", False)).lower() == "true"
 
     def count(text: str) -> int | None:
-        tokenizer = _tokenizer(source, revision, trusted, tuple(places))
+        tokenizer = _tokenizer(tuple(named.items()))
         if tokenizer is None:
             return None
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -51,21 +49,15 @@ def _counter(metadata: Mapping[str, Any]) -> Callable[[str], int | None] | None:
 
 
 @functools.lru_cache(maxsize=4)
-def _tokenizer(
-    source: str, revision: str, trusted: bool, places: tuple[tuple[str, str], ...]
-) -> Any:
+def _tokenizer(named: tuple[tuple[str, str], ...]) -> Any:
     """None where it can't be loaded, which is logged once."""
-    from transformers import AutoTokenizer
-
     try:
-        return AutoTokenizer.from_pretrained(
-            source, revision=revision, trust_remote_code=trusted, **dict(places)
-        )
+        return model_tokenizer(dict(named))
     except (OSError, ValueError, TypeError, KeyError) as error:
         logger.warning(
-            "the tokenizer of %r cannot be loaded (%s), so it isn't known which responses were cut "
+            "the tokenizer of %s cannot be loaded (%s), so it isn't known which responses were cut "
             "off; pass tokenizer=NAME in --model_args, or in --metadata",
-            source,
+            ", ".join(f"{name}={value}" for name, value in named),
             str(error).strip().partition("\n")[0],
         )
         return None
