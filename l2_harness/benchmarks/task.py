@@ -26,10 +26,7 @@ logger = logging.getLogger(__name__)
 SWITCHES = ("l2_data", "l2_repeats", "l2_direct_prefix")
 #: Share of responses cut off from which a score says more about the limit than about the model.
 _MANY_CUT = 0.5
-_BASE_ADVICE = (
-    ", a stop string such as --gen_kwargs until=..., or, for a model without a chat template, "
-    "the task's _base form"
-)
+_BASE_ADVICE = ", or evaluate a model without a chat template on the task's _base form"
 
 
 class BenchmarkTask(LocalDataTask):
@@ -75,7 +72,8 @@ class BenchmarkTask(LocalDataTask):
             base = "" if self.config.task.endswith("_base") else _BASE_ADVICE
             logger.warning(
                 "%s: %.0f %% of the responses were cut off at max_gen_toks=%s, and of those only "
-                "a \\boxed{} answer counts. Pass a larger --gen_kwargs max_gen_toks=%s.",
+                "a \\boxed{} answer counts. Pass a larger max_gen_toks or stop strings (until) by "
+                "--gen_kwargs%s.",
                 self.config.task,
                 100 * share,
                 self._limit.most,

@@ -51,8 +51,9 @@ class LogRows:
     def take(self, mask: np.ndarray) -> LogRows:
         """Some of these rows."""
         columns = tuple(column[mask] for column in self.columns)
-        own = (self.slots, self.rows, self.epochs, self.may_edit)
-        return LogRows(*(values[mask] for values in own), columns)
+        return LogRows(
+            self.slots[mask], self.rows[mask], self.epochs[mask], self.may_edit[mask], columns
+        )
 
     def and_then(self, later: LogRows) -> LogRows:
         """These rows and those of the same kind and layer that were noted later."""
@@ -159,7 +160,10 @@ def _select(block: _Entry, where: np.ndarray) -> _Entry:
 def _merged(entries: Sequence[_Entry]) -> _Entry:
     slots, rows, epochs, may_edit, masks, columns = zip(*entries, strict=True)
     return _Entry(
-        *map(np.concatenate, (slots, rows, epochs, may_edit)),
+        np.concatenate(slots),
+        np.concatenate(rows),
+        np.concatenate(epochs),
+        np.concatenate(may_edit),
         None if masks[0] is None else torch.cat(masks),
         tuple(torch.cat(parts) for parts in zip(*columns, strict=True)),
     )

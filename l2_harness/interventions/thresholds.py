@@ -118,7 +118,7 @@ class RequestQuantiles:
     def _take_waiting(self, slots: np.ndarray) -> list[tuple[np.ndarray, Tensor]]:
         """The waiting rows of some slots, which wait no longer."""
         waiting, self._waiting = self._waiting, []
-        taken = []
+        taken: list[tuple[np.ndarray, Tensor]] = []
         for own, norms in waiting:
             goes = np.isin(own, slots)
             for part, into in ((goes, taken), (~goes, self._waiting)):

@@ -214,7 +214,7 @@ def test_the_same_text_has_the_same_score_whatever_class_made_it(folder: Path, l
     for n_tokens in (1, limit // 2, limit - 5 - limit // 50, limit):
         task = load_task("l2_gsm8k", folder, pretrained="demo")
         task.set_config("generation_kwargs", {"max_gen_toks": limit}, update=True)
-        response = tokenizer.decode(ids[:n_tokens])
+        response = str(tokenizer.decode(ids[:n_tokens]))
         knows = SampledText(response, finish_reason="length" if n_tokens == limit else "eos")
         plain, signalled = metrics_of(task, [response]), metrics_of(task, [knows])
         assert [plain[name] for name in said] == [signalled[name] for name in said], n_tokens

@@ -36,7 +36,7 @@ TOKENS = 24
 LAYERS = (15, 24, 28)
 #: Little warm-up and low thresholds, so that something happens in a few rows.
 LIVELY = {"threshold_warmup": 2, "threshold_k": 0.3}
-TECHNIQUES = {
+TECHNIQUES: dict[str, dict[str, Any]] = {
     "recursion": {"recursion": "norm", "recursion_min_growth": 0, "recursion_max_ratio": 4},
     "steering": {
         "steering": "norm",
