@@ -7,6 +7,7 @@ math-verify and sympy run in a process of their own, started by the first compar
 them, so that all of this works on any thread and survives expressions that never finish.
 """
 
+from l2_harness.answers.ending import Ending, TokenLimit, ending_of
 from l2_harness.answers.equivalence import ANSWER_KINDS, AnswerKind, compare_answers, equivalent
 from l2_harness.answers.estimators import group_answers, majority_accuracy, pass_at_k
 from l2_harness.answers.extraction import extract_answer
@@ -19,10 +20,13 @@ from l2_harness.answers.verdict import Verdict
 __all__ = [
     "ANSWER_KINDS",
     "AnswerKind",
+    "Ending",
     "Judgement",
     "Reference",
+    "TokenLimit",
     "Verdict",
     "compare_answers",
+    "ending_of",
     "equivalent",
     "extract_answer",
     "final_text",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from l2_harness.answers.ending import Ending
 from l2_harness.answers.equivalence import AnswerKind
 from l2_harness.answers.estimators import compare_all, majority_accuracy, pass_at_k, sample_sizes
 from l2_harness.answers.judgement import Judgement
@@ -21,15 +22,17 @@ def question_metrics(
     """The metrics of one question.
 
     `acc` is the first response's, as in lm-eval; with n > 1 responses, `avg@n`, `pass@k` and
-    `maj@n` use them all. `no_answer`, `truncated` and `unverified` (comparisons that timed out or
-    failed, with the reference, scored as wrong, or with each other, for `maj@n`) are shares of the
+    `maj@n` use them all. `no_answer`, `truncated`, `ending_unknown` (nobody says whether they were
+    cut off, and the text does not show it) and `unverified` (comparisons that timed out or failed,
+    with the reference, scored as wrong, or with each other, for `maj@n`) are shares of the
     responses; lengths are means over them.
     """
     grouping = compare_all([one.answer for one in judgements], kind)
     metrics = {
         "acc": float(judgements[0].correct),
         "no_answer": fmean(one.answer is None for one in judgements),
-        "truncated": fmean(one.truncated for one in judgements),
+        "truncated": fmean(one.ending is Ending.CUT for one in judgements),
+        "ending_unknown": fmean(one.ending is Ending.UNKNOWN for one in judgements),
         "unverified": fmean(
             one.verdict.unverified or index in grouping.unverified
             for index, one in enumerate(judgements)

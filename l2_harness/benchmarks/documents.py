@@ -1,11 +1,12 @@
 """What every task's documents look like, whatever data set they come from.
 
-The prompt templates, ``tasks/_thinking_yaml`` and ``tasks/_direct_yaml``, use `prompt` and
-`answer_format`; scoring uses the rest.
+The prompt templates, ``tasks/_thinking_yaml``, ``tasks/_direct_yaml`` and ``tasks/_base_yaml``, use
+`prompt`, `answer_format` and `worked`; scoring uses the rest.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+
 
 class Document(TypedDict):
     r"""One question.
@@ -24,12 +27,14 @@ class Document(TypedDict):
     prompt: the question, its options included.
     answer_format: the sentence that says how to give the answer.
     target: the gold answer as text, for lm-eval's sample files.
+    worked: the gold answer as a few-shot example gives it, with its solution where the set has one.
     parts, kind, choices, unit, tolerance: see :class:`l2_harness.answers.Reference`.
     """
 
     prompt: str
     answer_format: str
     target: str
+    worked: str
     parts: list[str]
     kind: AnswerKind
     choices: list[str]
@@ -38,13 +43,20 @@ class Document(TypedDict):
 
 
 def math_document(
-    prompt: str, parts: Sequence[str], unit: str = "", tolerance: float = TOLERANCE
+    prompt: str,
+    parts: Sequence[str],
+    unit: str = "",
+    tolerance: float = TOLERANCE,
+    worked: str | None = None,
 ) -> Document:
     r"""A question whose answer is mathematical, given within ``\boxed{}``."""
+    target = ", ".join(parts)
+    formula = target if _NUMBER.fullmatch(target) else f"${target.strip('$')}$"
     return Document(
         prompt=prompt.strip(),
         answer_format=r"Put your final answer within \boxed{}.",
-        target=", ".join(parts),
+        target=target,
+        worked=worked or f"The answer is {formula}.",
         parts=list(parts),
         kind="math",
         choices=[],
@@ -119,6 +131,7 @@ def _worded(
         prompt=prompt.strip(),
         answer_format=answer_format,
         target=target,
+        worked=f"The answer is: {target}" if kind == "text" else f"The answer is {target}.",
         parts=[target],
         kind=kind,
         choices=list(choices),

@@ -7,12 +7,13 @@ from typing import Any
 
 from l2_harness.config.errors import ConfigError, nearest
 
-DIRECT = "_direct"
+#: How the names of a task's other forms end, and what they are called.
+FORMS = {"_direct": "direct", "_base": "base"}
 
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """One task, with its direct form.
+    """One task, with its other forms.
 
     Attributes:
         name: of the thinking form.
@@ -21,7 +22,7 @@ class TaskInfo:
         split: which of the set's splits is evaluated.
         rows: documents on the hub, as the YAML says.
         metrics: in the YAML's order, the main one first.
-        direct: whether there is a ``_direct`` form.
+        forms: the other ones, of ``direct`` and ``base``.
     """
 
     name: str
@@ -30,7 +31,7 @@ class TaskInfo:
     split: str
     rows: int | None
     metrics: tuple[str, ...]
-    direct: bool
+    forms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,16 @@ class GroupInfo:
 
 
 def list_tasks() -> list[TaskInfo]:
-    """All tasks, a direct form with its thinking one, by name."""
+    """All tasks, other forms with the thinking one, by name."""
     configs = _configs()
     names = [name for name, config in configs.items() if "group" not in config]
-    thinking = [name for name in names if name.removesuffix(DIRECT) == name]
-    return [_task_info(name, configs[name], name + DIRECT in names) for name in sorted(thinking)]
+    thinking = sorted(name for name in names if not name.endswith(tuple(FORMS)))
+    return [
+        _task_info(
+            name, configs[name], tuple(word for end, word in FORMS.items() if name + end in names)
+        )
+        for name in thinking
+    ]
 
 
 def list_groups() -> list[GroupInfo]:
@@ -56,7 +62,7 @@ def list_groups() -> list[GroupInfo]:
 
 
 def benchmark_names(asked: list[str] | None = None) -> list[str]:
-    """The benchmark tasks that names and groups stand for, direct forms included.
+    """The benchmark tasks that names and groups stand for, all forms included.
 
     Args:
         asked: tasks or groups; every benchmark task where there are none.
@@ -88,7 +94,7 @@ def _has_gold(config: dict[str, Any]) -> bool:
     return str(config.get("class", "")).endswith(".BenchmarkTask")
 
 
-def _task_info(name: str, config: dict[str, Any], direct: bool) -> TaskInfo:
+def _task_info(name: str, config: dict[str, Any], forms: tuple[str, ...]) -> TaskInfo:
     metadata = config.get("metadata", {})
     subset = config.get("dataset_name")
     path = config.get("dataset_path", "packaged")
@@ -99,7 +105,7 @@ def _task_info(name: str, config: dict[str, Any], direct: bool) -> TaskInfo:
         split=config["test_split"],
         rows=metadata.get("rows"),
         metrics=tuple(metric["metric"] for metric in config["metric_list"]),
-        direct=direct,
+        forms=forms,
     )
 
 

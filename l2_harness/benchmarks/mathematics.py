@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from l2_harness.answers.boxed import last_boxed
 from l2_harness.answers.equivalence import TOLERANCE
 from l2_harness.answers.latex import tidy
 from l2_harness.answers.parts import split_parts
 from l2_harness.benchmarks.documents import Document, Row, documents_from, math_document
 
+#: GSM8K's notes for a calculator, ``<<48/2=24>>``.
+_CALCULATION = re.compile(r"<<[^<>]*>>")
+
 
 def gsm8k(row: Row) -> Document:
     """openai/gsm8k: the answer follows the last ``####`` of the worked solution."""
-    return math_document(row["question"], [row["answer"].rsplit("####", 1)[-1].strip()])
+    solution = _CALCULATION.sub("", row["answer"]).strip()
+    answer = row["answer"].rsplit("####", 1)[-1].strip()
+    return math_document(row["question"], [answer], worked=solution)
 
 
 def problem_and_answer(row: Row) -> Document:

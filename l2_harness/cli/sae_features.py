@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +22,12 @@ from l2_harness.cli.sae_support import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from l2_harness.analysis.sae.feature_sets import FeatureSet
+    from l2_harness.analysis.sae.injection import RunModel
     from l2_harness.analysis.sae.loading import LoadedSae
+    from l2_harness.analysis.states.forcing import KnownTokens
     from l2_harness.analysis.states.store import StateStore
 
 
@@ -36,8 +41,13 @@ def features(
     by: Annotated[str, typer.Option(help="Chosen by: difference, or effect.")] = "difference",
     draws: Annotated[int, typer.Option(min=1, help="Of as many random features.")] = 5,
     injected: Annotated[
-        int, typer.Option(min=0, help="Direct responses of the injected-token test; 0: no test.")
-    ] = 32,
+        int,
+        typer.Option(
+            min=0,
+            help="Direct responses of the injected-token test, each run twice a feature and layer; "
+            "0: no test.",
+        ),
+    ] = 10,  # the fewest that give an interval (findings.least)
     top_tokens: Annotated[int, typer.Option(min=1, help="Tokens a feature, in that test.")] = 10,
     traces: Annotated[
         Path | None,
@@ -192,13 +202,40 @@ def _injection(
         else read_run_settings(traces, run_id)
     )
     model = load_run_model(settings, run_id, pretrained=name, device=device)
-    with support.progress(len(saes), "Injecting") as tick:
+    responses = min(options.injected_responses, len(found.pairs.held))
+    total = 2 * responses * sum(len(found.of(one).selected) for one in saes)
+    with support.progress(total, "Injecting", "sequences") as tick:
         return injection_table(
             store,
             saes,
             found,
-            runner(model),
+            _said(runner(model), total, tick),
             options,
             lambda token: str(model.lm.tokenizer.decode([token])),
-            tick,
         )
+
+
+def _said(run: RunModel, total: int, tick: Callable[[int], Any]) -> RunModel:
+    """A model's run that says beforehand how long all of it takes, and then how far it is."""
+    import time
+
+    from l2_harness.findings.words import count
+
+    typer.echo(
+        f"Injected-token test: the model runs over {count(total, 'sequence')} "
+        "(--injected takes fewer, 0 none).",
+        err=True,
+    )
+    started, done = time.perf_counter(), 0
+
+    def counted(known: Sequence[KnownTokens], layer: int) -> list[Tensor]:
+        nonlocal done
+        states = run(known, layer)
+        if not done:
+            minutes = (time.perf_counter() - started) * total / max(len(known), 1) / 60
+            typer.echo(f"That takes about {count(max(1, round(minutes)), 'minute')}.", err=True)
+        done += len(known)
+        tick(len(known))
+        return states
+
+    return counted

@@ -62,9 +62,9 @@ def show(section: Section, out: Path) -> None:
 
 
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[int], Any]]:
-    """A bar of layers, where there is a terminal."""
+def progress(total: int, what: str, unit: str = "layers") -> Iterator[Callable[[int], Any]]:
+    """A bar of layers or the like, where there is a terminal."""
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=what, unit=" layers", disable=None) as bar:
+    with tqdm(total=total, desc=what, unit=f" {unit}", disable=None) as bar:
         yield bar.update

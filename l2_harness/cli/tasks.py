@@ -76,15 +76,16 @@ def _task_table() -> Table:
 
     table = Table(
         title="Tasks",
-        caption="✓: l2_X has an l2_X_direct. With acc: no_answer, truncated, unverified, chars, "
-        "words, tokens; with l2_repeats=n: avg@n, pass@k, maj@n.",
+        caption="forms: l2_X has an l2_X_direct and, for base models, an l2_X_base. With acc: "
+        "no_answer, truncated, ending_unknown, unverified, chars, words, tokens; with "
+        "l2_repeats=n: avg@n, pass@k, maj@n.",
     )
-    for column in ("task", "direct", "data set", "revision", "split"):
+    for column in ("task", "forms", "data set", "revision", "split"):
         table.add_column(column, overflow="fold")
     table.add_column("rows", justify="right")
     table.add_column("metric", overflow="fold")
     for task in list_tasks():
-        row = [task.name, "✓" if task.direct else "", task.dataset, (task.revision or "")[:7]]
+        row = [task.name, ", ".join(task.forms), task.dataset, (task.revision or "")[:7]]
         table.add_row(*row, task.split, str(task.rows or ""), task.metrics[0])
     return table
 

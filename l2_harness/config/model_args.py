@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Union
 
 from l2_harness.config.decoding import DecodingConfig
-from l2_harness.config.errors import ConfigError, unknown_argument, unknown_value
+from l2_harness.config.errors import ConfigError, nearest, unknown_argument, unknown_value
 from l2_harness.config.interventions import (
     InterventionConfig,
     intervention_groups,
@@ -109,7 +109,7 @@ def split_model_args(
     hints = _argument_types(inherited)
     unknown = [name for name in rest if name not in hints and name not in passed_on]
     if unknown:
-        fields = set(config_fields())
+        fields = _fields(config_fields, unknown, [*own, *hints, *passed_on])
         for name in unknown:
             if name not in fields:
                 raise unknown_argument(name, own, hints)
@@ -118,6 +118,21 @@ def split_model_args(
             _check_type(name, value, hints[name])
     read: dict[str, Any] = {name: read_options(group, args) for name, group in _GROUPS.items()}
     return ModelConfig(**read, interventions=read_interventions(args)), rest
+
+
+def _fields(
+    config_fields: Callable[[], Iterable[str]], unknown: Collection[str], known: Collection[str]
+) -> set[str]:
+    """Fields of the configuration; none where it can't be read and a known name is misspelt.
+
+    The misspelt one may be what says where the configuration is, such as ``gguf_file``.
+    """
+    try:
+        return set(config_fields())
+    except (OSError, ValueError):
+        if any(nearest(name, known) for name in unknown):
+            return set()
+        raise
 
 
 def _argument_types(function: Callable[..., Any]) -> dict[str, Any]:

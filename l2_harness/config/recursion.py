@@ -26,8 +26,9 @@ class RecursionConfig(TechniqueConfig):
         "off",
         choice("off", "norm", "entropy", "always", "random"),
         "run a layer again where its norm peaks (`norm`), at every row after the warm-up "
-        "(`always`), at random rows at the rate of `norm`; `entropy`: the top layers, where the "
-        "next token is uncertain",
+        "(`always`; a pass still has to grow the norm to be accepted, which most may not), at "
+        "random rows at the rate of `norm`; `entropy`: the top layers, where the next token is "
+        "uncertain",
     )
     recursion_max_passes: int | None = option(
         None, whole(1), "R, most extra passes a row (default 1; 4 for `recursion=entropy`)"

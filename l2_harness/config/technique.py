@@ -21,6 +21,8 @@ Builder = Callable[..., Any] | str
 COMMON_COUNTERS: Mapping[str, str] = {
     "rows": "response rows that the layer's output was handed over for",
     "peaks": "rows with a finite norm above τ",
+    "editable_rows": "rows that a technique may edit, its warm-up being over",
+    "editable_peaks": "the peaks among them, which could be acted on",
     "non_finite": "states, of layers and of passes, that are not finite",
 }
 

@@ -135,14 +135,17 @@ class ThresholdConfig:
         None, text("the file that `l2-harness calibrate` wrote"), "file of `threshold=calibrated`"
     )
     threshold_prompt: bool = option(
-        False, boolean, "the prompt's rows count towards the threshold and the warm-up"
+        False,
+        boolean,
+        "the prompt's rows count towards the threshold and the warm-up; not its first position nor "
+        "rows above ten times its median norm (attention sinks) towards the threshold",
     )
     intervene_on: str = option(
         "decode",
         choice("decode", "all"),
         "`decode`: responses; `all`: the scored continuations of loglikelihood requests too, "
-        "with the threshold of their context's rows (in loglikelihood_rolling, of the rows so "
-        "far, as in a response)",
+        "with the threshold of their context's rows, sinks left out as for `threshold_prompt` (in "
+        "loglikelihood_rolling, of the rows so far, as in a response)",
     )
 
     def __post_init__(self) -> None:

@@ -102,10 +102,10 @@ class Pipeline:
     def __init__(self, run: InterventionRun, n_slots: int) -> None:
         self._run = run
         self._n_slots = n_slots
-        threshold = run.config.threshold
+        threshold, warmups = run.config.threshold, run.config.warmups
         self._ledger = ResponseLedger(
             n_slots,
-            run.config.warmups,
+            {name: warmups[name] for name in run.config.acting()},
             threshold.threshold_prompt,
             run.pooled_rows,
         )

@@ -196,8 +196,11 @@ def count_and_tell(
 def _row_counts(own: LogRows) -> dict[str, RowCounts]:
     norms, tau = own.columns
     finite = np.isfinite(norms)
+    peaks = finite & (norms > tau)
     return {
-        "peaks": _once(own.rows[finite & (norms > tau)]),
+        "peaks": _once(own.rows[peaks]),
+        "editable_rows": _once(own.rows[own.may_edit]),
+        "editable_peaks": _once(own.rows[peaks & own.may_edit]),
         "non_finite": _once(own.rows[~finite]),
     }
 

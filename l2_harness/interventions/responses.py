@@ -37,7 +37,7 @@ class Response:
 
 @dataclass(frozen=True)
 class ContextRows:
-    """Prompt rows of a pass that enter the threshold and are never judged.
+    """Prompt rows of a pass that enter the threshold and are never judged: not the first position.
 
     Attributes:
         index: (n,) where they lie in the pass.
@@ -244,7 +244,7 @@ class ResponseLedger:
         self._pool(slots, positions, kept & is_new)
         is_judged = positions >= self._row_zero[slots]
         index = np.flatnonzero(kept & is_judged)
-        context = np.flatnonzero(kept & ~is_judged)
+        context = np.flatnonzero(kept & ~is_judged & (positions > 0))
         rows = self._row_set(slots[index], positions[index], index, None)
         return Pass(
             len(slots),

@@ -136,6 +136,12 @@ class RowSet:
         return mask & self.tensor(f"editable {technique}", lambda: editable.mask, mask.device)
 
     @cached_property
+    def may_edit(self) -> np.ndarray:
+        """(n,) bool, the rows that some technique may edit."""
+        masks = [editable.mask for editable in self.editable.values()]
+        return np.logical_or.reduce(masks) if masks else np.zeros(len(self), dtype=bool)
+
+    @cached_property
     def is_settled(self) -> bool:
         """Whether all that is known of these rows will hold for the next ones, but their number."""
         return all(editable.all for editable in self.editable.values()) and self.all_count
@@ -153,6 +159,7 @@ class RowSet:
             self.slot_map,
         )
         following.is_settled = following.all_count = True
+        following.may_edit = self.may_edit
         return following
 
     def bits(self, purpose: str, layer: int) -> np.ndarray:

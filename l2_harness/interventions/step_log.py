@@ -38,31 +38,38 @@ class LogRows:
 
     Attributes:
         slots, rows, epochs: (n,) int64.
+        may_edit: (n,) bool, whether a technique may edit the row.
         columns: C arrays of shape (n,).
     """
 
     slots: np.ndarray
     rows: np.ndarray
     epochs: np.ndarray
+    may_edit: np.ndarray
     columns: tuple[np.ndarray, ...]
 
     def take(self, mask: np.ndarray) -> LogRows:
         """Some of these rows."""
         columns = tuple(column[mask] for column in self.columns)
-        return LogRows(self.slots[mask], self.rows[mask], self.epochs[mask], columns)
+        return LogRows(
+            self.slots[mask], self.rows[mask], self.epochs[mask], self.may_edit[mask], columns
+        )
 
     def and_then(self, later: LogRows) -> LogRows:
         """These rows and those of the same kind and layer that were noted later."""
-        mine = (self.slots, self.rows, self.epochs, *self.columns)
-        theirs = (later.slots, later.rows, later.epochs, *later.columns)
-        slots, rows, epochs, *columns = map(np.concatenate, zip(mine, theirs, strict=True))
-        return LogRows(slots, rows, epochs, tuple(columns))
+        mine = (self.slots, self.rows, self.epochs, self.may_edit, *self.columns)
+        theirs = (later.slots, later.rows, later.epochs, later.may_edit, *later.columns)
+        slots, rows, epochs, may_edit, *columns = map(
+            np.concatenate, zip(mine, theirs, strict=True)
+        )
+        return LogRows(slots, rows, epochs, may_edit, tuple(columns))
 
 
 class _Entry(NamedTuple):
     slots: np.ndarray
     rows: np.ndarray
     epochs: np.ndarray
+    may_edit: np.ndarray
     mask: Tensor | None
     columns: tuple[Tensor, ...]
 
@@ -84,7 +91,7 @@ class StepLog:
         """
         key = LogKey(kind, layer)
         entries = self._entries[key]
-        entries.append(_Entry(rows.slots, rows.rows, rows.epochs, mask, columns))
+        entries.append(_Entry(rows.slots, rows.rows, rows.epochs, rows.may_edit, mask, columns))
         if len(entries) >= _BLOCK:
             self._close_block(key)
 
@@ -144,17 +151,19 @@ def _select(block: _Entry, where: np.ndarray) -> _Entry:
         block.slots[where],
         block.rows[where],
         block.epochs[where],
+        block.may_edit[where],
         None if block.mask is None else part(block.mask),
         tuple(part(column) for column in block.columns),
     )
 
 
 def _merged(entries: Sequence[_Entry]) -> _Entry:
-    slots, rows, epochs, masks, columns = zip(*entries, strict=True)
+    slots, rows, epochs, may_edit, masks, columns = zip(*entries, strict=True)
     return _Entry(
         np.concatenate(slots),
         np.concatenate(rows),
         np.concatenate(epochs),
+        np.concatenate(may_edit),
         None if masks[0] is None else torch.cat(masks),
         tuple(torch.cat(parts) for parts in zip(*columns, strict=True)),
     )
@@ -162,5 +171,5 @@ def _merged(entries: Sequence[_Entry]) -> _Entry:
 
 def _on_host(entry: _Entry) -> LogRows:
     columns = tuple(column.cpu().numpy() for column in entry.columns)
-    rows = LogRows(entry.slots, entry.rows, entry.epochs, columns)
+    rows = LogRows(entry.slots, entry.rows, entry.epochs, entry.may_edit, columns)
     return rows if entry.mask is None else rows.take(entry.mask.cpu().numpy())

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2_harness.interventions.responses import ContextRows, Pass
+from l2_harness.interventions.responses import Pass
 from l2_harness.interventions.row_set import RowSet, Waves
 from l2_harness.norms.quantile_sketch import QuantileSketch
 from l2_harness.norms.row_norms import infinity
 from l2_harness.norms.running_quantiles import RunningQuantiles
+from l2_harness.norms.sinks import without_sinks
 
 #: Least Q3 − Q1: a response whose norms hardly differ has no peaks.
 LEAST_IQR = 1e-3
@@ -75,11 +76,16 @@ class RequestQuantiles:
     def __init__(self, n_slots: int, quantiles: Sequence[float], device: torch.device) -> None:
         self._running = RunningQuantiles(n_slots, quantiles, device)
         self._n_slots = n_slots
+        # Prompt rows of responses none of whose rows has been judged, which may come in parts.
+        self._waiting: list[tuple[np.ndarray, Tensor]] = []
 
     def begin(self, current: Pass, norms: Tensor) -> None:
-        """Take the prompt's rows, if they count."""
+        """Take the prompt's rows, if they count: once all of them are there."""
         if current.context is not None:
-            self._running.add_many(*_by_slot(current.context, norms, self._n_slots))
+            where = torch.from_numpy(current.context.index).to(norms.device)
+            self._waiting.append((current.context.slots, norms[where]))
+        if self._waiting:
+            self._take_prompts(current.judged.slots)
 
     def step(self, wave: RowSet, norms: Tensor, finite: Tensor) -> Tensor:
         """Take one norm a response, then read its quantiles."""
@@ -99,6 +105,27 @@ class RequestQuantiles:
     def reset(self, slots: np.ndarray) -> None:
         """Forget the norms of responses that begin anew."""
         self._running.reset(slots)
+        self._take_waiting(slots)
+
+    def _take_prompts(self, slots: np.ndarray) -> None:
+        """Enter the prompts of some slots, without their sinks."""
+        parts = self._take_waiting(slots)
+        if parts:
+            entering = np.concatenate([own for own, _ in parts])
+            table, number = _by_slot(entering, torch.cat([n for _, n in parts]), self._n_slots)
+            self._running.add_many(without_sinks(table), number)
+
+    def _take_waiting(self, slots: np.ndarray) -> list[tuple[np.ndarray, Tensor]]:
+        """The waiting rows of some slots, which wait no longer."""
+        waiting, self._waiting = self._waiting, []
+        taken: list[tuple[np.ndarray, Tensor]] = []
+        for own, norms in waiting:
+            goes = np.isin(own, slots)
+            for part, into in ((goes, taken), (~goes, self._waiting)):
+                if part.any():
+                    where = torch.from_numpy(np.flatnonzero(part)).to(norms.device)
+                    into.append((own[part], norms[where]))
+        return taken
 
 
 class PooledQuantiles:
@@ -112,16 +139,18 @@ class PooledQuantiles:
 
     def begin(self, current: Pass, norms: Tensor) -> None:
         """Take all rows of the pass that count and are new."""
-        new = current.is_new & current.judged.counts
-        parts = [(new, current.judged.index)]
-        if current.context is not None:
-            parts.append((current.context.is_new, current.context.index))
-        for is_new, index in parts:
-            if index is None and is_new.all():
-                self._sketch.add(norms)
-            else:
-                where = np.flatnonzero(is_new) if index is None else index[is_new]
-                self._sketch.add(norms[torch.from_numpy(where).to(norms.device)])
+        new, index = current.is_new & current.judged.counts, current.judged.index
+        if index is None and new.all():
+            self._sketch.add(norms)
+        else:
+            where = np.flatnonzero(new) if index is None else index[new]
+            self._sketch.add(norms[torch.from_numpy(where).to(norms.device)])
+        if current.context is not None and current.context.is_new.any():
+            new = current.context.is_new
+            where = torch.from_numpy(current.context.index[new]).to(norms.device)
+            slots = current.context.slots[new]
+            table, _ = _by_slot(slots, norms[where], int(slots.max()) + 1)
+            self._sketch.add(without_sinks(table).flatten())
 
     def step(self, wave: RowSet, norms: Tensor, finite: Tensor) -> Tensor:
         """The pool's quantiles, the same for every row."""
@@ -184,15 +213,19 @@ def iqr_threshold(first: Tensor, third: Tensor, k: float) -> Tensor:
     return torch.add(third, (third - first).clamp_min(LEAST_IQR), alpha=k)
 
 
-def _by_slot(context: ContextRows, norms: Tensor, n_slots: int) -> tuple[Tensor, np.ndarray]:
-    """A pass's context norms in a column a slot, +inf beyond their number; that number."""
-    entering = np.bincount(context.slots, minlength=n_slots)
-    order = np.argsort(context.slots, kind="stable")
-    slots = context.slots[order]
-    turn = np.arange(len(slots)) - (np.cumsum(entering) - entering)[slots]
+def _by_slot(slots: np.ndarray, norms: Tensor, n_slots: int) -> tuple[Tensor, np.ndarray]:
+    """Norms in a column a slot, +inf beyond their number; that number.
+
+    Args:
+        slots: (n,) whose they are.
+        norms: (n,) float32.
+        n_slots: how many columns.
+    """
+    entering = np.bincount(slots, minlength=n_slots)
+    order = np.argsort(slots, kind="stable")
+    ordered = slots[order]
+    turn = np.arange(len(ordered)) - (np.cumsum(entering) - entering)[ordered]
     table = norms.new_full((int(entering.max()), n_slots), torch.inf)
-    where, turns, columns = (
-        torch.from_numpy(a).to(norms.device) for a in (context.index[order], turn, slots)
-    )
+    where, turns, columns = (torch.from_numpy(a).to(norms.device) for a in (order, turn, ordered))
     table[turns, columns] = norms[where]
     return table, entering

@@ -103,7 +103,24 @@ def conditions_of(entry: TaskRun) -> dict[str, str]:
         kept = {key: value for key, value in settings.items() if key and key not in _OF_THE_MODEL}
         kept |= {"chat_template": "used"} if "chat_template" in kept else {}
     kept = {key: value for key, value in kept.items() if value not in _UNSET}
-    return {"task version": "/".join(dict.fromkeys(versions)), **kept}
+    return {"task version": "/".join(dict.fromkeys(versions)), **_endings(entry), **kept}
+
+
+def _endings(entry: TaskRun) -> dict[str, str]:
+    """Whether it was known which responses were cut off, where the tasks judge by it.
+
+    Of a cut one only a box counts; one that nobody knows about is read as if it had ended.
+    """
+    figures = [
+        value
+        for task in entry.tasks
+        for key, value in entry.named.run.tasks.get(task, {}).items()
+        if key.partition(",")[0] == "ending_unknown"
+    ]
+    if not figures:
+        return {}
+    known = "known of some responses only" if any(figures) else "known"
+    return {"what was cut off": known}
 
 
 def with_roles(

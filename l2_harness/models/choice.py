@@ -42,10 +42,9 @@ class SampleChooser:
         self._seed, self._cuts_thinking = seed, cuts_thinking
         self.votes = Votes()
 
-    def receive(self, sample: Sample, request: Instance, group_size: int) -> None:
+    def receive(self, sample: Sample, request: Instance) -> None:
         """Fill in what is known of a sample before its group is complete."""
-        if group_size > 1:
-            sample.answer = self._answer(sample, request)
+        sample.answer = self._answer(sample, request)
         if not self._config.enabled:
             sample.chosen = self._num_samples == 1 or sample.wanted.sample == 0
 

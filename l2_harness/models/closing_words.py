@@ -9,6 +9,8 @@ from l2_harness.config.interventions import InterventionConfig
 from l2_harness.config.selection import SelectionConfig
 from l2_harness.config.selectors import SELECTORS
 from l2_harness.config.techniques import edit_counters
+from l2_harness.findings.words import layers
+from l2_harness.interventions import InterventionTotals
 from l2_harness.models.tally import Tally
 
 #: Share of the responses below which a technique is said to act on few.
@@ -17,21 +19,42 @@ _FEW = 0.1
 
 def closing_line(tally: Tally, config: InterventionConfig) -> str | None:
     """How much was recorded and done; None where neither is on."""
-    totals, parts = tally.interventions, []
+    parts = []
     if tally.norms is not None:
         tasks = tally.norms.tasks.values()
         rows, responses = sum(t.rows for t in tasks), sum(t.responses for t in tasks)
         parts.append(f"recorded {_count(rows, 'row')} of {_count(responses, 'response')}")
     if config.enabled:
-        edits = sum(totals.total(name) for name in edit_counters().values())
-        share = edits / totals.responses if totals.responses else 0.0
-        parts.append(
-            f"{_count(totals.total('peaks'), 'peak')} over {_count(len(totals.layers), 'layer')}, "
-            f"{_count(edits, 'edit')} ({share:.3g} a response)"
-        )
+        parts += [*_acted(tally.interventions), *_passes(tally.interventions, config)]
     if tally.recalled and parts:
         parts.append(f"{_count(tally.recalled, 'response')} from an earlier run")
     return "; ".join(parts) or None
+
+
+def _acted(totals: InterventionTotals) -> Iterator[str]:
+    """Peaks, those that could be acted on, edits."""
+    edits = sum(totals.total(name) for name in edit_counters().values())
+    each = edits / totals.responses if totals.responses else 0.0
+    states, peaks = totals.total("editable_rows"), totals.total("editable_peaks")
+    share = f"{100 * peaks / states:.2g} % of " if states else ""
+    yield (
+        f"{_count(totals.total('peaks'), 'peak')} over {_count(len(totals.layers), 'layer')}, "
+        f"{peaks or 'none'} of them after the warm-up ({share}{_count(states, 'state')} there), "
+        f"{_count(edits, 'edit')} ({each:.3g} a response)"
+    )
+
+
+def _passes(totals: InterventionTotals, config: InterventionConfig) -> Iterator[str]:
+    """What share of the extra passes was taken: a control may run many and take few."""
+    run = totals.total("passes_run")
+    if not run:
+        return
+    none = [layer for layer, counts in totals.layers.items() if not counts["passes_accepted"]]
+    nowhere = f", none at {layers(sorted(none))}" if 0 < len(none) < len(totals.layers) else ""
+    yield (
+        f"recursion={config.recursion.recursion}: {totals.total('passes_accepted') or 'none'} of "
+        f"{_count(run, 'extra pass', 'extra passes')} accepted{nowhere}"
+    )
 
 
 def warnings(tally: Tally, config: InterventionConfig) -> Iterator[str]:
@@ -88,6 +111,11 @@ def _advice(technique: str, tally: Tally, config: InterventionConfig) -> str:
         )
     if not totals.total("peaks"):
         return f"No norm was above the threshold: pass {_lower(config)}."
+    if not totals.total("editable_peaks") and technique != "steering":
+        return (
+            f"{_all(totals.total('peaks'))} in the first rows of a response, which are never "
+            "edited: pass a smaller threshold_warmup, or threshold_prompt=true."
+        )
     if technique == "steering" and not totals.total("streaks"):
         return "No run of low norms was long enough: pass a smaller steering_patience."
     if technique == "steering":
@@ -105,6 +133,10 @@ def _lower(config: InterventionConfig) -> str:
         "fixed": "smaller threshold_values",
         "calibrated": "a smaller threshold_quantile",
     }[config.threshold.threshold]
+
+
+def _all(peaks: float) -> str:
+    return "The only peak lies" if peaks == 1 else f"All {peaks:,} peaks lie"
 
 
 def _count(number: float, noun: str, plural: str | None = None) -> str:

@@ -138,7 +138,7 @@ class ResponseDesk:
             text = self._texts.answer(finished.tokens, self._settings_of(wanted).until)
         thinking_end = self._texts.thinking_end(finished.tokens)
         sample = Sample.decoded(wanted, finished, text, thinking_end)
-        self._chooser.receive(sample, self._request(sample), self._groups.size(sample))
+        self._chooser.receive(sample, self._request(sample))
         self._join(sample)
         self._job_of[wanted].wanted.remove(wanted)
         self._new += 1

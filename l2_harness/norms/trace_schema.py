@@ -132,7 +132,7 @@ class TraceRecord(HasSignals):
     )
     answer: str | None = column(
         TEXT,
-        "what a vote takes it for; null where it has no answer, or nothing was to be chosen",
+        "what a vote takes it for; null where it has no answer",
         default=None,
         check=check.optional(check.text),
         since=2,

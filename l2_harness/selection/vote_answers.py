@@ -15,11 +15,16 @@ def answer_kind(doc: Any, said: str = "auto") -> AnswerKind:
         doc: lm-eval's document; this project's benchmark tasks have a field ``kind``.
         said: a kind, or ``auto``.
     """
-    own = doc.get("kind") if isinstance(doc, Mapping) else None
     for kind in ANSWER_KINDS:
-        if kind == (own if said == "auto" else said):
+        if kind == said:
             return kind
-    return "math"
+    return said_kind(doc) or "math"
+
+
+def said_kind(doc: Any) -> AnswerKind | None:
+    """What a document says that it asks for; None for one that says nothing."""
+    own = doc.get("kind") if isinstance(doc, Mapping) else None
+    return next((kind for kind in ANSWER_KINDS if kind == own), None)
 
 
 def vote_answer(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from l2_harness.answers import Judgement, Reference, Verdict, equivalence, judge, question_metrics
+from l2_harness.answers import (
+    Ending,
+    Judgement,
+    Reference,
+    TokenLimit,
+    Verdict,
+    equivalence,
+    judge,
+    question_metrics,
+)
 from l2_harness.answers.metrics import repeat_metrics
 from l2_harness.answers.sympy_client import SympyClient
 
@@ -32,33 +41,53 @@ def test_right_wrong_and_silent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "truncated"),
+    ("text", "ending"),
     [
-        (r"<think>hm</think>\boxed{5}", False),
-        (r"<think>\boxed{5}", True),
-        ("It is 5", False),
-        ("It is", True),  # no answer, and nobody to say why it ended
-        ("", True),
+        (r"<think>hm</think>\boxed{5}", Ending.UNKNOWN),  # nobody says why it ended
+        (r"<think>\boxed{5}", Ending.CUT),
+        ("It is", Ending.UNKNOWN),
+        ("", Ending.UNKNOWN),
     ],
 )
-def test_truncation_from_the_text(text: str, truncated: bool) -> None:
-    assert judge(text, FIVE).truncated is truncated
+def test_ending_from_the_text_alone(text: str, ending: Ending) -> None:
+    assert judge(text, FIVE).ending is ending
+
+
+@pytest.mark.parametrize(
+    ("words", "ending"),
+    [(50, Ending.WHOLE), (97, Ending.WHOLE), (98, Ending.CUT), (100, Ending.CUT)],
+)
+def test_ending_from_the_limit(words: int, ending: Ending) -> None:
+    """Here a word is a token, and a text of 2 % fewer than the limit counts as cut too."""
+    limit = TokenLimit(100, lambda text: len(text.split()))
+    judged = judge("so it is 5" + " so" * (words - 4), FIVE, limit=limit)
+    assert judged.ending is ending
+    assert judged.correct is (ending is Ending.WHOLE)
+    # thinking that was left open by a response that ended was not cut
+    assert judge("<think> so" + " so" * (words - 2), FIVE, limit=limit).ending is ending
+
+
+def test_no_token_is_shorter_than_a_byte() -> None:
+    assert judge("é" * 5, FIVE, limit=TokenLimit(11)).ending is Ending.WHOLE
+    assert judge("é" * 5, FIVE, limit=TokenLimit(10)).ending is Ending.UNKNOWN
+    lost = TokenLimit(10, lambda _: None)
+    assert judge("é" * 5, FIVE, limit=lost).ending is Ending.UNKNOWN
 
 
 def test_the_model_class_knows_better() -> None:
-    assert not judge(response("It is", "stop"), FIVE).truncated
+    assert judge(response("It is", "stop"), FIVE).ending is Ending.WHOLE
     cut = judge(response("So it is 5", "length"), FIVE)
-    assert (cut.truncated, cut.answer) == (True, None)
+    assert (cut.ending, cut.answer) == (Ending.CUT, None)
     answered_before = judge(response(r"\boxed{5} since", "length"), FIVE)
-    assert (answered_before.truncated, answered_before.correct) == (True, True)
+    assert (answered_before.ending, answered_before.correct) == (Ending.CUT, True)
     ended_in_thought = judge(response(r"<think>\boxed{5}", "eos"), FIVE)
-    assert (ended_in_thought.truncated, ended_in_thought.correct) == (False, False)
+    assert (ended_in_thought.ending, ended_in_thought.correct) == (Ending.WHOLE, False)
 
 
 def test_thinking_opened_in_the_prompt() -> None:
     assert judge(r"\boxed{4}</think>\boxed{5}", FIVE, opened=True).correct
     cut = judge(r"so \boxed{5}", FIVE, opened=True)
-    assert (cut.truncated, cut.correct) == (True, False)
+    assert (cut.ending, cut.correct) == (Ending.CUT, False)
 
 
 def test_lengths() -> None:
@@ -100,7 +129,8 @@ def test_failed_comparison_scores_wrong_and_is_counted(monkeypatch: pytest.Monke
 
 def judged(answer: str | None, correct: bool) -> Judgement:
     verdict = Verdict.EQUAL if correct else Verdict.DIFFERENT
-    return Judgement(answer, verdict, answer is None, characters=10, words=2)
+    ending = Ending.CUT if answer is None else Ending.WHOLE
+    return Judgement(answer, verdict, ending, characters=10, words=2)
 
 
 def test_metrics_of_one_response() -> None:
@@ -109,6 +139,7 @@ def test_metrics_of_one_response() -> None:
         "acc": 1,
         "no_answer": 0,
         "truncated": 0,
+        "ending_unknown": 0,
         "unverified": 0,
         "chars": 10,
         "words": 2,

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from lm_eval.tasks import TaskManager
+from transformers import AutoTokenizer
 
 from l2_harness.benchmarks.check import load_task
 from l2_harness.benchmarks.listing import benchmark_names, list_groups, list_tasks
 from l2_harness.benchmarks.task import SWITCHES, BenchmarkTask, apply_switches
 from l2_harness.config.errors import ConfigError
-from l2_harness.paths import tasks_dir
+from l2_harness.paths import demo_model_path, tasks_dir
+from l2_harness.selection.sampled_text import SampledText
 
 ROWS = [
     {"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"},
@@ -50,14 +52,15 @@ def test_names_and_groups() -> None:
     assert len(groups["l2_bbh_logic"]) == 6
     assert {"l2_pubmedqa", "l2_truthfulqa", "l2_ifeval", "l2_bbh"} <= set(groups["l2_paper"])
     for members in groups.values():
-        assert all(name.removesuffix("_direct") in tasks or name in groups for name in members)
+        plain = [name.removesuffix("_direct").removesuffix("_base") for name in members]
+        assert all(one in tasks or name in groups for one, name in zip(plain, members, strict=True))
 
 
-def test_every_benchmark_has_both_forms_and_says_where_it_comes_from() -> None:
+def test_every_benchmark_has_all_forms_and_says_where_it_comes_from() -> None:
     for task in list_tasks():
         if task.name in ("l2_demo", "l2_demo_validation", "l2_ifeval"):
             continue
-        assert task.direct, task.name
+        assert task.forms == ("direct", "base"), task.name
         assert task.dataset.count("/") == 1
         assert task.rows, task.name
         assert task.revision is None or len(task.revision) == 40
@@ -66,21 +69,27 @@ def test_every_benchmark_has_both_forms_and_says_where_it_comes_from() -> None:
 
 
 def test_yamls_are_all_alike() -> None:
-    """A thinking form and a direct one differ in the prompt's form and in nothing else."""
+    """The forms of a task differ in the prompt's form, its stop strings, and in nothing else."""
+    of_form = {
+        "_direct": {"gen_prefix"},
+        "_base": {"doc_to_target", "num_fewshot", "fewshot_config"},
+    }
     index = TaskManager(include_path=str(tasks_dir()), include_defaults=False).task_index
     for name in benchmark_names():
         cfg = index[name].cfg
         assert cfg is not None
-        assert name.removesuffix("_direct") in str(index[name].yaml_path)
-        assert cfg["generation_kwargs"]["until"] == []
+        assert name.removesuffix("_direct").removesuffix("_base") in str(index[name].yaml_path)
+        assert bool(cfg["generation_kwargs"]["until"]) is name.endswith("_base")
         assert not {"temperature", "do_sample"} & set(cfg["generation_kwargs"])
-        assert cfg["metadata"]["version"] == 1.0
+        assert cfg["metadata"]["version"] == 1.1
         assert cfg["metadata"]["columns"]
-        if not name.endswith("_direct"):
-            other = index[f"{name}_direct"].cfg
+        if name.endswith(tuple(of_form)):
+            continue
+        for form, own in of_form.items():
+            other = index[f"{name}{form}"].cfg
             assert other is not None
             differing = {key for key in cfg | other if cfg.get(key) != other.get(key)}
-            assert differing == {"task", "doc_to_text", "generation_kwargs", "gen_prefix"}
+            assert differing == {"task", "doc_to_text", "generation_kwargs"} | own
 
 
 def test_prompts_of_both_forms(folder: Path) -> None:
@@ -90,6 +99,25 @@ def test_prompts_of_both_forms(folder: Path) -> None:
     assert thinking == f"{question}\n\nReason step by step. {ending}"
     assert direct.startswith(f"{question}\n\nAnswer directly, without reasoning. {ending}")
     assert direct.endswith("<think>\n\n</think>\n\n")
+
+
+def test_prompts_of_the_base_form(tmp_path: Path) -> None:
+    """Worked examples of the same set, never the question itself, and no instruction."""
+    worked = "2 + {n} = <<2+{n}=5>>{m}\n#### {m}"
+    rows = [
+        {"question": f"What is 2 + {n}?", "answer": worked.format(n=n, m=n + 2)} for n in range(6)
+    ]
+    write(tmp_path / "gsm8k" / "test.jsonl", rows)
+    task = load_task("l2_gsm8k_base", tmp_path)
+    task.build_all_requests()
+    for n, instance in enumerate(task.instances):
+        others = [i for i in range(6) if i != n]
+        examples = [
+            f"Question: What is 2 + {i}?\nAnswer: 2 + {i} = {i + 2}\n#### {i + 2}\n\n"
+            for i in others
+        ]
+        assert instance.args[0] == f"{''.join(examples)}Question: What is 2 + {n}?\nAnswer:"
+        assert "Question:" in instance.args[1]["until"]
 
 
 def test_direct_prefix_can_be_changed_or_dropped(folder: Path) -> None:
@@ -154,7 +182,7 @@ def test_all_responses_reach_the_scoring(folder: Path) -> None:
 
 
 def test_thinking_opened_by_the_template(folder: Path) -> None:
-    """As DeepSeek-R1's template does: an unclosed response was cut, whatever it boxed."""
+    """As DeepSeek-R1's template does: thinking that never closed answers nothing."""
     task = load_task("l2_gsm8k", folder)
     task.build_all_requests(
         limit=1,
@@ -162,13 +190,64 @@ def test_thinking_opened_by_the_template(folder: Path) -> None:
         chat_template=lambda messages, **_: f"{messages[0]['content']}<assistant><think>\n",
     )
     doc = task.instances[0].doc
-    cut = task.process_results(doc, [[r"maybe \boxed{5}"]])
-    assert (cut["acc"], cut["truncated"], cut["no_answer"]) == (0, 1, 1)
+    open_ = task.process_results(doc, [[r"maybe \boxed{5}"]])
+    assert (open_["acc"], open_["truncated"], open_["no_answer"]) == (0, 0, 1)
     whole = task.process_results(doc, [[r"maybe 6</think>\boxed{5}"]])
     assert (whole["acc"], whole["truncated"]) == (1, 0)
     # a model class that cuts the thinking off leaves no closing tag
     task.config.metadata["think_end_token"] = "</think>"
     assert task.process_results(doc, [[r"\boxed{5}"]])["acc"] == 1
+
+
+def metrics_of(task: BenchmarkTask, responses: list[str], **metadata: str) -> dict[str, float]:
+    task.config.metadata.update(metadata)
+    return task.process_results(task.test_docs()[0], [responses])
+
+
+@pytest.mark.parametrize("limit", [16, 200])
+def test_the_same_text_has_the_same_score_whatever_class_made_it(folder: Path, limit: int) -> None:
+    """A class that hands over text alone is judged as one that says where a response was cut."""
+    tokenizer = AutoTokenizer.from_pretrained(str(demo_model_path()))
+    text = "so it is 5 and then some more of it " * 60
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    said = ("acc", "truncated", "ending_unknown", "no_answer")
+    for n_tokens in (1, limit // 2, limit - 5 - limit // 50, limit):
+        task = load_task("l2_gsm8k", folder, pretrained="demo")
+        task.set_config("generation_kwargs", {"max_gen_toks": limit}, update=True)
+        response = str(tokenizer.decode(ids[:n_tokens]))
+        knows = SampledText(response, finish_reason="length" if n_tokens == limit else "eos")
+        plain, signalled = metrics_of(task, [response]), metrics_of(task, [knows])
+        assert [plain[name] for name in said] == [signalled[name] for name in said], n_tokens
+        assert plain["truncated"] == (n_tokens == limit)
+
+
+def test_a_class_without_a_tokenizer(folder: Path, tmp_path_factory: Any) -> None:
+    """Fewer bytes than the limit has tokens are a whole response; of others it isn't known."""
+    nowhere = str(tmp_path_factory.mktemp("empty"))
+    task = load_task("l2_gsm8k", folder, model=nowhere)
+    task.set_config("generation_kwargs", {"max_gen_toks": 100}, update=True)
+    whole = metrics_of(task, ["It is 5."])
+    assert (whole["acc"], whole["ending_unknown"], whole["truncated"]) == (1, 0, 0)
+    long = metrics_of(task, ["So " * 50 + "it is 5."])
+    assert (long["acc"], long["ending_unknown"], long["truncated"]) == (1, 1, 0)
+    thought = metrics_of(task, ["<think>" + "So " * 50 + "it is 5."])
+    assert (thought["acc"], thought["ending_unknown"], thought["truncated"]) == (0, 0, 1)
+    # a class that cuts the thinking off hands over less than the limit counts
+    assert metrics_of(task, ["It is 5."], think_end_token="</think>")["ending_unknown"] == 1
+
+
+@pytest.mark.parametrize(("cut", "warned"), [(2, True), (1, False)])
+def test_a_model_that_rambles_is_told(
+    folder: Path, caplog: pytest.LogCaptureFixture, cut: int, warned: bool
+) -> None:
+    task = load_task("l2_gsm8k", folder)
+    task.build_all_requests()
+    for place, doc in enumerate(task.test_docs()):
+        reason = "length" if place < cut else "eos"
+        task.process_results(doc, [[SampledText("It is 5", finish_reason=reason)]])
+    told = [r.getMessage() for r in caplog.records if "cut off" in r.getMessage()]
+    assert bool(told) is warned
+    assert not warned or ("100 %" in told[0] and "max_gen_toks=32768" in told[0])
 
 
 def test_environment_variable_names_the_folder(

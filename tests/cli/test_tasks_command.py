@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from l2_harness.answers import Judgement, Verdict
+from l2_harness.answers import Ending, Judgement, Verdict
 from l2_harness.cli.app import app
 from l2_harness.config.errors import ConfigError
 
@@ -45,7 +45,7 @@ def test_check_passes_and_shows_prompts(folder: Path) -> None:
 
 def test_check_says_what_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def always_right(response: str, *_: object) -> Judgement:
-        return Judgement("?", Verdict.EQUAL, False, len(response), 1)
+        return Judgement("?", Verdict.EQUAL, Ending.WHOLE, len(response), 1)
 
     monkeypatch.setattr("l2_harness.benchmarks.check.judge", always_right)
     done = run("check", "l2_gsm8k", "--data", str(folder), "--limit", "1")
@@ -64,8 +64,8 @@ def test_named_task_without_data_is_a_failure(folder: Path) -> None:
 def test_without_names_what_has_data_is_checked(folder: Path) -> None:
     done = run("check", "--data", str(folder))
     assert done.exit_code == 0
-    assert done.output.count("passed") == 2
-    assert "82 tasks not loaded: l2_aime24," in done.output
+    assert done.output.count("passed") == 3
+    assert "123 tasks not loaded: l2_aime24," in done.output
 
 
 def test_a_group_stands_for_its_tasks(folder: Path) -> None:

@@ -104,6 +104,7 @@ class ReferenceResponse:
         self.counters: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(int))
         self.events: list[tuple[Any, ...]] = []
         self.norms: dict[int, list[float]] = defaultdict(list)
+        self.context: dict[int, list[float]] = defaultdict(list)
         self.bank: dict[int, list[list[Any]]] = defaultdict(list)
         self.streak: dict[int, int] = defaultdict(int)
         self.ready_at: dict[int, int] = defaultdict(int)
@@ -116,7 +117,15 @@ class ReferenceResponse:
 
     def context_row(self, layer: int, h: Vector) -> None:
         if self.prompt_counts:
-            self.take_norm(layer, h)
+            self.context[layer].append(norm32(h))
+
+    def take_context(self, layer: int) -> None:
+        """All prompt rows but the first position and those above ten times their median."""
+        norms = [n for n in self.context.pop(layer, [])[1:] if math.isfinite(n)]
+        if norms:
+            median = sorted(norms)[(len(norms) - 1) // 2]
+            kept = [n for n in norms if n <= 10 * median]
+            (self.norms if self.pool is None else self.pool.norms)[layer] += kept
 
     def take_norm(self, layer: int, h: Vector) -> None:
         n = norm32(h)
@@ -157,6 +166,7 @@ class ReferenceResponse:
 
     def step(self, layer: int, row: int, h: Vector, again: Again, enter: bool = True) -> Vector:
         """``enter`` is False where the norm has entered already (scope pooled)."""
+        self.take_context(layer)
         if enter and (not self.scored or row == 0):
             self.take_norm(layer, h)
         n, tau = norm32(h), self.tau(layer)
@@ -165,6 +175,12 @@ class ReferenceResponse:
         counters = self.counters[layer]
         counters["rows"] += 1
         counters["peaks"] += peak
+        may_edit = any(
+            self.s[name] != "off" and self.editable(name, row)
+            for name in ("recursion", "suppression", "steering")
+        )
+        counters["editable_rows"] += may_edit
+        counters["editable_peaks"] += may_edit and peak
         counters["non_finite"] += not finite
         out = self.recursion(layer, row, h, n, tau, finite, peak, again)
         out = self.suppression(layer, row, out, n, tau, finite, peak)

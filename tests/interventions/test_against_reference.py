@@ -169,6 +169,24 @@ def test_prompt_rows_count(name: str, lab: Any, broken_world: Any, lively: Any) 
         check(lab, broken_world, args, schedule, with_prompt=True)
 
 
+@pytest.mark.parametrize("scored", [False, True])
+def test_sinks_of_the_prompt_make_no_threshold(scored: bool, lab: Any, lively: Any) -> None:
+    """How large they are changes nothing, nor in what parts a prompt comes."""
+    args = lively | CASES["scale"] | {"threshold_prompt": True, "threshold_warmup": 4}
+    events = []
+    for size in (1e3, 1e5):
+        world = lab.World.make(seed=2)
+        for r, prompt in enumerate(world.prompts):
+            world.inputs[r, [0, *range(4, prompt - 1, 5)]] *= size
+        for schedule in (
+            lab.together(world, range(5), with_prompt=True),
+            lab.scrambled(world, 5, 6, with_prompt=True),
+        ):
+            fast = check(lab, world, args, schedule, scored=scored, with_prompt=True)
+            events.append([report.events for report in fast.reports])
+    assert all(found == events[0] for found in events)
+
+
 @pytest.mark.parametrize(
     "name", ["all", "all controls", "all, on shuffled layers", "low by a quantile", "norm in part"]
 )

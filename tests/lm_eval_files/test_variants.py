@@ -246,6 +246,19 @@ def test_other_versions_of_a_task_are_said(tmp_path: Path) -> None:
     assert "Not the same in all rows: task version 1.0 (plain), 2.0 (x=1)." in board.notes
 
 
+def test_rows_judged_without_knowing_what_was_cut_off_are_said(tmp_path: Path) -> None:
+    def run(name: str, unknown: float, **config: Any) -> Path:
+        figures = {"t": {"acc,none": 0.5, "ending_unknown,none": unknown}}
+        return write(tmp_path / name, [1.0, 0.0], results=figures, config=args(**config))
+
+    one, other = run("a", 0.0), run("b", 0.5, x=1)
+    (board,) = leaderboard(from_folders([one, other])).boards
+    told = "what was cut off known (plain), known of some responses only (x=1)"
+    assert f"Not the same in all rows: {told}." in board.notes
+    (board,) = leaderboard(from_folders([one, run("c", 0.0, x=1)])).boards
+    assert not [note for note in board.notes if "cut off" in note]
+
+
 def test_other_documents_stand_apart_unless_their_numbers_pair_them(tmp_path: Path) -> None:
     one = write(tmp_path / "a", [1.0, 0.0])
     lines = [line(i, 1.0, doc={"q": i}, doc_hash=str(i)) for i in range(2)]

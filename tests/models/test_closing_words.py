@@ -31,14 +31,22 @@ def tally(responses: int, length: int, recorded: bool = True, **counters: int) -
         (tally(1, 1), {}, "recorded 1 row of 1 response"),
         (tally(1200, 10), {}, "recorded 12,000 rows of 1,200 responses"),
         (
-            tally(1, 50, peaks=1, recursion_changed=1),
+            tally(1, 50, peaks=1, editable_rows=18, editable_peaks=1, recursion_changed=1),
             {"recursion": "norm"},
-            "recorded 50 rows of 1 response; 1 peak over 1 layer, 1 edit (1 a response)",
+            "recorded 50 rows of 1 response; 1 peak over 1 layer, 1 of them after the warm-up "
+            "(5.6 % of 18 states there), 1 edit (1 a response)",
         ),
         (
             tally(3, 50, recorded=False, peaks=4, suppressed=2, injections=1),
             {"suppression": "peaks", "steering": "norm"},
-            "12 peaks over 1 layer, 9 edits (3 a response)",
+            "12 peaks over 1 layer, none of them after the warm-up (0 states there), 9 edits "
+            "(3 a response)",
+        ),
+        (
+            tally(10, 50, False, peaks=900, editable_rows=100, passes_run=100, passes_accepted=7),
+            {"recursion": "always"},
+            "9,000 peaks over 1 layer, none of them after the warm-up (0 % of 1,000 states there), "
+            "0 edits (0 a response); recursion=always: 70 of 1,000 extra passes accepted",
         ),
         (tally(2, 5, recorded=False), {}, None),
     ],
@@ -52,6 +60,15 @@ def test_what_an_earlier_run_left_is_told() -> None:
     found.recalled = 1
     line = closing_line(found, read_interventions({}))
     assert line == "recorded 15 rows of 3 responses; 1 response from an earlier run"
+
+
+def test_layers_at_which_no_pass_was_accepted_are_named() -> None:
+    totals = InterventionTotals()
+    for layer, accepted in ((20, 1), (21, 0), (22, 0)):
+        totals.add({layer: {"passes_run": 2, "passes_accepted": accepted}})
+    line = closing_line(Tally(interventions=totals), read_interventions({"recursion": "always"}))
+    assert line is not None
+    assert line.endswith("recursion=always: 1 of 6 extra passes accepted, none at layers 21 to 22")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +86,9 @@ def test_what_an_earlier_run_left_is_told() -> None:
         ({"recursion": "entropy"}, {}, "recursion_entropy"),
         ({"steering": "norm"}, {"peaks": 2}, "steering_patience"),
         ({"steering": "norm"}, {"peaks": 2, "streaks": 4}, "steering_min_cosine"),
-        ({"suppression": "random"}, {"peaks": 1}, "threshold_k"),
+        ({"suppression": "random"}, {"peaks": 1, "editable_peaks": 1}, "threshold_k"),
+        ({"suppression": "random"}, {"peaks": 1}, "threshold_prompt=true"),
+        ({"recursion": "norm"}, {"peaks": 2}, "threshold_prompt=true"),
     ],
     ids=str,
 )

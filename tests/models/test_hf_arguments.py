@@ -125,6 +125,23 @@ class TestWhereTheModelLies:
             L2HF(str(tmp_path), device="cpu")
         with pytest.raises(ConfigError, match=r"holds no tinny\.gguf"):
             L2HF(str(tmp_path), device="cpu", gguf_file="tinny.gguf")
+        with pytest.raises(ConfigError, match=r"pretrained=.*,gguf_file=tiny\.gguf"):
+            L2HF(str(tmp_path / "tiny.gguf"), device="cpu")
+
+
+def test_a_misspelt_argument_where_the_configuration_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be the very one that says where the configuration is."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("Unrecognized model")
+
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", refuse)
+    with pytest.raises(ConfigError, match="'gguf_flie'; did you mean 'gguf_file'"):
+        L2HF("someone/model", device="cpu", gguf_flie="model.gguf")
+    with pytest.raises(ValueError, match="Unrecognized model"):
+        L2HF("someone/model", device="cpu", zzz=1)
 
 
 def write_gguf(model: Any, path: Path) -> None:

@@ -40,16 +40,18 @@ def norms_tables(study: Study) -> list[Table]:
     """A table a variant, one for each field of the documents, and the held-out choices."""
     if study.verdicts is None:
         return []
+    wide = {str(one): wide_table(study, str(one)) for one in study.table["variant"].unique()}
     tables = [
         Table(
             name=f"correct_{variant}",
-            title=f"Norm statistics and correctness, {VARIANT_WORDS[str(variant)]}",
-            frame=wide_table(study, str(variant)),
+            title=f"Norm statistics and correctness, {VARIANT_WORDS[variant]}",
+            frame=frame,
             caption="A row a layer and statistic, with 95 % question-clustered intervals. Blank: "
             f"fewer than {least.QUESTIONS} questions tell.",
             meanings=_meanings(study),
         )
-        for variant in dict.fromkeys(study.table["variant"])
+        for variant, frame in wide.items()
+        if frame.drop(columns=["layer", "statistic"], errors="ignore").notna().any(axis=None)
     ]
     tables += [_within_field(study, one) for one in study.scopes if one not in ("pooled", WITHIN)]
     return [*tables, _held_out(study)] if study.choices else tables

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.model_tokenizer import model_tokenizer
 from l2_harness.norms import read_run_settings
-from l2_harness.paths import DEMO_MODEL, demo_model_path
 
 
 def load_tokenizer(
@@ -27,15 +27,12 @@ def load_tokenizer(
     Raises:
         ConfigError: it cannot be loaded; says how to name another.
     """
-    from transformers import AutoTokenizer
-
-    settings = read_run_settings(trace_dir, run_id)
-    name = tokenizer or settings.get("tokenizer") or settings.get("pretrained")
-    source = str(demo_model_path()) if name == DEMO_MODEL else name
-    revision = settings.get("revision") if tokenizer is None else None
+    settings = read_run_settings(trace_dir, run_id) if tokenizer is None else {}
+    named = settings or {"tokenizer": tokenizer}
     try:
-        return AutoTokenizer.from_pretrained(source, revision=revision or "main")
-    except (OSError, ValueError, TypeError) as error:
+        return model_tokenizer(named)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        name = named.get("tokenizer") or named.get("pretrained")
         raise ConfigError(
             f"the tokenizer of {name!r} cannot be loaded ({error}). Pass --tokenizer with a folder "
             "or a hub name."

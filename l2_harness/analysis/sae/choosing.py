@@ -16,6 +16,7 @@ from l2_harness.analysis.sae.matching import matched_features
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
+from l2_harness.findings.least import QUESTIONS
 from l2_harness.statistics.significance import holm
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class FeatureOptions:
     by: str = "difference"
     draws: int = 5
     top_tokens: int = 10
-    injected_responses: int = 32
+    injected_responses: int = QUESTIONS
     seed: int = 0
 
 
@@ -123,7 +124,6 @@ def injection_table(
     run: RunModel,
     options: FeatureOptions,
     text: Callable[[int], str] = str,
-    progress: Callable[[int], Any] = lambda n: None,
 ) -> pd.DataFrame:
     """The injected-token test of every reasoning feature, a row a feature.
 
@@ -145,7 +145,6 @@ def injection_table(
             seed=options.seed,
         )
         rows += [_row(loaded.layer, result, text) for result in results]
-        progress(1)
     return pd.DataFrame(rows)
 
 

@@ -20,6 +20,7 @@ from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.analysis.states.forcing import KnownTokens
 from l2_harness.analysis.states.store import StateStore
+from l2_harness.findings.least import QUESTIONS
 from l2_harness.statistics.design import Design
 from l2_harness.statistics.estimate import Estimate, Floats
 from l2_harness.statistics.intervals import mean_estimates
@@ -97,7 +98,7 @@ def injection_test(
     run: RunModel,
     *,
     top: int = 10,
-    responses: int = 32,
+    responses: int = QUESTIONS,
     seed: int = 0,
 ) -> list[InjectionResult]:
     """The test of some features of one SAE.

@@ -84,6 +84,11 @@ def _looks_local(name: str) -> bool:
 
 
 def _check_local(path: Path, args: Mapping[str, Any]) -> None:
+    if path.is_file() and path.suffix == ".gguf":
+        raise ConfigError(
+            f"pretrained={str(path)!r} is a file. Pass its folder, and the file beside it: "
+            f"pretrained={path.parent},gguf_file={path.name}."
+        )
     if not path.is_dir():
         what = "is a file, not a folder" if path.is_file() else "does not exist"
         raise ConfigError(

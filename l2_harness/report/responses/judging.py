@@ -92,7 +92,7 @@ def _of_task(
                 prompt=row.prompt or None,
                 question=_question(row.doc),
                 reference=str(row.target),
-                extracted=_answer(answer),
+                extracted=_extracted(answer, row),
                 verdict="correct" if value > 0.5 else "wrong",
                 metric=f"{found.metric} {value:g}",
             ),
@@ -106,7 +106,23 @@ def _question(document: Any) -> str | None:
     return next((text for text in found if isinstance(text, str) and text.strip()), None)
 
 
-def _answer(value: Any) -> str | None:
+def _extracted(value: Any, row: Any) -> str | None:
+    """What the task's filter made of a response.
+
+    A filter that leaves responses as they are extracts nothing; a task whose documents say what
+    kind of answer they ask for, as this project's do, then reads the answer when it scores.
+    """
+    from l2_harness.answers import opens_thinking
+    from l2_harness.selection.vote_answers import said_kind, vote_answer
+
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
-    return None if value is None else str(value)
+    if value is None or str(value) != row.response:
+        return None if value is None else str(value)
+    kind = said_kind(row.doc)
+    if kind is None:
+        return None
+    cut = row.finish_reason == "length"
+    return vote_answer(
+        row.response, row.doc, kind, opened=opens_thinking(row.prompt or ""), truncated=cut
+    )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from l2_harness.analysis.norms.token_pieces import load_tokenizer, token_pieces
 from l2_harness.config.errors import ConfigError
+from l2_harness.norms import TraceWriter
 from l2_harness.paths import tasks_dir
 
 
@@ -62,9 +64,21 @@ def test_spaces_survive_where_a_text_drops_its_first(with_prefix: Any) -> None:
 
 
 def test_a_tokenizer_that_is_not_there_is_named(tmp_path: Any) -> None:
-    from l2_harness.norms import TraceWriter
-
     TraceWriter(tmp_path, "run").describe_run({"pretrained": str(tmp_path / "nowhere")})
     with pytest.raises(ConfigError, match="--tokenizer"):
         load_tokenizer(tmp_path, "run")
     assert load_tokenizer(tmp_path, "run", "demo").eos_token_id is not None
+
+
+def test_the_tokenizer_of_a_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(
+        "transformers.AutoTokenizer.from_pretrained",
+        lambda source, **named: asked.append((source, named)),
+    )
+    writer = TraceWriter(tmp_path, "run")
+    writer.describe_run({"pretrained": "folder", "gguf_file": "m.gguf", "revision": "main"})
+    load_tokenizer(tmp_path, "run")
+    load_tokenizer(tmp_path, "run", "other")
+    plain = {"revision": "main", "trust_remote_code": False}
+    assert asked == [("folder", {**plain, "gguf_file": "m.gguf"}), ("other", plain)]

@@ -81,7 +81,9 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     said = invoke("sae", "load", "--sae", saes, "--states", states)
     assert said.count("topk, layer") == 3
     common = (states, "--sae", saes, "--out", out)
-    invoke("sae", "features", *common, "--features", 3, "--draws", 2, "--injected", 4)
+    said = invoke("sae", "features", *common, "--features", 3, "--draws", 2, "--injected", 4)
+    assert "the model runs over 72 sequences" in said  # 3 layers, 3 features, 4 responses, twice
+    assert "That takes about 1 minute." in said
     chosen = json.loads((out / "features.json").read_text("utf-8"))
     assert [len(one["selected"]) for one in chosen["layers"]] == [3, 3, 3]
     invoke("sae", "trend", *common, "--features", out, "--resamples", 50)

@@ -46,13 +46,15 @@ def write(folder: Path, records: Sequence[TraceRecord], **settings: Any) -> Path
     return folder
 
 
-def log(folder: Path, answers: dict[int, tuple[str, float]], resps: int = 1) -> Path:
+def log(
+    folder: Path, answers: dict[int, tuple[str, float]], resps: int = 1, doc: Any = None
+) -> Path:
     """A sample file that says of each document: what was extracted, and the score."""
     folder.mkdir()
     lines = [
         {
             "doc_id": doc_id,
-            "doc": {"question": f"<b>{doc_id}</b>", "answer": 8},
+            "doc": {"question": f"<b>{doc_id}</b>", "answer": 8, **(doc or {})},
             "target": "8",
             "arguments": {"gen_args_0": {"arg_0": f"question {doc_id}", "arg_1": {}}},
             "resps": [["?"] * resps],
@@ -82,6 +84,17 @@ def test_a_run_with_verdicts(tmp_path: Path) -> None:
     assert (first.extracted, first.metric) == ("8", "exact_match 1")
     assert first.events[0]["kind"] == "recursion"
     assert found.views[2].question is None
+
+
+@pytest.mark.parametrize(("kind", "extracted"), [({"kind": "math"}, "8"), ({}, None)])
+def test_a_filter_that_leaves_the_response_as_it_is_extracts_nothing(
+    tmp_path: Path, kind: dict[str, str], extracted: str | None
+) -> None:
+    """As of this project's benchmarks, whose scoring reads the answer."""
+    traces = write(tmp_path / "t", [record(0, "So 4 + 4 = 8\n#### 8")])
+    samples = log(tmp_path / "s", {0: ("So 4 + 4 = 8\n#### 8", 1.0)}, doc=kind)
+    (view,) = load_responses(ResponseSource(traces, VerdictSource(samples))).views
+    assert (view.extracted, view.verdict) == (extracted, "correct")
 
 
 def test_thresholds_are_of_all_responses_to_a_prompt(tmp_path: Path) -> None:

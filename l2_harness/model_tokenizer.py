@@ -1,0 +1,33 @@
+"""The tokenizer that some model_args name, loaded without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from l2_harness.paths import DEMO_MODEL, demo_model_path
+
+
+def model_tokenizer(args: Mapping[str, Any]) -> Any:
+    """The tokenizer of ``tokenizer=``, else the one beside the weights.
+
+    Args:
+        args: model_args, or a run's settings, where values may be texts.
+
+    Raises:
+        OSError, ValueError, TypeError, KeyError: whatever from_pretrained makes of a name, or of
+            none, that it can't load.
+    """
+    from transformers import AutoTokenizer
+
+    own = args.get("tokenizer")
+    name = own or args.get("pretrained") or args.get("model")
+    source = str(demo_model_path()) if name == DEMO_MODEL else name
+    # a GGUF file and a subfolder hold the model's own tokenizer, none that was named beside it
+    places = () if own else ("gguf_file", "subfolder")
+    return AutoTokenizer.from_pretrained(
+        source,
+        revision=str(args.get("revision") or "main"),
+        trust_remote_code=str(args.get("trust_remote_code", False)).lower() == "true",
+        **{place: str(args[place]) for place in places if args.get(place)},
+    )
