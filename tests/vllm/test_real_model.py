@@ -25,13 +25,21 @@ from l2_harness.models.vllm.l2vllm import L2VLLM
 SMOLLM2 = str(Path(os.environ["L2_REAL_MODELS"]) / "smollm2")
 GREEDY = {"until": [], "max_gen_toks": 40, "do_sample": False}
 ENGINE = {"dtype": "float32", "max_model_len": 256, "enforce_eager": True}
-TECHNIQUES = {
-    "recursion": "norm",
-    "recursion_min_growth": 0.0,
-    "suppression": "peaks",
-    "threshold_warmup": 8,
-    # none that two rows tie by, such as 0.5
-    "threshold_k": 0.63,
+#: k is none that two rows tie by, such as 0.5.
+LIVELY = {"threshold_warmup": 8, "threshold_k": 0.63, "recursion_min_growth": 0.0}
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {"layers": "all"},
+    "recursion": {"recursion": "norm", **LIVELY},
+    "always": {"recursion": "always", **LIVELY},
+    "entropy": {"recursion": "entropy", "recursion_entropy": 1.0, **LIVELY},
+    "steering": {
+        "steering": "norm",
+        "steering_patience": 3,
+        "steering_probability": 1.0,
+        **LIVELY,
+    },
+    "suppression": {"suppression": "peaks", **LIVELY},
+    "random suppression": {"suppression": "random", **LIVELY},
 }
 QUESTIONS = (
     "What is 7 + 5?",
@@ -53,11 +61,11 @@ def questions() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("args", [{"layers": "all"}, TECHNIQUES], ids=["plain", "techniques"])
+@pytest.mark.parametrize("case", CASES)
 def test_both_engines_agree(
-    args: dict[str, Any], questions: list[str], run: Callable[..., Any], pool: Any
+    case: str, questions: list[str], run: Callable[..., Any], pool: Any
 ) -> None:
-    args = {"pretrained": SMOLLM2, **args}
+    args = {"pretrained": SMOLLM2, **CASES[case]}
     theirs = run(L2HF, questions, GREEDY, dtype="float32", device="cpu", batch_size=4, **args)
     ours = run(L2VLLM, questions, GREEDY, **ENGINE, **args)
     assert ours.texts == theirs.texts
@@ -67,5 +75,7 @@ def test_both_engines_agree(
         assert [(e["row"], e["layer"]) for e in a.events] == [
             (e["row"], e["layer"]) for e in b.events
         ]
-    if "recursion" in args:
-        assert ours.info["interventions"]["acted_on"]["recursion"]
+    if case != "plain":
+        ours_did, theirs_did = (side.info["interventions"] for side in (ours, theirs))
+        assert ours_did["all_layers"] == pytest.approx(theirs_did["all_layers"], rel=1e-3)
+        assert any(ours_did["acted_on"].values())
