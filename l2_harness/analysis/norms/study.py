@@ -30,8 +30,9 @@ from l2_harness.norms import read_run_settings
 from l2_harness.statistics.resamples import Resamples
 
 if TYPE_CHECKING:
-    from l2_harness.analysis.norms.token_texts import TokenTexts
     import pandas as pd
+
+    from l2_harness.analysis.norms.token_texts import TokenTexts
 
 
 @dataclass(frozen=True)

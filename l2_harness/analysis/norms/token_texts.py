@@ -41,7 +41,6 @@ class TokenTexts:
     @classmethod
     def of(cls, tokenizer: Any) -> TokenTexts:
         """From a tokenizer of transformers."""
-
         decode = partial(tokenizer.decode, clean_up_tokenization_spaces=False)
         added = tokenizer.get_added_vocab().values()
         return cls(*_both_ways(decode), frozenset({*tokenizer.all_special_ids, *added}))
