@@ -56,9 +56,12 @@ class TokenTexts:
         return cls(*_both_ways(raw.decode), special)
 
 
-def _both_ways(decode: Callable[..., str]) -> list[Callable[[Sequence[int]], str]]:
+_Decode = Callable[[Sequence[int]], str]
+
+
+def _both_ways(decode: Callable[..., str]) -> tuple[_Decode, _Decode]:
     """With special tokens and without."""
-    return [partial(decode, skip_special_tokens=skip) for skip in (False, True)]
+    return partial(decode, skip_special_tokens=False), partial(decode, skip_special_tokens=True)
 
 
 def load_token_texts(

@@ -7,6 +7,7 @@ every row.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -38,7 +39,8 @@ def keep_rows(cache: DynamicCache, moves: RowMoves) -> None:
 
 def join_rows(cache: DynamicCache, other: DynamicCache, index: Tensor) -> None:
     """Add rows ``index``: (rows,) int64 of another cache, of which several may be one."""
-    for layer, new in zip(cache.layers, other.layers, strict=True):
+    pairs: Iterable[tuple[Any, Any]] = zip(cache.layers, other.layers, strict=True)
+    for layer, new in pairs:
         if isinstance(layer, GrowingLayer):
             layer.join(_rows(new.keys, index), _rows(new.values, index))
         elif isinstance(layer, SeeingSlidingLayer):
@@ -49,7 +51,8 @@ def join_rows(cache: DynamicCache, other: DynamicCache, index: Tensor) -> None:
 
 def drop_left(cache: DynamicCache, count: int) -> None:
     """Forget the first positions, where no row has anything but padding."""
-    for layer in cache.layers:
+    layers: Iterable[Any] = cache.layers
+    for layer in layers:
         if isinstance(layer, GrowingLayer):
             layer.drop_left(count)
         elif isinstance(layer, SeeingSlidingLayer):

@@ -41,7 +41,11 @@ def test_of_a_real_tokenizer() -> None:
 
 
 #: A tokenizer of three tokens.
-LETTERS = TokenTexts(*2 * [lambda ids: {1: "5", 2: "+", 3: "so"}.get(ids[0], "")], frozenset({9}))
+LETTERS = TokenTexts(
+    decode=lambda ids: {1: "5", 2: "+", 3: "so"}.get(ids[0], ""),
+    decode_plain=lambda ids: "",
+    special=frozenset({9}),
+)
 
 
 def test_rates_by_hand() -> None:

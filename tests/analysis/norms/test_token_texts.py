@@ -75,11 +75,14 @@ def test_a_file_that_gives_something_else_is_not_trusted(
     recorded: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace_dir = recorded(lambda text: text + " ")
-    loaded = []
+    loaded: list[str] = []
     real = AutoTokenizer.from_pretrained
-    monkeypatch.setattr(
-        AutoTokenizer, "from_pretrained", lambda *args, **kw: loaded.append(1) or real(*args, **kw)
-    )
+
+    def load(source: str, **options: Any) -> Any:
+        loaded.append(source)
+        return real(source, **options)
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", load)
     assert load_token_texts(trace_dir, "run").special
     assert loaded
 
