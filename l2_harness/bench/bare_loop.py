@@ -1,106 +1,72 @@
-"""The least that decoding the same rows takes: forward passes over tokens that are known."""
+"""The least that decoding takes: the forward passes alone, over what they were given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
-from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.cache_argument import cache_argument
-from l2_harness.engines.hf.decode_loop import DecodeLoop
-from l2_harness.models.hf.l2hf import L2HF
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedBatch:
-    """A batch that was decoded once.
+class RecordedPass:
+    """A forward pass that was run once.
 
     Attributes:
-        ids: (prompts, positions) padded prompts.
-        mask: (prompts, positions), 0 on padding.
-        prompt_of: the prompt of each response.
-        tokens: each response's ids.
+        ids, positions: (rows, n).
+        mask: (rows, columns), None where nothing is masked.
+        held: columns that the cache held before.
     """
 
     ids: Tensor
-    mask: Tensor
-    prompt_of: Sequence[int]
-    tokens: Sequence[Sequence[int]]
+    positions: Tensor
+    mask: Tensor | None
+    held: int
 
 
-class BatchSpy(L2HF):
-    """``l2hf`` that keeps what it decodes."""
+@contextmanager
+def recorded_passes(model: nn.Module) -> Iterator[list[RecordedPass]]:
+    """The forward passes of a model while this is entered, as they are made."""
+    passes: list[RecordedPass] = []
+    cache_name = cache_argument(type(model).forward)
 
-    def __init__(self, pretrained: Any, **kwargs: Any) -> None:
-        super().__init__(pretrained, **kwargs)
-        self.batches: list[RecordedBatch] = []
+    def keep(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        held = kwargs[cache_name].get_seq_length()
+        mask = kwargs.get("attention_mask")
+        passes.append(RecordedPass(kwargs["input_ids"], kwargs["position_ids"], mask, held))
 
-    def _model_generate(
-        self, context: Tensor, max_length: int, stop: list[str], **generation_kwargs: Any
-    ) -> Any:
-        loop: DecodeLoop = generation_kwargs["custom_generate"]
-        tokens: dict[int, Sequence[int]] = {}
-        deliver = loop.deliver
-
-        def keep(decoded: list[tuple[int, FinishedResponse]]) -> None:
-            tokens.update({index: response.tokens for index, response in decoded})
-            deliver(decoded)
-
-        loop.deliver = keep
-        super()._model_generate(context, max_length, stop, **generation_kwargs)
-        self.batches.append(
-            RecordedBatch(
-                context,
-                generation_kwargs["attention_mask"],
-                [spec.prompt for spec in loop.wanted],
-                [tokens[i] for i in range(len(tokens))],
-            )
-        )
+    handle = model.register_forward_pre_hook(keep, with_kwargs=True)
+    try:
+        yield passes
+    finally:
+        handle.remove()
 
 
 @torch.no_grad()
-def replay(model: Any, batch: RecordedBatch) -> None:
-    """Forward passes over a batch: prompts once, then each row until its response ends."""
-    cache = DynamicCache(config=model.config)
-    held: dict[str, Any] = {cache_argument(model.forward): cache}
-    mask = batch.mask
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    padded = not bool(mask.all())
-    model(
-        input_ids=batch.ids,
-        attention_mask=mask if padded else None,
-        position_ids=positions,
-        logits_to_keep=1,
-        **held,
-    )
-    rows = torch.tensor(batch.prompt_of)
-    lengths = torch.tensor([len(tokens) for tokens in batch.tokens])
-    width = int(lengths.max())
-    table = torch.tensor([[*t, *[0] * (width - len(t))] for t in batch.tokens], device=mask.device)
-    kept = torch.arange(len(rows))
-    _keep(cache, rows)
-    mask, last = mask[rows], positions[rows][:, -1:]
-    for step in range(width - 1):
-        staying = (lengths[kept] > step + 1).nonzero()[:, 0]
-        if len(staying) < len(kept):
-            kept = kept[staying]
-            _keep(cache, staying)
-            mask, last = mask[staying], last[staying]
-        mask = torch.cat([mask, mask.new_ones(len(kept), 1)], dim=-1)
-        last = last + 1
+def replay(model: Any, passes: Sequence[RecordedPass]) -> None:
+    """The same passes through transformers' own cache, whose contents are made up."""
+    name = cache_argument(type(model).forward)
+    config = model.config.get_text_config(decoder=True)
+    rows = max(len(one.ids) for one in passes)
+    columns = max(one.held for one in passes)
+    heads, size = config.num_key_value_heads, config.head_dim
+    states = torch.zeros(rows, heads, columns, size, dtype=model.dtype, device=model.device)
+    for one in passes:
+        cache = DynamicCache(config=config)
+        if one.held:
+            held = states[: len(one.ids), :, : one.held]
+            for layer in range(config.num_hidden_layers):
+                cache.update(held, held, layer)
         model(
-            input_ids=table[kept, step : step + 1],
-            attention_mask=mask if padded else None,
-            position_ids=last,
-            **held,
+            input_ids=one.ids,
+            attention_mask=one.mask,
+            position_ids=one.positions,
+            logits_to_keep=1,
+            **{name: cache},
         )
-
-
-def _keep(cache: DynamicCache, rows: Tensor) -> None:
-    if len(rows):
-        cache.reorder_cache(rows)  # type: ignore[arg-type]

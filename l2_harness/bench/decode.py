@@ -14,19 +14,18 @@ import torch
 from lm_eval.models.huggingface import HFLM
 
 from l2_harness.bench import workloads
-from l2_harness.bench.bare_loop import BatchSpy, replay
+from l2_harness.bench.bare_loop import recorded_passes, replay
 from l2_harness.bench.parts import PartTimes, Place
 from l2_harness.bench.peak_memory import MakeWorkload, peak_memory
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.workloads import Workload
-from l2_harness.engines.hf import decode_loop
-from l2_harness.engines.hf.batch_state import BatchState
+from l2_harness.engines.hf.batch_state import BatchState, PassInputs
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
 from l2_harness.engines.response_log import ResponseLog
-from l2_harness.models.hf import generation as hf_generation
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.models.recorder import RunRecorder
+from l2_harness.models.response_text import ResponseTexts
 
 STOCK = "hf"
 TOKENS = "l2hf record=tokens, all layers"
@@ -127,11 +126,11 @@ def _measure(
         OFF: L2HF(str(work.model), record="off", **args),
         TOKENS: L2HF(str(work.model), **_record_all(folder, work.name), **args),
     }
-    spy = BatchSpy(str(work.model), record="off", **args)
     responses: dict[str, list[str]] = {}
     ways = {name: _way(lm, work, name, responses) for name, lm in lms.items()}
-    _way(spy, work, BARE, responses)()
-    ways[BARE] = _synchronised(lambda: [replay(spy.model, batch) for batch in spy.batches])
+    with recorded_passes(lms[OFF].model) as passes:
+        ways[OFF]()
+    ways[BARE] = _synchronised(lambda: replay(lms[OFF].model, passes))
     times = alternate(ways, rounds, lambda text: say(f"{work.name}: {text}"))
     greedy = work.name == "greedy"
     return DecodeCost(
@@ -205,13 +204,16 @@ def _places(lm: Any) -> dict[str, list[Place]]:
             (model, "prepare_inputs_for_generation"),
             (model, "_update_model_kwargs_for_generation"),
         ],
-        "choosing tokens": [(decode_loop, "_choose")],
+        "choosing tokens": [(BatchState, "choose")],
         "norms and statistics": [(ResidualNorms, "take"), (ResponseLog, "add")],
         "rows to the host": [(ResponseLog, "take")],
         "ends of responses": [(EndRule, "reason")],
-        "dropping rows": [(BatchState, "keep")],
+        "rows that leave and join": [
+            *((BatchState, name) for name in ("keep", "join", "drop_left")),
+            *((PassInputs, name) for name in ("keep", "join", "drop_left", "select")),
+        ],
         "tokenising": [(lm, "tok_encode"), (lm, "tok_batch_encode")],
-        "texts": [(hf_generation, "lm_eval_response"), (hf_generation, "thinking_end")],
+        "texts": [(ResponseTexts, "answer"), (ResponseTexts, "thinking_end")],
         "trace files": [(RunRecorder, "add"), (RunRecorder, "flush")],
     }
 

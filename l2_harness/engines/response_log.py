@@ -1,9 +1,9 @@
-"""The recorded rows of responses that are decoded side by side and leave the batch one by one."""
+"""The recorded rows of responses that are decoded side by side, and come and go."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,9 +27,11 @@ class _Stretch:
 
 
 class ResponseLog:
-    """Collects a row a response and step on the device; nothing reaches the host before the end."""
+    """Collects a row a response and step, on the device until a response ends."""
 
     def __init__(self) -> None:
+        self._norms: defaultdict[int, list[np.ndarray]] = defaultdict(list)
+        self._signals: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._stretches: list[_Stretch] = []
         self._state_sums = StateSums()
 
@@ -57,21 +59,26 @@ class ResponseLog:
         if states is not None:
             self._state_sums.add(responses, states)
 
-    def take(self) -> dict[int, ResponseRows]:
-        """The rows of every response so far, on the host; the log is empty afterwards."""
-        norms, signals = defaultdict(list), defaultdict(list)
-        for stretch in self._stretches:
-            norm_block = torch.stack(stretch.norms).cpu().numpy()
-            signal_block = torch.stack(stretch.signals).cpu().numpy()
-            for column, response in enumerate(stretch.responses):
-                norms[response].append(norm_block[:, :, column])
-                signals[response].append(signal_block[:, :, column])
-        self._stretches = []
-        sums = self._state_sums.take()
+    def take(self, responses: Collection[int]) -> dict[int, ResponseRows]:
+        """All rows of those of some responses that have any, on the host; they are over."""
+        self._read()
+        sums = self._state_sums.take(responses)
         rows = {}
-        for response in norms:
-            own = dict(zip(SIGNALS.names, np.concatenate(signals[response]).T, strict=True))
+        for response in [one for one in responses if one in self._norms]:
+            signals = np.concatenate(self._signals.pop(response))
+            own = dict(zip(SIGNALS.names, signals.T, strict=True))
             # a sum turns and stretches as the mean does
             scores = chain_of_embedding(sums[response]) if response in sums else {}
-            rows[response] = ResponseRows(np.concatenate(norms[response]), own, scores)
+            norms = np.concatenate(self._norms.pop(response))
+            rows[response] = ResponseRows(norms, own, scores)
         return rows
+
+    def _read(self) -> None:
+        """Move what was added to the host."""
+        for stretch in self._stretches:
+            norms = torch.stack(stretch.norms).cpu().numpy()
+            signals = torch.stack(stretch.signals).cpu().numpy()
+            for column, response in enumerate(stretch.responses):
+                self._norms[response].append(norms[:, :, column])
+                self._signals[response].append(signals[:, :, column])
+        self._stretches = []

@@ -1,8 +1,8 @@
-"""Sums of hidden states over the rows of responses that leave the batch one by one."""
+"""Sums of hidden states over the rows of responses that come and go."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -10,42 +10,35 @@ from torch import Tensor
 
 
 class StateSums:
-    """One running sum a response and layer, on the device until :meth:`take`."""
+    """One sum a response and layer, on the device until :meth:`take`."""
 
     def __init__(self) -> None:
         self._responses: list[int] = []
-        self._running: Tensor | None = None
-        self._ended: dict[int, Tensor] = {}
+        self._running: Tensor | None = None  # of these responses: (layers, rows, d)
+        self._aside: dict[int, Tensor] = {}
 
     def add(self, responses: Sequence[int], states: Tensor) -> None:
-        """Add one step; a response that was there before and is not any more has ended.
+        """Add one step.
 
         Args:
             responses: which response each row belongs to.
             states: (layers, rows, d) of any float type; summed in float32 or wider.
         """
         wide = states if states.dtype == torch.float64 else states.float()
-        if self._running is None:
-            self._running = wide.clone()
-        else:
-            if list(responses) != self._responses:
-                self._move(list(responses))
-            self._running += wide
-        self._responses = list(responses)
+        if self._running is None or list(responses) != self._responses:
+            self._put_aside()
+            zero = wide.new_zeros(wide[:, 0].shape)
+            sums = [self._aside.pop(response, zero) for response in responses]
+            self._responses, self._running = list(responses), torch.stack(sums, dim=1)
+        self._running += wide
 
-    def take(self) -> dict[int, np.ndarray]:
-        """The sum of every response, (layers, d), on the host; nothing is left afterwards."""
+    def take(self, responses: Collection[int]) -> dict[int, np.ndarray]:
+        """The sums of those of some responses that have one, (layers, d), on the host."""
+        self._put_aside()
+        known = [response for response in responses if response in self._aside]
+        return {response: self._aside.pop(response).cpu().numpy() for response in known}
+
+    def _put_aside(self) -> None:
         if self._running is not None:
-            self._move([])
-        sums = {response: total.cpu().numpy() for response, total in self._ended.items()}
-        self._responses, self._running, self._ended = [], None, {}
-        return sums
-
-    def _move(self, responses: list[int]) -> None:
-        """Keep the sums of ``responses`` running, in this order, and put those of others aside."""
-        assert self._running is not None
-        place = {response: row for row, response in enumerate(self._responses)}
-        for response in place.keys() - set(responses):
-            self._ended[response] = self._running[:, place[response]].clone()
-        index = torch.tensor([place[response] for response in responses], dtype=torch.int64)
-        self._running = self._running[:, index.to(self._running.device)]
+            self._aside.update(zip(self._responses, self._running.unbind(1), strict=True))
+        self._responses, self._running = [], None

@@ -44,16 +44,51 @@ class PromptJob:
     wanted: list[WantedResponse]
 
 
-def run_in_batches(
-    jobs: Iterable[PromptJob], max_rows: int, run: Callable[[list[PromptJob], int], None]
+class PromptQueue:
+    """Jobs that are to run, in order.
+
+    A job that was taken and not put back has to be run; its responses that are complete are no
+    longer among its ``wanted``.
+    """
+
+    def __init__(self, jobs: Iterable[PromptJob]) -> None:
+        self._pending = deque(jobs)
+        self._taken: list[PromptJob] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._pending)
+
+    def take(self, max_rows: int) -> list[PromptJob]:
+        """As many jobs as have ``max_rows`` responses together, and at least one if there is."""
+        batch: list[PromptJob] = []
+        rows = 0
+        while self._pending and (not batch or rows + len(self._pending[0].wanted) <= max_rows):
+            batch.append(self._pending.popleft())
+            rows += len(batch[-1].wanted)
+        self._taken += batch
+        return batch
+
+    @property
+    def open(self) -> list[PromptJob]:
+        """Jobs that were taken and have responses that are not complete."""
+        return [job for job in self._taken if job.wanted]
+
+    def put_back(self) -> None:
+        """What is open comes next."""
+        self._pending.extendleft(reversed(self.open))
+        self._taken = []
+
+
+def run_jobs(
+    jobs: Iterable[PromptJob], max_rows: int, run: Callable[[PromptQueue, int], None]
 ) -> int:
-    """Run all jobs, a batch at a time; where one does not fit into memory, half its size.
+    """Run all jobs; where they do not fit into memory, with half as many rows.
 
     Args:
         jobs: in the order in which they are to run.
         max_rows: responses side by side.
-        run: gets a batch of jobs and ``max_rows``; takes each response out of its job's
-            ``wanted`` when it is complete, so that it is not run again.
+        run: takes jobs from a queue, some or all, and runs them with ``max_rows``; takes each
+            response out of its job's ``wanted`` when it is complete, so that it is not run again.
 
     Returns:
         The size at which everything did fit.
@@ -61,36 +96,25 @@ def run_in_batches(
     Raises:
         MemoryError: one response alone does not fit.
     """
-    pending = deque(jobs)
-    while pending:
-        batch = _next_batch(pending, max_rows)
-        error = _out_of_memory(run, batch, max_rows)
+    queue = PromptQueue(jobs)
+    while queue:
+        error = _out_of_memory(run, queue, max_rows)
         if error is not None:
-            max_rows = _halved(batch, max_rows, error)
+            max_rows = _halved(queue.open, max_rows, error)
             error = None
             # what the failed pass held is freed only now that its traceback is gone
             gc.collect()
             clear_device_cache()
-        pending.extendleft(job for job in reversed(batch) if job.wanted)
+        queue.put_back()
     return max_rows
 
 
-def _next_batch(pending: deque[PromptJob], max_rows: int) -> list[PromptJob]:
-    """As many prompts as have ``max_rows`` responses together, and at least one."""
-    batch = [pending.popleft()]
-    rows = len(batch[0].wanted)
-    while pending and rows + len(pending[0].wanted) <= max_rows:
-        batch.append(pending.popleft())
-        rows += len(batch[-1].wanted)
-    return batch
-
-
 def _out_of_memory(
-    run: Callable[[list[PromptJob], int], None], batch: list[PromptJob], max_rows: int
+    run: Callable[[PromptQueue, int], None], queue: PromptQueue, max_rows: int
 ) -> str | None:
-    """Run a batch; what was said where it did not fit into memory."""
+    """Run jobs; what was said where they did not fit into memory."""
     try:
-        run(batch, max_rows)
+        run(queue, max_rows)
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and not should_reduce_batch_size(error):
             raise
@@ -98,11 +122,11 @@ def _out_of_memory(
     return None
 
 
-def _halved(batch: Sequence[PromptJob], max_rows: int, error: str) -> int:
-    rows = min(max_rows, sum(len(job.wanted) for job in batch))
+def _halved(jobs: Sequence[PromptJob], max_rows: int, error: str) -> int:
+    rows = min(max_rows, sum(len(job.wanted) for job in jobs))
     if rows <= 1:
         raise MemoryError(
-            f"A single response to a prompt of {batch[0].n_tokens} tokens does not fit into "
+            f"A single response to a prompt of {jobs[0].n_tokens} tokens does not fit into "
             "memory. Pass a smaller max_gen_toks or max_length, or a narrower dtype. "
             f"What the allocator said: {error}"
         )

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from l2_harness.bench.bare_loop import BatchSpy, replay
+from l2_harness.bench.bare_loop import recorded_passes, replay
 from l2_harness.bench.parts import PartTimes
 from l2_harness.bench.rounds import Ratio, alternate
 from l2_harness.bench.workloads import SAMPLES, greedy_demo, random_model, samples
+from l2_harness.models.hf.l2hf import L2HF
 
 
 def test_every_way_runs_once_a_round_and_once_before() -> None:
@@ -52,16 +53,16 @@ def test_a_part_within_a_part_counts_once() -> None:
 
 def test_the_bare_loop_runs_the_same_rows() -> None:
     work = greedy_demo(6, 4)
-    lm = BatchSpy(str(work.model), record="off", batch_size=4, device="cpu", dtype="float32")
+    lm = L2HF(str(work.model), record="off", batch_size=4, device="cpu", dtype="float32")
     shapes: list[tuple[int, ...]] = []
     lm.model.register_forward_pre_hook(
         lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)),
         with_kwargs=True,
     )
-    lm.generate_until(work.requests(lm), disable_tqdm=True)
+    with recorded_passes(lm.model) as passes:
+        lm.generate_until(work.requests(lm), disable_tqdm=True)
     decoded, shapes[:] = list(shapes), []
-    for batch in lm.batches:
-        replay(lm.model, batch)
+    replay(lm.model, passes)
     assert shapes == decoded
 
 

@@ -15,7 +15,8 @@ from transformers import LogitsProcessorList
 
 from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.finished_response import FinishedResponse
-from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
+from l2_harness.engines.hf.decode_loop import DecodeLoop
+from l2_harness.engines.hf.prefill import PromptGroup, ResponseSpec
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
 from l2_harness.random_numbers import uniform_draws
@@ -57,25 +58,44 @@ def run(
     max_rows: int | None = None,
     stop: Sequence[str] = (),
     record: bool = True,
+    later: Sequence[Sequence[tuple[int, int]]] = (),
     **settings: Any,
 ) -> dict[tuple[int, int], FinishedResponse]:
+    """Decode (prompt, sample) of ``order``, then of further groups as rows become free."""
+    norms = ResidualNorms(list(find_decoder_layers(model))) if record else None
+    found: list[tuple[int, FinishedResponse]] = []
+    rule = EndRule(EOS, stop, MAX_TOKENS, text)
+    groups = iter([group(model, one, greedy, settings) for one in (order, *later)])
+    first = next(groups)
+    rows = max_rows or len(order)
+    loop = DecodeLoop(
+        first.wanted, rule, found.extend, norms, rows, more=lambda free: next(groups, None)
+    )
+    first.generate(loop)
+    keys = [key for one in (order, *later) for key in one]
+    return {keys[index]: response for index, response in found}
+
+
+def group(
+    model: Any, order: Sequence[tuple[int, int]], greedy: bool, settings: dict[str, Any]
+) -> PromptGroup:
     prompts = [PROMPTS[p] for p in dict.fromkeys(p for p, _ in order)]
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    norms = ResidualNorms(list(find_decoder_layers(model))) if record else None
-    found: list[tuple[int, FinishedResponse]] = []
-    rule = EndRule(EOS, stop, MAX_TOKENS, text)
-    model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        max_new_tokens=MAX_TOKENS,
-        do_sample=not greedy,
-        pad_token_id=0,
-        custom_generate=DecodeLoop(wanted(order, greedy), rule, found.extend, norms, max_rows),
-        **{"top_k": 0, **settings},
-    )
-    return {order[index]: response for index, response in found}
+
+    def generate(loop: Callable[..., None]) -> None:
+        model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=MAX_TOKENS,
+            do_sample=not greedy,
+            pad_token_id=0,
+            custom_generate=loop,
+            **{"top_k": 0, **settings},
+        )
+
+    return PromptGroup(wanted(order, greedy), generate)
 
 
 @torch.no_grad()
@@ -120,7 +140,7 @@ def sampled(model: Any) -> dict[tuple[int, int], FinishedResponse]:
 
 
 def test_equals_the_slow_loop(model: Any, sampled: dict[tuple[int, int], FinishedResponse]) -> None:
-    assert list(sampled) == ALL
+    assert set(sampled) == set(ALL)
     assert len({len(response.tokens) for response in sampled.values()}) > 2
     slow_model = copy.deepcopy(model)
     for (prompt, sample), response in sampled.items():
@@ -153,6 +173,16 @@ def test_rounds_change_nothing(
 ) -> None:
     """Further samples start from the cache of one prefill, which no earlier round may touch."""
     assert_same(run(model, ALL, greedy=False, max_rows=max_rows), sampled)
+
+
+@pytest.mark.parametrize("max_rows", [1, 3, 6])
+def test_rows_that_are_filled_change_nothing(
+    model: Any, sampled: dict[tuple[int, int], FinishedResponse], max_rows: int
+) -> None:
+    """Shorter and longer prompts join those that run, wherever these have come to."""
+    groups = [[(p, s) for s in range(SAMPLES)] for p in (1, 3, 4, 0, 2)]
+    found = run(model, groups[0], greedy=False, max_rows=max_rows, later=groups[1:])
+    assert_same(found, sampled)
 
 
 @pytest.mark.parametrize(
@@ -227,6 +257,53 @@ class TestSettings:
         if "prefill_chunk_size" not in settings:
             plain = run(llama, ALL, greedy=False)
             assert any(together[k].tokens != plain[k].tokens for k in ALL), "it had no effect"
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"repetition_penalty": 1.4},
+            {"min_new_tokens": 6},
+            {"begin_suppress_tokens": list(range(40, 90))},
+            {"exponential_decay_length_penalty": (3, 1.5)},
+            {"top_k": 5, "temperature": 1.7},
+        ],
+        ids=lambda settings: next(iter(settings)),
+    )
+    def test_processors_count_from_their_own_prompts(
+        self, llama: Any, settings: dict[str, Any]
+    ) -> None:
+        groups = [[(p, s) for s in range(SAMPLES)] for p in (1, 3, 4, 0, 2)]
+        found = run(llama, groups[0], greedy=False, max_rows=4, later=groups[1:], **settings)
+        for key in ALL[::4]:
+            assert_same({key: found[key]}, run(llama, [key], greedy=False, **settings))
+
+    def test_free_rows_are_filled(self, llama: Any) -> None:
+        """Never more rows than asked for, and fewer steps than in batches of as many."""
+        order = [(p, s) for s in range(SAMPLES) for p in range(4)]
+        found: dict[tuple[int, int], FinishedResponse] = {}
+
+        def work() -> None:
+            later = [[key] for key in order[4:]]
+            found.update(run(llama, order[:4], greedy=False, max_rows=4, later=later))
+
+        steps = [rows for rows, width in passes(llama, work) if width == 1]
+        further = [len(found[key].tokens) - 1 for key in order]
+        assert max(steps) <= 4
+        assert sum(steps) == sum(further)
+        assert len(steps) < sum(max(further[i : i + 4]) for i in range(0, len(order), 4))
+
+    def test_what_is_complete_is_delivered_before_an_error(self, llama: Any) -> None:
+        found: list[tuple[int, FinishedResponse]] = []
+        rule = EndRule(EOS, (), MAX_TOKENS, text)
+        one = group(llama, [(0, 0), (1, 0), (2, 0)], False, {})
+
+        def fail(free: int) -> PromptGroup:
+            del free
+            raise torch.OutOfMemoryError("out of memory")
+
+        with pytest.raises(torch.OutOfMemoryError):
+            one.generate(DecodeLoop(one.wanted, rule, found.extend, None, 3, more=fail))
+        assert 0 < len(found) < 3
 
     def test_one_prefill_a_prompt(self, llama: Any) -> None:
         rows = passes(llama, lambda: run(llama, ALL, greedy=False, max_rows=4))

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from l2_harness.engines.hf.growing_cache import GrowingLayer, RowMoves, keep_rows, make_growing
+from l2_harness.engines.hf.cache_rows import keep_rows
+from l2_harness.engines.hf.growing_cache import GrowingLayer, make_growing
 from l2_harness.engines.hf.read_only_cache import SeeingSlidingLayer
+from l2_harness.engines.hf.row_buffer import RowMoves
 
 OPERATIONS = st.lists(
     st.one_of(

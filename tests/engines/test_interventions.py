@@ -21,9 +21,10 @@ from l2_harness.config.interventions import read_interventions
 from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.cache_argument import GENERATE_CACHE, cache_argument
-from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
+from l2_harness.engines.hf.decode_loop import DecodeLoop
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.output_head import OutputHead
+from l2_harness.engines.hf.prefill import ResponseSpec
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
@@ -504,11 +505,13 @@ def test_hooks_do_nothing_outside_a_pass(models: Callable[[str], Any]) -> None:
     hooks = make_hooks(model, {"suppression": "peaks", "recursion": "always"})
     with torch.no_grad():
         plain = model(other).logits
-        with hooks.installed():
-            model(ids)
-            hooks.begin([Response(stream_key(5, "1", 0), ids.shape[1])], [0], mask)
+        with hooks.installed(1):
             assert torch.equal(model(other).logits, plain)
-            (report,) = hooks.end()
+            with hooks.prefilling():
+                model(ids)
+            hooks.begin([0], [Response(stream_key(5, "1", 0), ids.shape[1])], [0], mask)
+            assert torch.equal(model(other).logits, plain)
+            report = hooks.finish(0)
             assert torch.equal(model(other).logits, plain)
     assert {counts["rows"] for counts in report.counters.values()} == {1}
     assert not report.events

@@ -321,7 +321,8 @@ class TestMemory:
         with caplog.at_level(logging.WARNING):
             responses = lm.generate_until(requests_)
         assert max(ran) <= rows
-        assert "out of memory with 30 responses side by side: now 15" in caplog.text
+        # the prefill of 6 prompts with 5 responses each, or all rows
+        assert re.search("out of memory with (30|32) responses side by side: now", caplog.text)
         traces = read_traces(tmp_path)
         assert (responses, by_sample(traces)) == reference
         assert len(traces) == lm.get_model_info()["l2"]["responses"] == 7 * N

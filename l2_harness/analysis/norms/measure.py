@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from l2_harness.analysis.norms.norm_statistics import STATISTICS, NormStatistics
 from l2_harness.analysis.norms.outlier_norms import OutlierFreeNorms
 from l2_harness.analysis.norms.responses import layer_columns
 from l2_harness.analysis.norms.token_kinds import PeakCounts, TokenKinds
+from l2_harness.analysis.norms.token_texts import TokenTexts
 from l2_harness.analysis.norms.trace_rows import RowBlock, row_blocks
 from l2_harness.config.layers import LayerSelection
 from l2_harness.statistics.estimate import Floats
@@ -62,7 +63,7 @@ def measure(
     *,
     layers: LayerSelection | None = None,
     first_rows: int = FIRST_ROWS,
-    tokenizer: Any = None,
+    texts: TokenTexts | None = None,
     outlier_free: OutlierFreeNorms | None = None,
 ) -> Measured:
     """Read the rows of some responses and measure them.
@@ -72,7 +73,7 @@ def measure(
         trace_dir: where they came from.
         layers: of the recorded layers, those that count; None for all.
         first_rows: how many the second variant leaves out.
-        tokenizer: for the kinds of token; None for none of them.
+        texts: of the tokens, for their kinds; None for none of them.
         outlier_free: norms for the third variant.
 
     Raises:
@@ -80,7 +81,7 @@ def measure(
     """
     chosen, columns = _layers(traces, layers)
     question = np.unique(traces["doc_id"].to_numpy(), return_inverse=True)[1]
-    pass_ = _Pass(traces, chosen, question, first_rows, tokenizer)
+    pass_ = _Pass(traces, chosen, question, first_rows, texts)
     for block in row_blocks(traces, trace_dir, columns):
         pass_.add(block)
     if not pass_.rows:
@@ -104,7 +105,7 @@ class _Pass:
         layers: tuple[int, ...],
         question: np.ndarray,
         first_rows: int,
-        tokenizer: Any,
+        texts: TokenTexts | None,
     ) -> None:
         self.traces, self.layers, self.question = traces, layers, question
         self.first_rows, self.rows = first_rows, 0
@@ -116,7 +117,7 @@ class _Pass:
         self.seen = np.zeros(n, dtype=bool)
         ends = traces["thinking_end"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
         self.thinking_end = ends
-        kinds = None if tokenizer is None else TokenKinds(tokenizer)
+        kinds = None if texts is None else TokenKinds(texts)
         self.peaks = (
             {}
             if kinds is None

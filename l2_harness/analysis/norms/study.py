@@ -32,6 +32,8 @@ from l2_harness.statistics.resamples import Resamples
 if TYPE_CHECKING:
     import pandas as pd
 
+    from l2_harness.analysis.norms.token_texts import TokenTexts
+
 
 @dataclass(frozen=True)
 class StudyOptions:
@@ -152,14 +154,14 @@ def study(options: StudyOptions, judge: Callable[[pd.DataFrame], Verdicts] | Non
         if judge is None:
             check_judging(traces, judging, settings)
     clock.lap("reading responses")
-    tokenizer = _tokenizer(options, run_id, notes)
+    texts = _token_texts(options, run_id, notes)
     clock.lap("loading the tokenizer")
     measured = measure(
         traces,
         options.trace_dir,
         layers=options.layers,
         first_rows=options.first_rows,
-        tokenizer=tokenizer,
+        texts=texts,
         outlier_free=_outlier_free(options, run_id),
     )
     clock.lap("reading and measuring rows")
@@ -195,11 +197,11 @@ class _Clock:
         self.seconds[name], self._start = now - self._start, now
 
 
-def _tokenizer(options: StudyOptions, run_id: str, notes: list[str]) -> Any:
-    from l2_harness.analysis.norms.token_pieces import load_tokenizer
+def _token_texts(options: StudyOptions, run_id: str, notes: list[str]) -> TokenTexts | None:
+    from l2_harness.analysis.norms.token_texts import load_token_texts
 
     try:
-        return load_tokenizer(options.trace_dir, run_id, options.tokenizer)
+        return load_token_texts(options.trace_dir, run_id, options.tokenizer)
     except (ConfigError, FileNotFoundError) as error:
         if options.tokenizer is not None:
             raise

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from l2_harness.analysis.norms.token_texts import TokenTexts
 from l2_harness.analysis.norms.trace_rows import RowBlock
 from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.ratios import ratios
@@ -68,9 +69,8 @@ def kind_of(text: str, special: bool = False) -> str:
 class TokenKinds:
     """The kinds of a tokenizer's tokens, as numbers of :data:`KINDS`, each looked at once."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._special = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
+    def __init__(self, texts: TokenTexts) -> None:
+        self._texts = texts
         self._known: dict[int, int] = {}
 
     def of(self, tokens: np.ndarray) -> np.ndarray:
@@ -82,8 +82,8 @@ class TokenKinds:
     def _look_up(self, ids: Iterable[int]) -> None:
         for token in ids:
             if token not in self._known:
-                text = self._tokenizer.decode([token], skip_special_tokens=False)
-                self._known[token] = KINDS.index(kind_of(str(text), token in self._special))
+                kind = kind_of(self._texts.decode([token]), token in self._texts.special)
+                self._known[token] = KINDS.index(kind)
 
 
 class PeakCounts:

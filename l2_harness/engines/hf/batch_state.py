@@ -1,119 +1,194 @@
-"""What a decode step needs of every row, kept together while rows are repeated and dropped."""
+"""What a decode step needs of every row, kept together while rows come and go.
+
+Rows end at the same column: that of the newest token.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList
-from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
+from torch.nn.functional import pad
 
 from l2_harness.engines.hf.cache_argument import GENERATE_CACHE
-from l2_harness.engines.hf.growing_cache import RowMoves, keep_rows
+from l2_harness.engines.hf.cache_rows import drop_left, join_rows, keep_rows
+from l2_harness.engines.hf.row_buffer import RowBuffer, RowMoves
+from l2_harness.engines.hf.row_processors import RowProcessors
+from l2_harness.engines.hf.token_choice import drawn, likeliest
 
-#: Model inputs that ``generate`` keeps from step to step, (…, rows, positions) each.
-_PER_ROW = ("attention_mask", "position_ids", "token_type_ids")
+#: Model inputs that ``generate`` keeps from step to step, (…, rows, positions) each; only the
+#: newest position is read, but of the mask.
+_NEWEST = ("position_ids", "token_type_ids")
+_MASK = "attention_mask"
 
 
 class BatchState:
-    """The rows of a batch: their ids, their cache, and which response each one is.
+    """The rows of a batch: which response each one is, its tokens, and how the next is chosen.
 
     Args:
         responses: which response each row belongs to.
-        prompts: which prompt each row answers.
-        ids: (rows, positions) int64, the padded prompts.
-        max_tokens: how many tokens may be added.
+        ids: (rows, columns) int64, the padded prompts.
+        processors: of ``generate``, for these rows.
         uniforms: (rows, max_tokens) float64, or None for greedy decoding.
-        model_kwargs: of ``generate``; changed by :meth:`keep`.
-        logits_processor: of ``generate``.
     """
 
     def __init__(
         self,
         responses: Sequence[int],
-        prompts: Sequence[int],
         ids: Tensor,
-        max_tokens: int,
+        processors: RowProcessors,
         uniforms: Tensor | None,
-        model_kwargs: dict[str, Any],
-        logits_processor: LogitsProcessorList,
     ) -> None:
         self.responses = list(responses)
-        self.prompts = list(prompts)
-        self.model_kwargs = model_kwargs
-        self.logits_processor = logits_processor
+        self._ids = RowBuffer(ids, -1)  # written in place: to append to a tensor copies it
+        self._processors = processors
         self._uniforms = uniforms
-        self._n_prompt = self._length = ids.shape[1]
-        # written in place: to append to a tensor copies it
-        self._ids = torch.cat([ids, ids.new_zeros(len(ids), max_tokens)], dim=1)
+        self._drawn = None if uniforms is None else ids.new_zeros(len(ids), 1)
 
     @property
     def ids(self) -> Tensor:
-        """(rows, positions so far) int64, padding and prompt included."""
-        return self._ids[:, : self._length]
+        """(rows, columns) int64, padding and prompt included."""
+        return self._ids.view
 
     @property
-    def uniforms(self) -> Tensor | None:
-        """(rows,) float64, the numbers that draw the next token."""
-        if self._uniforms is None:
-            return None
-        return self._uniforms[:, self._length - self._n_prompt]
+    def columns_read(self) -> int:
+        """How many of the newest columns the choice of a token depends on."""
+        return self._processors.columns
 
-    def append(self, tokens: Tensor) -> None:
-        """Add a token to each row, tokens: (rows,) int64."""
-        self._ids[:, self._length] = tokens
-        self._length += 1
+    def choose(self, logits: Tensor) -> Tensor:
+        """(rows,) int64, the next token of each row, which is appended; logits: (rows, …)."""
+        scores = self._processors(self.ids, logits)
+        if self._uniforms is None or self._drawn is None:
+            chosen = likeliest(scores)
+        else:
+            chosen = drawn(scores, self._uniforms.gather(1, self._drawn)[:, 0])
+            self._drawn += 1
+        self._ids.append(chosen.unsqueeze(1))
+        return chosen
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drop all but ``rows``, with all that belongs to them; the others change places.
-
-        Args:
-            rows: ascending.
-        """
+    def keep(self, rows: Sequence[int]) -> RowMoves:
+        """Drop all but ``rows``, ascending, with all that belongs to them; others change places."""
         moves = RowMoves(rows)
         self.responses = [self.responses[row] for row in moves.order.tolist()]
-        self.prompts = [self.prompts[row] for row in moves.order.tolist()]
-        self._ids = self._ids[moves.order.to(self._ids.device)]
-        if self._uniforms is not None:
-            self._uniforms = self._uniforms[moves.order.to(self._uniforms.device)]
-        _select_inputs(self.model_kwargs, moves.order)
-        keep_rows(self.model_kwargs[GENERATE_CACHE], moves)
-        self.logits_processor = select_processors(self.logits_processor, moves.order)
+        self._ids.keep(moves)
+        self._processors = self._processors.of(moves.order)
+        if self._uniforms is not None and self._drawn is not None:
+            order = moves.order.to(self._uniforms.device)
+            self._uniforms, self._drawn = self._uniforms[order], self._drawn[order]
+        return moves
+
+    def join(self, other: BatchState) -> None:
+        """Add another batch's rows, which take the same settings."""
+        self._processors = self._processors.joined(other._processors)
+        self.responses += other.responses
+        self._ids.join(other.ids)
+        if self._uniforms is not None and self._drawn is not None:
+            assert other._uniforms is not None
+            assert other._drawn is not None
+            self._uniforms = torch.cat([self._uniforms, other._uniforms])
+            self._drawn = torch.cat([self._drawn, other._drawn])
+
+    def drop_left(self, count: int) -> None:
+        """Forget the first columns, where no row has anything but padding."""
+        self._ids.drop_left(count)
 
 
-def repeat_rows(model_kwargs: dict[str, Any], index: Tensor) -> None:
-    """Make ``generate``'s model_kwargs those of other rows, of which several may be one.
+class PassInputs:
+    """What ``generate`` hands on from one forward pass to the next, the cache included.
 
     Args:
-        model_kwargs: changed in place, the cache in them too.
-        index: (rows,) int64 on the CPU.
+        model_kwargs: of ``generate``, after the prefill.
+        ids: (rows, columns) of the prompts.
     """
-    _select_inputs(model_kwargs, index)
-    # what beam search reorders is what any choice of rows is; it knows every kind of layer,
-    # and each layer's device
-    model_kwargs[GENERATE_CACHE].reorder_cache(index)
 
+    def __init__(self, model_kwargs: dict[str, Any], ids: Tensor) -> None:
+        self.model_kwargs = _newest(model_kwargs)
+        # of the ids so far, and of the token that is chosen next
+        self.columns = ids.shape[1] + 1
+        self._n_rows, self._device = len(ids), ids.device
 
-def _select_inputs(model_kwargs: dict[str, Any], index: Tensor) -> None:
-    for name in _PER_ROW:
-        if model_kwargs.get(name) is not None:
-            tensor = model_kwargs[name]
-            model_kwargs[name] = tensor.index_select(-2, index.to(tensor.device))
+    @property
+    def cache(self) -> Any:
+        """Keys and values of all columns but the newest."""
+        return self.model_kwargs[GENERATE_CACHE]
 
-
-def select_processors(processors: LogitsProcessorList, index: Tensor) -> LogitsProcessorList:
-    """Those processors for some rows; only a repetition penalty knows what row is which."""
-    return LogitsProcessorList(_select_processor(processor, index) for processor in processors)
-
-
-def _select_processor(processor: Any, index: Tensor) -> Any:
-    if isinstance(processor, RepetitionPenaltyLogitsProcessor) and isinstance(
-        processor.prompt_ignore_length, Tensor
-    ):
-        lengths = processor.prompt_ignore_length
-        return RepetitionPenaltyLogitsProcessor(
-            processor.penalty, prompt_ignore_length=lengths[index.to(lengths.device)]
+    def next(self, model: Any, ids: Tensor) -> dict[str, Any]:
+        """The arguments of the next pass, over the newest of ids: (rows, columns)."""
+        inputs: dict[str, Any] = model.prepare_inputs_for_generation(
+            ids, next_sequence_length=1, **self.model_kwargs
         )
-    return processor
+        return inputs
+
+    def after(self, model: Any, outputs: Any) -> None:
+        """Take what a pass gave."""
+        self.model_kwargs = _newest(
+            model._update_model_kwargs_for_generation(outputs, self.model_kwargs)
+        )
+        self.columns += 1
+
+    def select(self, index: Tensor) -> None:
+        """Become the inputs of rows ``index``: (rows,) int64 on the CPU; several may be one."""
+        self._select(index)
+        # what beam search reorders is what any choice of rows is; it knows every kind of layer,
+        # and each layer's device
+        self.cache.reorder_cache(index)
+
+    def keep(self, moves: RowMoves) -> None:
+        """Drop rows."""
+        self._select(moves.order)
+        keep_rows(self.cache, moves)
+
+    def join(self, other: PassInputs, index: Tensor) -> None:
+        """Add rows ``index`` of other inputs, which stay as they are."""
+        for name in _NEWEST:
+            own, new = self.model_kwargs.get(name), other.model_kwargs.get(name)
+            if own is not None and new is not None:
+                self.model_kwargs[name] = torch.cat([own, _rows(new, index)], dim=-2)
+        columns = max(self.columns, other.columns)
+        masks = [self._wide_mask(columns), _rows(other._wide_mask(columns), index)]
+        self.model_kwargs[_MASK] = torch.cat(masks)
+        join_rows(self.cache, other.cache, index)
+        self.columns = columns
+        self._n_rows += len(index)
+
+    def drop_left(self, count: int) -> None:
+        """Forget the first columns, where no row has anything but padding."""
+        drop_left(self.cache, count)
+        self.columns -= count
+        if self.model_kwargs.get(_MASK) is not None:
+            self.model_kwargs[_MASK] = self.model_kwargs[_MASK][:, count:]
+
+    def copied(self) -> PassInputs:
+        """The same with a cache of their own."""
+        other = copy.copy(self)
+        own_cache = {GENERATE_CACHE: copy.deepcopy(self.cache)}
+        other.model_kwargs = {**self.model_kwargs, **own_cache}
+        return other
+
+    def _select(self, index: Tensor) -> None:
+        for name in (*_NEWEST, _MASK):
+            if self.model_kwargs.get(name) is not None:
+                self.model_kwargs[name] = _rows(self.model_kwargs[name], index)
+        self._n_rows = len(index)
+
+    def _wide_mask(self, columns: int) -> Tensor:
+        """(rows, columns) the mask, which ``generate`` drops where it masks nothing."""
+        mask = self.model_kwargs.get(_MASK)
+        if mask is None:
+            mask = torch.ones(self._n_rows, self.columns, dtype=torch.int64, device=self._device)
+        return pad(mask, (columns - self.columns, 0), value=0)
+
+
+def _newest(model_kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value[..., -1:] if name in _NEWEST and value is not None else value
+        for name, value in model_kwargs.items()
+    }
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """Of values (…, rows, positions)."""
+    return values.index_select(-2, index.to(values.device))

@@ -36,8 +36,9 @@ class ScoredRows:
 class LayerHooks:
     """What happens at the hooked layers: nothing, keeping their states, or interventions.
 
-    States are kept from :meth:`installed` to the first :meth:`begin`: of the prefill. Then there
-    are interventions, up to :meth:`end`. A pass at any other time is no affair of the hooks.
+    In :meth:`prefilling` states are kept, of which :meth:`begin` takes those of responses that
+    begin. The pass after :meth:`step` has the rows that it names. A pass at any other time is no
+    affair of the hooks.
 
     Args:
         run: the interventions.
@@ -77,9 +78,12 @@ class LayerHooks:
         return self._run.values
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
+    def installed(self, n_slots: int = 0) -> Iterator[None]:
         """Hook the layers. Norms that are recorded must be hooked before: they are the
         layers' own.
+
+        Args:
+            n_slots: responses that are generated at a time; none for :meth:`scoring`.
         """
         hooked = sorted({*self._run.layers, *(self._top or ())})
         with ExitStack() as stack:
@@ -89,7 +93,7 @@ class LayerHooks:
                 )
                 stack.callback(handle.remove)
             stack.callback(self._clear)
-            self._is_prefill = True
+            self._pipeline = self._run.pipeline(n_slots=n_slots) if n_slots else None
             yield
 
     def _clear(self) -> None:
@@ -97,20 +101,40 @@ class LayerHooks:
         self._pipeline = self._where = None
         self._kept, self._calls = {}, {}
 
-    def begin(self, responses: Sequence[Response], prompts: Sequence[int], mask: Tensor) -> None:
-        """Responses begin after a prefill whose states were kept.
+    @contextmanager
+    def prefilling(self) -> Iterator[None]:
+        """The next passes are over prompts."""
+        assert self._pipeline is not None
+        self._pipeline.end_pass()
+        self._kept = {}
+        self._is_prefill = True
+        try:
+            yield
+        finally:
+            self._is_prefill = False
+
+    def begin(
+        self,
+        slots: Sequence[int],
+        responses: Sequence[Response],
+        prompts: Sequence[int],
+        mask: Tensor,
+    ) -> None:
+        """Responses begin after the latest prefill.
 
         Args:
-            responses: in the order of their slots.
+            slots: where each one goes.
+            responses: what the interventions know of them.
             prompts: the row of the prefill that each one answers.
             mask: (prompts, positions) of the prefill, 0 on padding.
         """
-        self._is_prefill = False
-        self._pipeline = self._run.pipeline(responses)
-        slots, positions, rows, columns = _prompt_rows(
-            responses, prompts, mask, self._run.config.threshold.threshold_prompt
+        assert self._pipeline is not None
+        for slot, response in zip(slots, responses, strict=True):
+            self._pipeline.start(slot, response)
+        of_slot, positions, rows, columns = _prompt_rows(
+            slots, responses, prompts, mask, self._run.config.threshold.threshold_prompt
         )
-        self._pipeline.begin_pass(slots, positions)
+        self._pipeline.begin_pass(of_slot, positions)
         for layer in self._run.layers:
             kept = self._kept[layer]
             where = torch.from_numpy(rows).to(kept.device)
@@ -128,10 +152,14 @@ class LayerHooks:
         assert self._pipeline is not None
         self._pipeline.begin_pass(np.array(slots), np.array(positions))
 
+    def finish(self, slot: int) -> ResponseReport:
+        """What happened to the response in a slot, which is over."""
+        assert self._pipeline is not None
+        return self._pipeline.finish(slot)
+
     @contextmanager
     def scoring(self, scored: ScoredRows) -> Iterator[None]:
         """The next forward pass is over whole texts; those positions of it are its rows."""
-        self._is_prefill = False
         self._pipeline = self._run.pipeline(scored.responses)
         self._pipeline.begin_pass(scored.rows, scored.positions)
         self._where = torch.from_numpy(scored.rows), torch.from_numpy(scored.positions)
@@ -152,7 +180,7 @@ class LayerHooks:
         return args, {**kwargs, name: cache, "use_cache": True}
 
     def end(self) -> list[ResponseReport]:
-        """What happened to each response."""
+        """What happened to each response that was scored."""
         assert self._pipeline is not None
         reports = self._pipeline.reports()
         self._pipeline = None
@@ -226,15 +254,19 @@ def _no_second_pass(states: Tensor, which: Tensor) -> Tensor:
 
 
 def _prompt_rows(
-    responses: Sequence[Response], prompts: Sequence[int], mask: Tensor, everything: bool
+    slots: Sequence[int],
+    responses: Sequence[Response],
+    prompts: Sequence[int],
+    mask: Tensor,
+    everything: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Slots, positions, and rows and columns of the kept states, of the rows that count."""
     width = mask.shape[1]
     found = []
-    for slot, (response, prompt) in enumerate(zip(responses, prompts, strict=True)):
+    for slot, response, prompt in zip(slots, responses, prompts, strict=True):
         n = response.prompt_tokens
         for position in range(0 if everything else n - 1, n):
             column = width - n + position if everything else 0
             found.append((slot, position, prompt, column))
-    slots, positions, rows, columns = np.array(found, dtype=np.int64).T
-    return slots.copy(), positions.copy(), rows.copy(), columns.copy()
+    of_slot, positions, rows, places = np.array(found, dtype=np.int64).T
+    return of_slot.copy(), positions.copy(), rows.copy(), places.copy()

@@ -14,15 +14,16 @@ from torch import Tensor
 
 from l2_harness.config import ConfigError
 from l2_harness.engines.finished_response import FinishedResponse
-from l2_harness.engines.hf.decode_loop import DecodeLoop, ResponseSpec
+from l2_harness.engines.hf.decode_loop import DecodeLoop
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.loop_support import LOST, loop_obstacle
+from l2_harness.engines.hf.prefill import PromptGroup, ResponseSpec
 from l2_harness.engines.response_end import EndRule
 from l2_harness.models.generation_settings import GenerationSettings, generation_settings
 from l2_harness.models.hf.base import HFBase
 from l2_harness.models.hf.batches import GenerationBatch
 from l2_harness.models.response_desk import DeskRules, ResponseDesk, where
-from l2_harness.models.response_jobs import PromptJob, WantedResponse, run_in_batches
+from l2_harness.models.response_jobs import PromptJob, PromptQueue, WantedResponse, run_jobs
 from l2_harness.norms import hash_prompt
 from l2_harness.random_numbers import uniform_draws
 
@@ -60,7 +61,7 @@ class GenerationLM(HFBase):
             max_rows = self._max_rows() if open_jobs else 0
             for settings, jobs in open_jobs:
                 run = partial(self._runner(settings), desk, settings)
-                max_rows = run_in_batches(jobs, max_rows, run)
+                max_rows = run_jobs(jobs, max_rows, run)
         return desk.answers()
 
     def _desk_rules(self) -> DeskRules:
@@ -122,42 +123,60 @@ class GenerationLM(HFBase):
         self,
         desk: ResponseDesk,
         settings: GenerationSettings,
-        batch: list[PromptJob],
+        queue: PromptQueue,
         max_rows: int,
     ) -> None:
-        """Decode a batch, and hand in its responses as they are complete."""
-        ids, mask = self.tok_batch_encode(
-            [job.prompt for job in batch],
-            left_truncate_len=self.max_length - settings.max_gen_toks,
-            truncation=self.truncation,
-        )
-        wanted = [(row, response) for row, job in enumerate(batch) for response in job.wanted]
-        prompt_tokens = mask.sum(-1).tolist()
+        """Decode all that is wanted, and hand in responses as they are complete."""
+        wanted: list[WantedResponse] = []
 
         def deliver(decoded: list[tuple[int, FinishedResponse]]) -> None:
             for index, finished in decoded:
-                desk.take(wanted[index][1], finished)
+                desk.take(wanted[index], finished)
             desk.flush()
 
+        def next_group(rows: int) -> PromptGroup | None:
+            batch = queue.take(rows)
+            wanted.extend(response for job in batch for response in job.wanted)
+            return self._group(batch, settings) if batch else None
+
+        first = next_group(max_rows)
+        assert first is not None, "a queue that is run holds jobs"
         loop = DecodeLoop(
-            [
-                self._spec(row, response, batch[row].prompt, prompt_tokens[row], settings)
-                for row, response in wanted
-            ],
+            first.wanted,
             self._end_rule(settings),
             deliver,
             self._norms if self._recorder is not None else None,
             max_rows,
             self._hooks,
+            next_group,
         )
-        self._model_generate(
-            ids.to(self.device),
-            ids.shape[1] + settings.max_gen_toks,
-            stop=[],
-            attention_mask=mask.to(self.device),
-            custom_generate=loop,
-            **settings.kwargs,
+        first.generate(loop)
+
+    def _group(self, batch: list[PromptJob], settings: GenerationSettings) -> PromptGroup:
+        """Jobs as the loop takes them."""
+        ids, mask = self.tok_batch_encode(
+            [job.prompt for job in batch],
+            left_truncate_len=self.max_length - settings.max_gen_toks,
+            truncation=self.truncation,
         )
+        lengths = mask.sum(-1).tolist()
+        specs = [
+            self._spec(row, response, job.prompt, lengths[row], settings)
+            for row, job in enumerate(batch)
+            for response in job.wanted
+        ]
+
+        def generate(loop: Callable[..., None]) -> None:
+            self._model_generate(
+                ids.to(self.device),
+                ids.shape[1] + settings.max_gen_toks,
+                stop=[],
+                attention_mask=mask.to(self.device),
+                custom_generate=loop,
+                **settings.kwargs,
+            )
+
+        return PromptGroup(specs, generate)
 
     def _spec(
         self,
@@ -185,10 +204,11 @@ class GenerationLM(HFBase):
         self,
         desk: ResponseDesk,
         settings: GenerationSettings,
-        batch: list[PromptJob],
+        queue: PromptQueue,
         max_rows: int,
     ) -> None:
         """Let HFLM run a batch, a row a response, and hand in what came out."""
+        batch = queue.take(max_rows)
         wanted = [(job.prompt, response) for job in batch for response in job.wanted][:max_rows]
         gen_kwargs = {
             **settings.kwargs,

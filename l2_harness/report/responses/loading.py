@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.analysis.norms.token_pieces import load_tokenizer, token_pieces
+from l2_harness.analysis.norms.token_pieces import token_pieces
+from l2_harness.analysis.norms.token_texts import TokenTexts, load_token_texts
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_run_settings, read_traces
 from l2_harness.norms.trace_reader import one_run
@@ -80,9 +81,9 @@ def _load(source: ResponseSource) -> ResponseSet:
     verdicts, tasks = [one.verdict for one in known], [str(task) for task in traces["task"]]
     chosen = choose(verdicts, tasks, source.wanted, source.seed)
     thresholds = _Thresholds(traces, settings)
-    tokenizer = load_tokenizer(source.trace_dir, run_id, source.tokenizer)
+    texts = load_token_texts(source.trace_dir, run_id, source.tokenizer)
     layers = sorted({int(layer) for row in traces["layers"].iloc[chosen] for layer in row})
-    views = [_view(traces.iloc[i], known[i], layers, thresholds, tokenizer) for i in chosen]
+    views = [_view(traces.iloc[i], known[i], layers, thresholds, texts) for i in chosen]
     return ResponseSet(
         run_id=run_id,
         layers=layers,
@@ -134,10 +135,9 @@ class _Thresholds:
 
 
 def _view(
-    row: pd.Series, known: Known, layers: Sequence[int], thresholds: _Thresholds, tokenizer: Any
+    row: pd.Series, known: Known, layers: Sequence[int], thresholds: _Thresholds, texts: TokenTexts
 ) -> ResponseView:
     tau = thresholds.of(row)
-    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     ids = row["tokens"].tolist()
     return ResponseView(
         task=str(row["task"]),
@@ -145,8 +145,8 @@ def _view(
         idx=int(row["idx"]),
         repeat=int(row["repeat"]),
         sample=int(row["sample"]),
-        pieces=token_pieces(tokenizer, ids),
-        special=[place for place, token in enumerate(ids) if token in special],
+        pieces=token_pieces(texts, ids),
+        special=[place for place, token in enumerate(ids) if token in texts.special],
         norms=_at(layers, row),
         tau=np.array([tau.get(layer, np.nan) for layer in layers]),
         logprob=row["logprob"],

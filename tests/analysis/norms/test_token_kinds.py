@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from l2_harness.analysis.norms.token_kinds import KINDS, PeakCounts, TokenKinds, kind_of
+from l2_harness.analysis.norms.token_texts import TokenTexts
 from l2_harness.analysis.norms.trace_rows import RowBlock
 
 BY_HAND = {
@@ -30,7 +31,7 @@ def test_of_a_real_tokenizer() -> None:
 
     tokenizer = build_tokenizer()
     ids = tokenizer("<think>\nAnna has 12 + 7.</think><|im_end|>")["input_ids"]
-    kinds = TokenKinds(tokenizer)
+    kinds = TokenKinds(TokenTexts.of(tokenizer))
     found = [KINDS[kind] for kind in kinds.of(np.array(ids))]
     numbers = ["number", "number", "operator", "number", "punctuation"]
     assert found == [
@@ -39,16 +40,12 @@ def test_of_a_real_tokenizer() -> None:
     ]
 
 
-class Letters:
-    """A tokenizer of three tokens."""
-
-    all_special_ids = (9,)
-
-    def get_added_vocab(self) -> dict[str, int]:
-        return {}
-
-    def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
-        return {1: "5", 2: "+", 3: "so"}.get(ids[0], "")
+#: A tokenizer of three tokens.
+LETTERS = TokenTexts(
+    decode=lambda ids: {1: "5", 2: "+", 3: "so"}.get(ids[0], ""),
+    decode_plain=lambda ids: "",
+    special=frozenset({9}),
+)
 
 
 def test_rates_by_hand() -> None:
@@ -64,7 +61,7 @@ def test_rates_by_hand() -> None:
         signals={},
         row=np.array([0, 1, 2, 3, 0, 1]),
     )
-    counts = PeakCounts(2, 1, TokenKinds(Letters()))
+    counts = PeakCounts(2, 1, TokenKinds(LETTERS))
     counts.add(block, np.full((2, 1), 10.0), np.array([0, 1]))
     table = counts.table((4,))
     whole = table[table["layer"] == "all"].set_index(["side", "kind"])
@@ -79,7 +76,7 @@ def test_rates_by_hand() -> None:
     assert whole["rate"]["read", "number"] == pytest.approx(1 / 3)
     assert whole["rate"]["read", "operator"] == 1
     assert (table["layer"] == "4").sum() == len(whole)
-    later = PeakCounts(2, 1, TokenKinds(Letters()))
+    later = PeakCounts(2, 1, TokenKinds(LETTERS))
     later.add(block.without_first(1), np.full((2, 1), 10.0), np.array([0, 1]))
     # row 1 read the token of row 0, which is gone
     assert later.rows[1].sum() == 2
@@ -101,7 +98,7 @@ def test_a_planted_kind_is_found_and_the_others_are_not() -> None:
         row=np.tile(np.arange(rows), questions),
     )
     question = np.arange(questions)
-    counts = PeakCounts(questions, 1, TokenKinds(Letters()))
+    counts = PeakCounts(questions, 1, TokenKinds(LETTERS))
     counts.add(block, np.full((questions, 1), 8.0), question)
     table = counts.table((0,))
     whole = table[table["layer"] == "all"].set_index(["side", "kind"])

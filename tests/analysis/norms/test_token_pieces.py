@@ -8,7 +8,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from l2_harness.analysis.norms.token_pieces import load_tokenizer, token_pieces
+from l2_harness.analysis.norms.token_pieces import token_pieces
+from l2_harness.analysis.norms.token_texts import TokenTexts, load_token_texts
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import TraceWriter
 from l2_harness.paths import tasks_dir
@@ -37,7 +38,7 @@ def test_pieces_join_to_the_text(tokenizer: Any) -> None:
     lines = (tasks_dir() / "l2_demo" / "test.jsonl").read_text("utf-8").splitlines()[:20]
     for line in lines:
         ids = tokenizer.encode(json.loads(line)["question"], add_special_tokens=False)
-        pieces = token_pieces(tokenizer, ids)
+        pieces = token_pieces(TokenTexts.of(tokenizer), ids)
         assert len(pieces) == len(ids)
         assert "".join(pieces) == tokenizer.decode(ids, skip_special_tokens=False)
 
@@ -45,7 +46,7 @@ def test_pieces_join_to_the_text(tokenizer: Any) -> None:
 @pytest.mark.parametrize("text", ["a", "naïve 你好 🙂!", "🙂", "x 🙂🙂 y", "� real", "ends 🙂"])
 def test_a_character_of_several_tokens_belongs_to_its_last(of_bytes: Any, text: str) -> None:
     ids = of_bytes.encode(text, add_special_tokens=False)
-    pieces = token_pieces(of_bytes, ids)
+    pieces = token_pieces(TokenTexts.of(of_bytes), ids)
     assert len(pieces) == len(ids)
     assert "".join(pieces) == text
     if text == "🙂":
@@ -54,31 +55,35 @@ def test_a_character_of_several_tokens_belongs_to_its_last(of_bytes: Any, text: 
 
 def test_a_broken_end_stays_visible(of_bytes: Any) -> None:
     ids = of_bytes.encode("a🙂", add_special_tokens=False)[:-1]
-    pieces = token_pieces(of_bytes, ids)
+    pieces = token_pieces(TokenTexts.of(of_bytes), ids)
     assert pieces[0] == "a"
     assert "".join(pieces) == of_bytes.decode(ids)
 
 
 def test_spaces_survive_where_a_text_drops_its_first(with_prefix: Any) -> None:
-    assert token_pieces(with_prefix, [0, 1, 2, 1]) == ["one", " two", "o", " two"]
+    assert token_pieces(TokenTexts.of(with_prefix), [0, 1, 2, 1]) == ["one", " two", "o", " two"]
 
 
 def test_a_tokenizer_that_is_not_there_is_named(tmp_path: Any) -> None:
     TraceWriter(tmp_path, "run").describe_run({"pretrained": str(tmp_path / "nowhere")})
     with pytest.raises(ConfigError, match="--tokenizer"):
-        load_tokenizer(tmp_path, "run")
-    assert load_tokenizer(tmp_path, "run", "demo").eos_token_id is not None
+        load_token_texts(tmp_path, "run")
+    assert load_token_texts(tmp_path, "run", "demo").special
 
 
-def test_the_tokenizer_of_a_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tokenizer_of_a_gguf_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_prefix: Any
+) -> None:
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(
-        "transformers.AutoTokenizer.from_pretrained",
-        lambda source, **named: asked.append((source, named)),
-    )
+
+    def load(source: str, **named: Any) -> Any:
+        asked.append((source, named))
+        return with_prefix
+
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", load)
     writer = TraceWriter(tmp_path, "run")
     writer.describe_run({"pretrained": "folder", "gguf_file": "m.gguf", "revision": "main"})
-    load_tokenizer(tmp_path, "run")
-    load_tokenizer(tmp_path, "run", "other")
+    load_token_texts(tmp_path, "run")
+    load_token_texts(tmp_path, "run", "other")
     plain = {"revision": "main", "trust_remote_code": False}
     assert asked == [("folder", {**plain, "gguf_file": "m.gguf"}), ("other", plain)]

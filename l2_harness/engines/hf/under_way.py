@@ -1,0 +1,117 @@
+"""Responses under way: their tokens and recorded rows, where each ends, and who gets it then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.layer_hooks import LayerHooks
+from l2_harness.engines.hf.prefill import PassOutput
+from l2_harness.engines.response_end import EndRule, FinishReason
+from l2_harness.engines.response_log import ResponseLog
+from l2_harness.engines.slot_table import SlotTable
+
+#: Complete responses are handed over when there are as many as run side by side, or after this
+#: many seconds: writing each by itself would cost more than it could save.
+_HELD_BACK_S = 2.0
+
+Deliver = Callable[[list[tuple[int, FinishedResponse]]], None]
+
+
+class ResponsesUnderWay:
+    """Knows responses by number, and nothing of rows of the cache.
+
+    Args:
+        end_rule: says where a response ends.
+        deliver: takes complete ones.
+        max_rows: responses at a time.
+        hooks: the interventions, None for none.
+    """
+
+    def __init__(
+        self, end_rule: EndRule, deliver: Deliver, max_rows: int, hooks: LayerHooks | None
+    ) -> None:
+        self._end_rule, self._deliver = end_rule, deliver
+        self._max_rows, self._hooks = max_rows, hooks
+        self._log = ResponseLog()
+        self._slots = SlotTable(max_rows)
+        self._tokens: dict[int, list[int]] = {}
+        self._prompt_tokens: dict[int, int] = {}
+        self._complete: list[tuple[int, FinishedResponse]] = []
+        self._delivered_at = time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def begin(self, response: int, prompt_tokens: int) -> int:
+        """A response begins after a prompt of so many tokens; the slot that it has."""
+        self._tokens[response] = []
+        self._prompt_tokens[response] = prompt_tokens
+        return self._slots.take(response)
+
+    def length(self, response: int) -> int:
+        """Tokens of a response and its prompt so far."""
+        return self._prompt_tokens[response] + len(self._tokens[response])
+
+    def announce(self, responses: Sequence[int]) -> None:
+        """Tell the interventions which rows the next pass has."""
+        if self._hooks is not None:
+            positions = [self.length(response) - 1 for response in responses]
+            self._hooks.step(self._slots.of(responses), positions)
+
+    def add(self, responses: Sequence[int], output: PassOutput, chosen: Tensor) -> list[int]:
+        """Take a token of each response; the rows of those that go on.
+
+        Args:
+            responses: which response each row belongs to.
+            output: what the pass gave.
+            chosen: (rows,) int64.
+        """
+        tokens = chosen.tolist()
+        _check_tokens(tokens, output.logits.shape[-1])
+        if output.norms is not None:
+            self._log.add(responses, output.norms, output.logits, chosen, output.states)
+        going_on, ended = [], {}
+        for row, (response, token) in enumerate(zip(responses, tokens, strict=True)):
+            own = self._tokens[response]
+            own.append(token)
+            reason = self._end_rule.reason(own)
+            if reason is None:
+                going_on.append(row)
+            else:
+                ended[response] = reason
+        if ended:
+            self._end(ended)
+        return going_on
+
+    def deliver(self) -> None:
+        """Hand over what is complete."""
+        complete, self._complete = sorted(self._complete, key=lambda pair: pair[0]), []
+        if complete:
+            self._deliver(complete)
+        self._delivered_at = time.monotonic()
+
+    def _end(self, ended: dict[int, FinishReason]) -> None:
+        rows = self._log.take(ended)
+        for response, reason in ended.items():
+            slot = self._slots.release(response)
+            report = None if self._hooks is None else self._hooks.finish(slot)
+            prompt_tokens = self._prompt_tokens.pop(response)
+            finished = FinishedResponse(
+                prompt_tokens, self._tokens.pop(response), reason, rows.get(response), report
+            )
+            self._complete.append((response, finished))
+        held_back = time.monotonic() - self._delivered_at
+        if len(self._complete) >= self._max_rows or held_back > _HELD_BACK_S:
+            self.deliver()
+
+
+def _check_tokens(tokens: Sequence[int], vocabulary: int) -> None:
+    if max(tokens) >= vocabulary:  # what drawing from no distribution gives
+        raise FloatingPointError(
+            "The model's logits are not finite, so no token can be drawn from them. float16 may "
+            "have overflowed: pass dtype=bfloat16 or dtype=float32."
+        )
