@@ -107,6 +107,8 @@ class ReferenceResponse:
         self.bank: dict[int, list[list[Any]]] = defaultdict(list)
         self.streak: dict[int, int] = defaultdict(int)
         self.ready_at: dict[int, int] = defaultdict(int)
+        self.distances: dict[int, list[float]] = defaultdict(list)
+        self.before: dict[int, Vector] = {}
         self.credit: dict[tuple[str, int], int] = defaultdict(int)
         self.owed: dict[int, int] = defaultdict(int)
         self.lost = 0
@@ -329,11 +331,32 @@ class ReferenceResponse:
         low = n < self.low_threshold(layer, tau)
         self.streak[layer] = self.streak[layer] + 1 if low else 0
         counters = self.counters[layer]
-        counters["streaks"] += self.streak[layer] == s["steering_patience"]
-        out = self.injected(layer, row, h, n)
+        trigger = s["steering_trigger"]
+        if trigger == "low":
+            calls, pulled = (
+                self.streak[layer] == s["steering_patience"],
+                self.streak[layer] >= s["steering_patience"],
+            )
+        elif trigger == "peak":
+            calls = pulled = math.isfinite(n) and n > tau
+        else:
+            calls = pulled = self.jump(layer, h)
+        counters["streaks"] += calls
+        out = self.injected(layer, row, h, n, pulled)
         self.keep(layer, h, n, tau)
         counters["bank_size"] = len(self.bank[layer])
         return out
+
+    def jump(self, layer: int, h: Vector) -> bool:
+        before, self.before[layer] = self.before.get(layer), h
+        if before is None:
+            return False
+        distance = norm32(h - before)
+        if not math.isfinite(distance):
+            return False
+        seen = self.distances[layer]
+        seen.append(distance)
+        return bool(distance > np.mean(seen) + self.s["steering_jump"] * np.std(seen))
 
     def low_threshold(self, layer: int, tau: float) -> float:
         low = self.s["steering_low"]
@@ -342,21 +365,22 @@ class ReferenceResponse:
         seen = self.seen(layer)
         return float(np.quantile(seen, float(low[1:]))) if seen else math.nan
 
-    def injected(self, layer: int, row: int, h: Vector, n: float) -> Vector:
+    def injected(self, layer: int, row: int, h: Vector, n: float, pulled: bool) -> Vector:
         s = self.s
         best = self.closest(layer, h, n)
         close = best is not None and best[0] >= s["steering_min_cosine"]
         editable = self.editable("steering", row)
         triggered = (
             editable
-            and self.streak[layer] >= s["steering_patience"]
+            and pulled
             and row >= self.ready_at[layer]
             and uniform(self.key, "steering_moment", layer, row) < s["steering_probability"]
             and close
         )
         act = triggered
         if s["steering"] == "random":
-            gap = max(s["steering_patience"], s["steering_cooldown"])
+            patience = s["steering_patience"] if s["steering_trigger"] == "low" else 1
+            gap = max(patience, s["steering_cooldown"])
             draw = uniform(self.key, "steering_random_moment", layer, row)
             chance = min(1.0, max(1 / 2, 2 / gap))
             act = editable and self.credit["s", layer] > 0 and draw < chance and close

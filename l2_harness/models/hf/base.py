@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from l2_harness import __version__
 from l2_harness.config import ConfigError
+from l2_harness.config.interventions import spelled_out
 from l2_harness.config.model_args import affecting
 from l2_harness.config.options import option_names
 from l2_harness.config.recording import RecordingConfig
@@ -284,5 +285,5 @@ class HFBase(HFLM):
 def _settings(pretrained: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """What determines the responses; a model object is no model that a rerun could name."""
     name = pretrained if isinstance(pretrained, str) else f"object {secrets.token_hex(8)}"
-    own = affecting(kwargs, "responses", "choice", "records", "setup")
+    own = affecting(spelled_out(kwargs), "responses", "choice", "records", "setup")
     return {"pretrained": name, **{k: str(v) for k, v in own.items()}}
