@@ -109,6 +109,8 @@ class ReferenceResponse:
         self.ready_at: dict[int, int] = defaultdict(int)
         self.distances: dict[int, list[float]] = defaultdict(list)
         self.before: dict[int, Vector] = {}
+        self.changes: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+        self.own_norms: dict[int, dict[int, float]] = defaultdict(dict)
         self.credit: dict[tuple[str, int], int] = defaultdict(int)
         self.owed: dict[int, int] = defaultdict(int)
         self.lost = 0
@@ -152,8 +154,20 @@ class ReferenceResponse:
         size = norm32(before)
         change = norm32(after - before) / size if changed and size > 0 else 0.0
         self.counters[layer][f"{technique}_change"] += change
+        if changed:
+            self.changes[technique, layer][row] = change
         self.counters[layer][f"{technique}_places"] += row if changed else 0
         return change
+
+    def finish(self, layer: int) -> None:
+        """The doses: ‖Δ‖/‖h‖ of the edits at rows of at most ten times the median norm."""
+        norms = self.own_norms[layer]
+        sinks = {r for r, n in norms.items() if n > 10 * float(np.median(list(norms.values())))}
+        for (technique, where), changes in self.changes.items():
+            if where == layer:
+                kept = [change for row, change in changes.items() if row not in sinks]
+                self.counters[layer][f"{technique}_dose"] = sum(kept)
+                self.counters[layer][f"{technique}_dosed"] = len(kept)
 
     # -- one row ------------------------------------------------------------------------------
 
@@ -163,6 +177,8 @@ class ReferenceResponse:
             self.take_norm(layer, h)
         n, tau = norm32(h), self.tau(layer)
         finite = math.isfinite(n)
+        if finite:
+            self.own_norms[layer][row] = n
         peak = finite and n > tau
         counters = self.counters[layer]
         counters["rows"] += 1
@@ -397,6 +413,10 @@ class ReferenceResponse:
         beta = s["steering_strength"]
         v = self.source(layer, row, stored, stored_norm)
         mixed = (1 - beta) * h + beta * v if s["steering_mode"] == "blend" else h + beta * v
+        if s["steering_source"] == "sae":
+            direction = np.load(s["steering_directions"])[str(layer)]
+            away = math.sqrt(float((mixed - h) @ (mixed - h)))
+            mixed = h + away * direction / math.sqrt(float(direction @ direction))
         change = self.note_change("steering", layer, row, h, mixed, True)
         self.events.append((row, layer, "injection", cosine, (n, stored_norm, change)))
         return mixed

@@ -45,7 +45,7 @@ COST_MEANINGS: Mapping[str, str] = {
     "time": "seconds of answering over plain's",
     "peak_mib": "largest memory, MiB",
     "edits": "states that techniques changed",
-    "edit_change": "their mean ‖Δ‖/‖h‖: a control should have its technique's",
+    "edit_change": "their mean ‖Δ‖/‖h‖, sinks left out: a control should have its method's",
     "edit_row": "their mean row in the response, from 0",
 }
 
