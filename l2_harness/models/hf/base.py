@@ -25,6 +25,7 @@ from l2_harness.engines.hf.decoder_layers import causal_lm, find_decoder_layers,
 from l2_harness.engines.hf.hf_args import split_hf_args
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
+from l2_harness.engines.hf.looped_model import LoopDose, looped_model
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.model_files import model_files
@@ -35,6 +36,7 @@ from l2_harness.models.recorder import RunRecorder, run_id
 from l2_harness.models.response_cache import keep_apart
 from l2_harness.models.terminal_log import terminal_log
 from l2_harness.norms.calibration import threshold_values
+from l2_harness.norms.directions import directions_digest, read_directions
 from l2_harness.norms.trace_writer import usable_directory
 from l2_harness.selection.chain_of_embedding import MIN_LAYERS
 
@@ -62,8 +64,12 @@ class HFBase(HFLM):
         self._recording, self._decoding = config.recording, config.decoding
         self._acting = config.interventions
         self._selection = config.selection
+        self._looping = config.looping
         self._tensor_parallel = inherited.get("tp_plan") is not None
         super().__init__(source, **inherited)
+        self._loop_dose: LoopDose | None = None
+        if self._looping.enabled:
+            self._loop_layers()
         self._causal_lm: Any = causal_lm(self.model)
         self._matched: MatchedEdits | None = None
         self._hooks = self._start_interventions() if self._acting.enabled else None
@@ -77,6 +83,8 @@ class HFBase(HFLM):
             "monitored_layers": list(layers),
             "l2_harness": __version__,
         }
+        if self._acting.steering.steering_directions is not None:
+            settings["directions"] = directions_digest(self._acting.steering.steering_directions)
         if self._matched is not None:
             settings["matched_run"] = self._matched.run_id
         self._plan = RunPlan(config, settings, layers, self.rank, self.think_end_token is not None)
@@ -91,10 +99,19 @@ class HFBase(HFLM):
         n_layers = number_of_layers(self.config)
         asks = self._recording.enabled or self._acting.enabled
         if asks and n_layers is not None and not self._recording.layers_path:
+            n_layers = len(self._looping.path(n_layers))
             self._acting.check_layers(self._recording.layers.resolve(n_layers))
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)
+
+    def _loop_layers(self) -> None:
+        """From now on the model is a deeper one, whose layers are counted through."""
+        self._watched_layers()
+        found, self._loop_dose = looped_model(
+            self.model, self._looping, self._recording.layers_path
+        )
+        self._model = found
 
     def _can_record(self, kwargs: Mapping[str, Any]) -> bool:
         """Whether there are decoder layers to watch.
@@ -160,6 +177,8 @@ class HFBase(HFLM):
         decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
         layers = self._recording.layers.resolve(len(decoder_layers))
         values = threshold_values(self._acting.threshold, layers)
+        if self._acting.steering.steering_directions is not None:
+            read_directions(self._acting.steering.steering_directions, layers)
         if self._acting.matching.matched_to is not None:
             self._matched = MatchedEdits(self._acting, layers)
         run = InterventionRun(self._acting, layers, values)
@@ -258,7 +277,10 @@ class HFBase(HFLM):
         self._evaluation.say_what_it_came_to()
         # of the model, since model_args may have changed what its config.json says
         layers = {"decoder_layers": number_of_layers(self._causal_lm.config)}
-        return {**super().get_model_info(), "l2": self._evaluation.info() | layers}
+        info = self._evaluation.info() | layers
+        if self._loop_dose is not None:
+            info["loop"] = self._loop_dose.as_dict()
+        return {**super().get_model_info(), "l2": info}
 
     # -- batches --------------------------------------------------------------------------
 
