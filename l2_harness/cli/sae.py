@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Sparse autoencoders on captured states: train, load, features, trend, correlate, bound.",
+    help="Sparse autoencoders on captured states: train, load, features, trend, correlate, "
+    "directions, bound.",
 )
 
 
@@ -122,6 +123,7 @@ def load(
 app.command()(sae_features.features)
 app.command()(sae_features.trend)
 app.command()(sae_features.correlate)
+app.command()(sae_features.directions)
 
 
 @app.command()

@@ -121,6 +121,32 @@ def trend(
     )
 
 
+def directions(
+    sae: Saes,
+    features: Features,
+    out: Annotated[Path, typer.Option(help="The file, .npz.")],
+    without_words: WithoutWords = False,
+    draw: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of random features of the same frequency, this draw: a control."),
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Write what steering_source=sae steers along: decoder directions of reasoning features."""
+    from l2_harness.analysis.sae.directions import decoder_directions
+    from l2_harness.analysis.sae.feature_sets import read_features
+    from l2_harness.analysis.sae.loading import load_sae, parse_source
+    from l2_harness.norms.directions import write_directions
+
+    found = read_features(features)
+    chosen = found.without_words() if without_words else found
+    loaded = [load_sae(source, device) for name in sae for source in parse_source(name)]
+    vectors = decoder_directions(chosen.readers(loaded), chosen, draw)
+    write_directions(out, vectors)
+    kind = "reasoning" if draw is None else "random"
+    print(f"{out}: directions of {kind} features at layers {'+'.join(map(str, vectors))}")
+
+
 def correlate(
     states: States,
     sae: Saes,

@@ -7,7 +7,7 @@ from typing import Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
-from l2_harness.config.options import choice, option
+from l2_harness.config.options import choice, option, text
 from l2_harness.config.technique import ROW_INDEX, LogKind, Technique, TechniqueConfig
 
 
@@ -95,9 +95,15 @@ class SteeringConfig(TechniqueConfig):
     )
     steering_source: str = option(
         "bank",
-        choice("bank", "shuffled", "gaussian"),
+        choice("bank", "shuffled", "gaussian", "sae"),
         "what is mixed in: the stored state; its coordinates in random order; a random vector "
-        "of its norm",
+        "of its norm; `sae`: a step along the decoder's reasoning features, as long as the stored "
+        "state's would be",
+    )
+    steering_directions: str | None = option(
+        None,
+        text("a file that l2-harness sae directions wrote"),
+        "of `steering_source=sae`: a direction for each monitored layer",
     )
     steering_warmup: int | None = option(
         None, whole(0), "warm-up rows of steering (default: `threshold_warmup`)"
@@ -109,6 +115,13 @@ class SteeringConfig(TechniqueConfig):
                 f"steering_strength={self.steering_strength:g} is out of range for "
                 "steering_mode=blend. Pass a number from 0 to 1, or steering_mode=add.",
                 "steering_strength",
+            )
+        has_file = self.steering_directions is not None
+        if self.enabled and (self.steering_source == "sae") != has_file:
+            raise ConfigError(
+                "steering_source=sae and steering_directions=FILE go together: pass both or "
+                "neither. l2-harness sae directions writes the file.",
+                "steering_directions",
             )
 
     @property

@@ -1,8 +1,12 @@
 """ERSS: at a trigger a stored state of high norm, the nearest by cosine, is mixed in.
 
-Source: "The Tell-Tale Norm", arXiv 2606.06188. One object a layer. Triggers and banks run from
-a response's first row on; injections begin after the warm-up. All is masked tensor operations:
-the host knows in advance which rows the coin falls on, and only those are looked at.
+Source: "The Tell-Tale Norm", arXiv 2606.06188. Its rival, steering along an SAE's decoder
+directions, adds them to the state (as in arXiv 2411.02193 and 2510.01246); here at the same
+moments and in steps of the same length ‖Δ‖, so that direction alone differs.
+
+One object a layer. Triggers and banks run from a response's first row on; injections begin after
+the warm-up. All is masked tensor operations: the host knows in advance which rows the coin falls
+on, and only those are looked at.
 """
 
 from __future__ import annotations
@@ -14,14 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.config.steering import SteeringConfig
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
-from l2_harness.interventions.mixing import relative_change, weighted_sum, where_rows
+from l2_harness.interventions.mixing import relative_change, weighted_sum, where_rows, wide
 from l2_harness.interventions.row_set import RowSet, reading_is_free
 from l2_harness.interventions.steering_triggers import peaks_of, steering_trigger
 from l2_harness.interventions.thresholds import JudgedRows
+from l2_harness.norms.directions import read_directions
+from l2_harness.norms.row_norms import row_norms
 from l2_harness.random_numbers import (
     draw_bits,
     normal_vectors,
@@ -65,6 +72,7 @@ class LayerSteering:
         spending = spending_probability(config) if place.plans is None else 1.0
         self._chances = config.steering_probability, spending
         self._trigger = steering_trigger(config, place)
+        self._direction = _direction(config, place)
         self._ready_at = torch.zeros(n_slots, dtype=torch.int64, device=device)
         self.bank = StateBank(n_slots, config.steering_bank, place.width, place.dtype, device)
         self.credits = torch.zeros(n_slots, dtype=torch.int64, device=device)
@@ -120,7 +128,8 @@ class LayerSteering:
         steered = states
         if self._config.steering_strength != 0:
             vectors = self._source(moments.rows, stored, stored_norms)
-            steered = where_rows(injected, self._mix(states, vectors), states)
+            mixed = self._along(states, self._mix(states, vectors))
+            steered = where_rows(injected, mixed, states)
         self._log.add(
             *("injection", self._layer, moments.rows, injected, cosines, own, stored_norms),
             relative_change(states, steered),
@@ -192,7 +201,7 @@ class LayerSteering:
 
     def _source(self, rows: RowSet, stored: Tensor, norms: Tensor) -> Tensor:
         """What is mixed in, (m, d): the stored states, or the control's in their place."""
-        if self._config.steering_source == "bank":
+        if self._config.steering_source in ("bank", "sae"):
             return stored
         host_bits = rows.bits("steering_vector", self._layer).view(np.int64)
         bits = torch.from_numpy(host_bits).to(stored.device)
@@ -202,10 +211,32 @@ class LayerSteering:
         ratio = norms.double() / torch.linalg.vector_norm(vectors, dim=1)
         return (vectors * ratio.unsqueeze(1)).to(stored.dtype)
 
+    def _along(self, states: Tensor, mixed: Tensor) -> Tensor:
+        """``mixed``; with ``sae`` states that are as far from ``states``, in its direction."""
+        if self._direction is None:
+            return mixed
+        size = row_norms(wide(mixed) - wide(states)).unsqueeze(1).to(self._direction.dtype)
+        return (wide(states) + size * self._direction).to(states.dtype)
+
     def _mix(self, states: Tensor, vectors: Tensor) -> Tensor:
         beta = self._config.steering_strength
         kept = 1 - beta if self._config.steering_mode == "blend" else 1.0
         return weighted_sum(states, kept, vectors, beta)
+
+
+def _direction(config: SteeringConfig, place: LayerPlace) -> Tensor | None:
+    """(d,) of ``steering_source=sae`` at a layer."""
+    if config.steering_directions is None:
+        return None
+    found = read_directions(config.steering_directions, [place.layer])[place.layer]
+    if len(found) != place.width:
+        raise ConfigError(
+            f"steering_directions={config.steering_directions!r} has vectors of {len(found)} "
+            f"components, and the model's states have {place.width}.",
+            "steering_directions",
+        )
+    dtype = torch.float64 if place.dtype == torch.float64 else torch.float32
+    return torch.from_numpy(found).to(place.device, dtype)
 
 
 def spending_probability(config: SteeringConfig) -> float:
