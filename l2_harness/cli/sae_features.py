@@ -134,12 +134,10 @@ def directions(
 ) -> None:
     """Write what steering_source=sae steers along: decoder directions of reasoning features."""
     from l2_harness.analysis.sae.directions import decoder_directions
-    from l2_harness.analysis.sae.feature_sets import read_features
     from l2_harness.analysis.sae.loading import load_sae, parse_source
     from l2_harness.norms.directions import write_directions
 
-    found = read_features(features)
-    chosen = found.without_words() if without_words else found
+    chosen = chosen_features(features, without_words)
     loaded = [load_sae(source, device) for name in sae for source in parse_source(name)]
     vectors = decoder_directions(chosen.readers(loaded), chosen, draw)
     write_directions(out, vectors)
@@ -179,15 +177,21 @@ def correlate(
     )
 
 
+def chosen_features(features: Path, without_words: bool) -> FeatureSet:
+    """Those of a ``features.json``, or the ones of them that are no detectors of words."""
+    from l2_harness.analysis.sae.feature_sets import read_features
+
+    found = read_features(features)
+    return found.without_words() if without_words else found
+
+
 def _read(
     states: Path, sae: list[str], features: Path, without_words: bool, device: str
 ) -> tuple[StateStore, FeatureSet, list[LoadedSae]]:
     """The states, the features that count, and the SAEs of their layers."""
-    from l2_harness.analysis.sae.feature_sets import read_features
     from l2_harness.analysis.sae.loading import load_saes
 
-    store, found = support.store(states), read_features(features)
-    chosen = found.without_words() if without_words else found
+    store, chosen = support.store(states), chosen_features(features, without_words)
     return store, chosen, list(chosen.readers(load_saes(sae, store, device)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ def write_directions(path: Path, directions: Mapping[int, np.ndarray]) -> None:
     """Write (d,) vectors, layer by layer; their lengths are of no account."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        np.savez(file, **{str(layer): values for layer, values in sorted(directions.items())})
+        vectors: dict[str, Any] = {str(layer): directions[layer] for layer in sorted(directions)}
+        np.savez(file, **vectors)
 
 
 def read_directions(path: str, layers: Sequence[int]) -> dict[int, np.ndarray]:
