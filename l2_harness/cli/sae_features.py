@@ -156,7 +156,7 @@ def correlate(
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
-    """Correlate norms, entropy, margin and state change with reasoning and random features."""
+    """Correlate norms, entropies, margin and state change with reasoning and random features."""
     from l2_harness.analysis.sae.correlate import across_layers, within_layers
     from l2_harness.analysis.sae.correlate_section import correlate_section
     from l2_harness.analysis.sae.trend import layer_means
