@@ -18,9 +18,14 @@ class RowCounts(NamedTuple):
         """One at each of these rows."""
         return cls(rows, np.ones(len(rows), dtype=np.int64))
 
+    def within(self, n_rows: int | None) -> np.ndarray:
+        """(n,) bool, which are of a response's first rows; all where None."""
+        every = np.ones(len(self.rows), dtype=bool)
+        return every if n_rows is None else every & (self.rows < n_rows)
+
     def before(self, row: int | None = None, without: np.ndarray | None = None) -> float:
         """The sum over the rows before one, or all, without some; whole for whole numbers."""
-        own = np.ones(len(self.rows), dtype=bool) if row is None else self.rows < row
+        own = self.within(row)
         if without is not None and len(without):
             own &= ~np.isin(self.rows, without)
         numbers = self.numbers[own]

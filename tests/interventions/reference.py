@@ -110,6 +110,7 @@ class ReferenceResponse:
         self.distances: dict[int, list[float]] = defaultdict(list)
         self.before: dict[int, Vector] = {}
         self.changes: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+        self.after: dict[int, list[float]] = defaultdict(list)
         self.own_norms: dict[int, dict[int, float]] = defaultdict(dict)
         self.credit: dict[tuple[str, int], int] = defaultdict(int)
         self.owed: dict[int, int] = defaultdict(int)
@@ -163,6 +164,8 @@ class ReferenceResponse:
         """The doses: ‖Δ‖/‖h‖ of the edits at rows of at most ten times the median norm."""
         norms = self.own_norms[layer]
         sinks = {r for r, n in norms.items() if n > 10 * float(np.median(list(norms.values())))}
+        highest = max(norms.values(), default=math.inf)
+        self.counters[layer]["recursion_beyond"] = sum(n > highest for n in self.after[layer])
         for (technique, where), changes in self.changes.items():
             if where == layer:
                 kept = [change for row, change in changes.items() if row not in sinks]
@@ -226,6 +229,9 @@ class ReferenceResponse:
             alpha = s["recursion_alpha"]
             current = (1 - alpha) * current + alpha * new
             size = norm32(current)
+        if accepted:
+            counters["recursion_growth"] += size / n
+            self.after[layer].append(size)
         counters["passes_run"] += passes
         counters["passes_accepted"] += accepted
         change = self.note_change("recursion", layer, row, h, current, accepted > 0)

@@ -32,6 +32,9 @@ LEADERBOARD_MEANINGS: Mapping[str, str] = {
     "seeds": "runs with different seeds that the score is the mean of",
     "seed_sd": "standard deviation of single seeds' scores",
     "published": "others' figure, in its source's unit",
+    "published_gain": "that, less plain's figure there",
+    "published_gain_percent": "the same in percent of plain's figure there",
+    "gain_percent": "ours, in percent of our plain's figure",
     "verdict": "not shown: the corrected interval includes 0, which is no proof of equality",
 }
 COST_MEANINGS: Mapping[str, str] = {
@@ -137,6 +140,7 @@ def _shown(board: Board, row: Row) -> dict[str, Any]:
         "seed_lowest": scale * row.seeds.low if row.seeds else None,
         "seed_highest": scale * row.seeds.high if row.seeds else None,
         "published": row.published,
+        **row.gains,
         "verdict": verdict_text(board, row),
     }
 
