@@ -128,12 +128,16 @@ def _at_layer(store: StateStore, loaded: LoadedSae, features: FeatureSet) -> The
     change = thinking - direct
     chosen = torch.tensor(own.selected)
     draws = torch.from_numpy(own.random)
-    growth, random, unexplained, split, negative = [], [], [], [], 0
+    growth: list[Tensor] = []
+    random: list[Tensor] = []
+    unexplained: list[Tensor] = []
+    split: list[Tensor] = []
+    negative = start = 0
     for part in question_means(store, loaded, pairs, pairs.held):
-        start = sum(len(one) for one in growth)
         acts = (part.thinking - part.direct).double() * lengths
         reasoning = acts[:, chosen]
         moved = change[start : start + len(acts)]
+        start += len(acts)
         left = (moved - acts @ directions).norm(dim=1) / moved.norm(dim=1)
         growth.append(reasoning.sum(1))
         random.append(acts[:, draws].sum(2).T)
