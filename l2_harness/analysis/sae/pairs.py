@@ -122,19 +122,6 @@ def question_means(
         yield QuestionMeans(tuple(own), means[pairs.thinking], means[pairs.direct], fired, rows)
 
 
-def mean_states(store: StateStore, layer: int, task: str, questions: Sequence[str]) -> Tensor:
-    """(q, d) float64: of each question the mean of its responses' mean states."""
-    known = _by_question(store, task)
-    lengths = store.index["rows"].to_numpy()
-    found = []
-    for question in questions:
-        own = known[question]
-        states = store.take(layer, store.rows_of(own)).double()
-        each = states.split(lengths[own].tolist())
-        found.append(torch.stack([one.mean(0) for one in each]).mean(0))
-    return torch.stack(found)
-
-
 @dataclass(frozen=True, eq=False)
 class _Activations:
     means: Tensor

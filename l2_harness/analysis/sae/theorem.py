@@ -17,9 +17,10 @@ so that ‖h‖² − ‖h₀‖² = ‖r‖² = Σ Δa_i², and with N = √(�
 Where 1 fails, with σ the singular values of the matrix of the d_i, σ_max and σ_min widen it to
 N/σ_max and √k · N/σ_min. Nothing widens it for 3: where ‖h‖ ≤ ‖h₀‖, there is no N at all.
 
-For each question h is here the mean state of its thinking responses' rows and h₀ that of its direct
-ones', and a_i the mean activation times ‖d_i‖, which makes every d_i a vector of length 1. Means
-keep what is linear: decoding. All is of the held questions.
+Here h is the state of a row of a thinking response and h₀ that of a row of a direct response to the
+same question, :data:`PAIRS` such pairs drawn for each held question. (Means of states would say
+little: a mean's norm shrinks with the number of rows.) a_i is the activation times ‖d_i‖, which
+makes every d_i a vector of length 1.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ from torch import Tensor
 from l2_harness.analysis.sae.choosing import refuse_temporal
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
-from l2_harness.analysis.sae.pairs import mean_states, question_means
+from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
 from l2_harness.statistics.estimate import Floats
+
+#: Pairs of a thinking and a direct row that are drawn for each question.
+PAIRS = 20
 
 #: Features of which the cosines with each other are looked at, drawn evenly.
 _COHERENCE = 2000
@@ -45,18 +49,19 @@ _COHERENCE = 2000
 
 @dataclass(frozen=True, eq=False)
 class TheoremAtLayer:
-    """What was measured at one layer, on q held questions with k reasoning features.
+    """What was measured at one layer, on n pairs of states with k reasoning features.
 
     Attributes:
         layer: decoder layer.
-        growth: (q,) Σ Δa_i over the reasoning features.
-        random: (draws, q) the same over each draw of random features.
-        squares: (q,) ‖h‖² − ‖h₀‖².
-        cosine: (q,) of h₀ and r = h − h₀.
-        unexplained: (q,) ‖r − Σ Δa_i d_i‖/‖r‖, over all features.
-        split: (q,) share of Σ |Δa_i| over all features that the reasoning features have.
+        questions: how many the pairs are of.
+        growth: (n,) Σ Δa_i over the reasoning features.
+        random: (draws, n) the same over each draw of random features.
+        squares: (n,) ‖h‖² − ‖h₀‖².
+        cosine: (n,) of h₀ and r = h − h₀.
+        unexplained: (n,) ‖r − Σ Δa_i d_i‖/‖r‖, over all features.
+        split: (n,) share of Σ |Δa_i| over all features that the reasoning features have.
         shrinking: share of all Δa_i of the reasoning features that are negative.
-        rows_unexplained: mean ‖h − ĥ‖/‖h‖ of single rows, ĥ the SAE's output.
+        rows_unexplained: mean ‖h − ĥ‖/‖h‖ of the states of both kinds, ĥ the SAE's output.
         singular: σ_min and σ_max of the reasoning features' directions.
         largest_cosine: of two different reasoning features' directions, in absolute value.
         coherence: root mean square cosine of two of all features; and what 1/√d, two random
@@ -65,6 +70,7 @@ class TheoremAtLayer:
     """
 
     layer: int
+    questions: int
     growth: Floats
     random: Floats
     squares: Floats
@@ -80,7 +86,7 @@ class TheoremAtLayer:
 
     @property
     def defined(self) -> np.ndarray:
-        """(q,) bool, the questions with ‖h‖ > ‖h₀‖."""
+        """(n,) bool, the pairs with ‖h‖ > ‖h₀‖."""
         return self.squares > 0
 
     @property
@@ -95,11 +101,11 @@ class TheoremAtLayer:
         return 1 / high, self.k**0.5 / low if low > 0 else np.inf
 
     def ratios(self, growth: Floats) -> Floats:
-        """(…, q) growth over N of the questions where there is an N."""
+        """(…, m) growth over N of the m pairs where there is an N."""
         return growth[..., self.defined] / np.sqrt(self.squares[self.defined])
 
     def outside(self, constants: tuple[float, float]) -> tuple[int, int]:
-        """How many questions lie below the lower bound, and above the upper one."""
+        """How many pairs lie below the lower bound, and above the upper one."""
         ratios = self.ratios(self.growth)
         return int((ratios < constants[0]).sum()), int((ratios > constants[1]).sum())
 
@@ -112,54 +118,73 @@ def measure_theorem(
     Raises:
         ConfigError: an SAE whose decoder does not give back the state that it was given.
     """
-    return [_at_layer(store, loaded, features) for loaded in saes]
+    drawn = draw_pairs(store, features.pairs)
+    return [_at_layer(store, loaded, features, drawn) for loaded in saes]
 
 
-def _at_layer(store: StateStore, loaded: LoadedSae, features: FeatureSet) -> TheoremAtLayer:
+def draw_pairs(store: StateStore, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of thinking and of direct responses, (n,) each, :data:`PAIRS` a held question."""
+    rng = np.random.default_rng(pairs.seed)
+    found = []
+    for question in pairs.held:
+        for task in (pairs.thinking, pairs.direct):
+            rows = store.rows_of(store.responses(task=task, questions=[question]))
+            found.append(rng.choice(rows, PAIRS))
+    return np.concatenate(found[::2]), np.concatenate(found[1::2])
+
+
+@torch.no_grad()
+def _at_layer(
+    store: StateStore,
+    loaded: LoadedSae,
+    features: FeatureSet,
+    drawn: tuple[np.ndarray, np.ndarray],
+) -> TheoremAtLayer:
     refuse_temporal(loaded)
-    own, pairs = features.of(loaded), features.pairs
-    rows = _decoder(loaded)
-    lengths = rows.norm(dim=1)
-    directions = rows / lengths.clamp_min(1e-30).unsqueeze(1)
-    thinking, direct = (
-        mean_states(store, loaded.layer, task, pairs.held)
-        for task in (pairs.thinking, pairs.direct)
-    )
-    change = thinking - direct
+    own, weights = features.of(loaded), _decoder(loaded)
+    lengths = weights.norm(dim=1)
+    directions = weights / lengths.clamp_min(1e-30).unsqueeze(1)
     chosen = torch.tensor(own.selected)
-    draws = torch.from_numpy(own.random)
-    growth: list[Tensor] = []
-    random: list[Tensor] = []
-    unexplained: list[Tensor] = []
-    split: list[Tensor] = []
-    negative = start = 0
-    for part in question_means(store, loaded, pairs, pairs.held):
-        acts = (part.thinking - part.direct).double() * lengths
-        reasoning = acts[:, chosen]
-        moved = change[start : start + len(acts)]
-        start += len(acts)
-        left = (moved - acts @ directions).norm(dim=1) / moved.norm(dim=1)
-        growth.append(reasoning.sum(1))
-        random.append(acts[:, draws].sum(2).T)
-        unexplained.append(left)
-        split.append(reasoning.abs().sum(1) / acts.abs().sum(1))
-        negative += int((reasoning < 0).sum())
-    q = len(pairs.held)
+    parts = []
+    size = max(loaded.rows_at_once // 8, 1)
+    for start in range(0, len(drawn[0]), size):
+        h, base = (store.take(loaded.layer, rows[start : start + size]) for rows in drawn)
+        of_h, of_base = loaded.encode(h), loaded.encode(base)
+        change = (of_h - of_base).double() * lengths
+        r = h.double() - base.double()
+        left = (r - change @ directions).norm(dim=1) / r.norm(dim=1).clamp_min(1e-30)
+        reasoning = change[:, chosen]
+        parts.append(
+            {
+                "growth": reasoning.sum(1),
+                "random": change[:, torch.from_numpy(own.random)].sum(2),
+                "squares": h.double().square().sum(1) - base.double().square().sum(1),
+                "cosine": torch.nn.functional.cosine_similarity(base.double(), r, dim=1),
+                "unexplained": left,
+                "split": reasoning.abs().sum(1) / change.abs().sum(1).clamp_min(1e-30),
+                "negative": (reasoning < 0).double().mean(1),
+                "error": (_error(loaded, h, of_h) + _error(loaded, base, of_base)) / 2,
+            }
+        )
+    found = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
     return TheoremAtLayer(
         layer=loaded.layer,
-        growth=torch.cat(growth).numpy(),
-        random=torch.cat(random, dim=1).numpy(),
-        squares=(thinking.square().sum(1) - direct.square().sum(1)).numpy(),
-        cosine=torch.nn.functional.cosine_similarity(direct, change, dim=1).numpy(),
-        unexplained=torch.cat(unexplained).numpy(),
-        split=torch.cat(split).numpy(),
-        shrinking=negative / (q * len(chosen)),
-        rows_unexplained=_rows_unexplained(store, loaded, features),
+        questions=len(features.pairs.held),
+        random=found.pop("random").T,
+        shrinking=float(found.pop("negative").mean()),
+        rows_unexplained=float(found.pop("error").mean()),
         singular=_singular(directions[chosen]),
         largest_cosine=_largest_cosine(directions[chosen]),
         coherence=(_coherence(directions), store.d_model**-0.5),
         k=len(chosen),
+        **found,
     )
+
+
+def _error(loaded: LoadedSae, states: Tensor, acts: Tensor) -> Tensor:
+    """(n,) ‖h − ĥ‖/‖h‖ of states (n, d)."""
+    output = loaded.sae.decode(acts.to(loaded.device)).cpu()
+    return ((states - output).norm(dim=1) / states.norm(dim=1).clamp_min(1e-30)).double()
 
 
 def _decoder(loaded: LoadedSae) -> Tensor:
@@ -173,21 +198,6 @@ def _decoder(loaded: LoadedSae) -> Tensor:
         )
     rows: Tensor = loaded.sae.W_dec.detach().to("cpu", torch.float64)
     return rows
-
-
-@torch.no_grad()
-def _rows_unexplained(store: StateStore, loaded: LoadedSae, features: FeatureSet) -> float:
-    pairs, total, n = features.pairs, 0.0, 0
-    responses = np.concatenate(
-        [store.responses(task=t, questions=pairs.held) for t in (pairs.thinking, pairs.direct)]
-    )
-    for block in store.blocks(loaded.layer, responses, loaded.rows_at_once):
-        output = loaded.sae.decode(loaded.encode(block.states).to(loaded.device)).cpu()
-        norms = block.states.norm(dim=1)
-        error = (block.states - output).norm(dim=1)
-        total += float((error / norms.clamp_min(1e-30)).double().sum())
-        n += len(norms)
-    return total / n
 
 
 def _singular(directions: Tensor) -> tuple[float, float]:

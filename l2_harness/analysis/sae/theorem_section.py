@@ -12,21 +12,23 @@ from l2_harness.analysis.sae.theorem import TheoremAtLayer
 from l2_harness.findings import least
 from l2_harness.findings.numbers import fixed
 from l2_harness.findings.section import Section, Table
-from l2_harness.findings.words import count, layers, share, span
+from l2_harness.findings.words import count, layers, span
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _STATEMENT = {
     "features": "k, reasoning features",
-    "questions": "held questions",
+    "pairs": "of a thinking and a direct row of one question",
     "undefined": "of them, those with ‖h‖ ≤ ‖h₀‖: there the statement says nothing",
     "below": "of the others, those below N, the lower bound of the exact assumptions",
     "above": "and above √k · N, the upper one",
     "below_widened": "below N/σ_max, which the decoder's singular values leave of the lower bound",
     "above_widened": "above √k · N/σ_min",
-    "needed_low": "the largest lower constant that no question violates",
+    "needed_low": "the largest lower constant that no pair violates",
     "needed_high": "the smallest upper one",
+    "low_5": "growth / N that 5 % of the pairs lie below",
+    "high_95": "that 5 % lie above",
     "apart": "the upper over the lower; with exact assumptions they are √k apart",
     "ideal_apart": "√k",
     "random_apart": "the same with random features of equal frequency, the median of the draws",
@@ -40,8 +42,8 @@ _ASSUMPTIONS = {
     "rows_unexplained": "2: mean ‖h − ĥ‖/‖h‖ of single rows; 0 if reconstructed",
     "change_unexplained": "2: of r = h − h₀, the share of its length that no feature accounts for",
     "angle": "3: between h₀ and r in degrees, the median; 90 if orthogonal",
-    "angle_lowest": "3: of a question",
-    "angle_highest": "3: of a question",
+    "angle_lowest": "3: of 5 % of the pairs",
+    "angle_highest": "3: of 95 %",
     "split": "4: the reasoning features' share of all features' changes; 1 if only they change",
     "shrinking": "4: share of the reasoning features' changes that are negative; 0 if they grow",
 }
@@ -60,8 +62,8 @@ def theorem_section(
         caveats=[
             "The theorem is known from a reader's report; its constants are not. The bounds here, "
             "N and √k · N, follow from its four assumptions in their exact form.",
-            "Needed constants are read off these questions: more questions can only move them "
-            "apart, and constants that fit afterwards are no prediction.",
+            "Needed constants are read off these pairs: more of them can only move the constants "
+            "apart, and what fits afterwards is no prediction.",
             "The upper bound is a property of any k numbers. What carries the theorem is the lower "
             "bound, and that the random features do not keep it as well.",
         ],
@@ -72,8 +74,8 @@ def theorem_section(
                 "statement",
                 "N ≤ growth of the reasoning features ≤ √k · N, N = √(‖h‖² − ‖h₀‖²)",
                 statement,
-                "h: a question's mean state when the model thinks, h₀: when it answers directly. "
-                "Growth: Σ Δa over the reasoning features. Counts are of held questions.",
+                "h: a row of a thinking response, h₀: one of a direct response to the same held "
+                "question, drawn. Growth: Σ Δa over the reasoning features. Counts are of pairs.",
                 _STATEMENT,
             ),
             Table(
@@ -89,7 +91,7 @@ def theorem_section(
 
 
 def statement_table(found: Sequence[TheoremAtLayer]) -> pd.DataFrame:
-    """A row a layer: questions outside the bounds, and the constants that none would be outside."""
+    """A row a layer: pairs outside the bounds, and the constants that none would be outside."""
     import pandas as pd
 
     rows = []
@@ -102,7 +104,7 @@ def statement_table(found: Sequence[TheoremAtLayer]) -> pd.DataFrame:
             {
                 "layer": one.layer,
                 "features": one.k,
-                "questions": len(one.growth),
+                "pairs": len(one.growth),
                 "undefined": int((~one.defined).sum()),
                 "below": below,
                 "above": above,
@@ -110,6 +112,8 @@ def statement_table(found: Sequence[TheoremAtLayer]) -> pd.DataFrame:
                 "above_widened": above_widened,
                 "needed_low": low,
                 "needed_high": high,
+                "low_5": _quantile(one.ratios(one.growth), 0.05),
+                "high_95": _quantile(one.ratios(one.growth), 0.95),
                 "apart": _apart(low, high),
                 "ideal_apart": one.ideal[1],
                 "random_apart": float(np.median(random)) if random else float("nan"),
@@ -136,8 +140,8 @@ def assumption_table(found: Sequence[TheoremAtLayer]) -> pd.DataFrame:
                 "rows_unexplained": one.rows_unexplained,
                 "change_unexplained": float(np.median(one.unexplained)),
                 "angle": float(np.median(angles)),
-                "angle_lowest": float(angles.min()),
-                "angle_highest": float(angles.max()),
+                "angle_lowest": float(np.quantile(angles, 0.05)),
+                "angle_highest": float(np.quantile(angles, 0.95)),
                 "split": float(np.median(one.split)),
                 "shrinking": one.shrinking,
             }
@@ -147,19 +151,17 @@ def assumption_table(found: Sequence[TheoremAtLayer]) -> pd.DataFrame:
 
 def theorem_findings(found: Sequence[TheoremAtLayer]) -> list[str]:
     """Where the statement holds, what it needs, and which assumption is furthest off."""
-    questions = len(found[0].growth)
-    few = least.reason(questions)
+    few = least.reason(found[0].questions)
     if few:
         return [f"Nothing is said of the theorem: {few}."]
     table, assumed = statement_table(found), assumption_table(found)
-    held = table[(table["undefined"] == 0) & (table["below"] == 0) & (table["above"] == 0)]
-    outside = int(table["below"].sum() + table["above"].sum())
-    pairs = int((table["questions"] - table["undefined"]).sum())
+    total = {name: int(table[name].sum()) for name in ("pairs", "undefined", "below", "above")}
+    total["holds"] = total["pairs"] - total["undefined"] - total["below"] - total["above"]
+    parts = {name: _percent(n, total["pairs"]) for name, n in total.items()}
     return [
-        f"N ≤ growth ≤ √k · N holds for all {count(questions, 'held question')} at "
-        f"{share(len(held), len(table), 'layer')}: {outside} of {pairs} pairs of question and "
-        f"layer lie outside, and in {count(int(table['undefined'].sum()), 'more pair')} ‖h‖ is not "
-        "above ‖h₀‖, so that nothing is said.",
+        f"Of {count(total['pairs'], 'pair')} of states at {layers(table['layer'])} the statement "
+        f"holds for {parts['holds']}; {parts['below']} lie below N and {parts['above']} above "
+        f"√k · N, and of {parts['undefined']} it says nothing, ‖h‖ not being above ‖h₀‖.",
         _needed(table),
         f"Of the assumptions: what thinking adds is at {span(assumed['angle'], 0)} degrees to the "
         f"base semantics, features leave {span(100 * assumed['change_unexplained'], 0)} % of it "
@@ -168,24 +170,36 @@ def theorem_findings(found: Sequence[TheoremAtLayer]) -> list[str]:
     ]
 
 
+def _percent(part: int, whole: int) -> str:
+    return f"{fixed(100 * part / whole, 0)} %"
+
+
 def _needed(table: pd.DataFrame) -> str:
     lower = table[table["needed_low"] > 0]
     without = table.loc[~(table["needed_low"] > 0), "layer"]
     text = ""
     if len(lower):
         text = (
-            f"Constants that fit every question are a factor of {span(lower['apart'], 1)} apart "
+            f"Constants that fit every pair are a factor of {span(lower['apart'], 1)} apart "
             f"at {layers(lower['layer'])} (random features: {span(lower['random_apart'], 1)}; "
             f"exact assumptions: {fixed(float(lower['ideal_apart'].iloc[0]), 1)})."
         )
     if len(without):
-        none = f"At {layers(without)} no lower constant above 0 fits, or there is no question."
+        ends = table.loc[table["layer"].isin(without)]
+        none = (
+            f"At {layers(without)} no lower constant above 0 fits every pair: growth / N exceeds "
+            f"{span(ends['low_5'], 2)} in 95 % of them and {span(ends['high_95'], 2)} in 5 %."
+        )
         text = f"{text} {none}".strip()
     return text
 
 
 def _ends(ratios: np.ndarray) -> tuple[float, float]:
     return (float(ratios.min()), float(ratios.max())) if len(ratios) else (np.nan, np.nan)
+
+
+def _quantile(ratios: np.ndarray, q: float) -> float:
+    return float(np.quantile(ratios, q)) if len(ratios) else float("nan")
 
 
 def _apart(low: float, high: float) -> float:
