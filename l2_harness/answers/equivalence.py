@@ -8,6 +8,7 @@ remains after brackets, case and punctuation.
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, get_args
@@ -21,7 +22,7 @@ from l2_harness.answers.sympy_client import sympy_client
 from l2_harness.answers.units import opposed
 from l2_harness.answers.verdict import Verdict
 
-AnswerKind = Literal["math", "letter", "word", "text"]
+AnswerKind = Literal["math", "letter", "word", "text", "name"]
 ANSWER_KINDS: tuple[AnswerKind, ...] = get_args(AnswerKind)
 
 #: Relative difference up to which a decimal equals a number.
@@ -72,7 +73,7 @@ def compare_answers(
     if kind == "math":
         with sympy_client.budget(ANSWER_SECONDS):
             return _compare_math(gold, answer, tolerance)
-    normalise = {"letter": normalise_letter, "word": normalise_text, "text": normalise_text}[kind]
+    normalise = _NORMALISED[kind]
     expected = normalise(gold)
     return _either(bool(expected) and expected == normalise(answer))
 
@@ -110,6 +111,20 @@ def normalise_text(answer: str) -> str:
         return re.sub(r"[\s\\,]", "", answer)
     text = re.sub(r"[\s,]+", " ", tidy(answer).replace("\\", " "))
     return text.strip(" .\"'()").casefold()
+
+
+def normalise_name(answer: str) -> str:
+    """As SQuAD's evaluation has it: lower case, no punctuation, no articles, single spaces."""
+    text = "".join(c for c in tidy(answer).casefold() if c not in string.punctuation)
+    return " ".join(word for word in text.split() if word not in ("a", "an", "the"))
+
+
+_NORMALISED = {
+    "letter": normalise_letter,
+    "word": normalise_text,
+    "text": normalise_text,
+    "name": normalise_name,
+}
 
 
 def _compare_math(gold: str, answer: str, tolerance: float) -> Verdict:

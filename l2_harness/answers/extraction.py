@@ -50,6 +50,7 @@ _READERS: dict[AnswerKind, tuple[Reader, Reader, Reader]] = {
     "letter": (read_letter, letter_in_phrase, last_letter),
     "word": (word_in_phrase, word_in_phrase, last_word),
     "text": (lambda text, _: text, text_in_phrase, lambda *_: None),
+    "name": (lambda text, _: text, text_in_phrase, lambda *_: None),
 }
 
 _PATTERNS_BY_KIND = {

@@ -22,7 +22,8 @@ class Reference:
     """What the right answer is.
 
     Attributes:
-        parts: the answers, all of which must be given, in any order; most questions have one.
+        parts: the answers, all of which must be given, in any order; most questions have one. Of
+            `name`, what the right thing may be called: any of them will do.
         kind: how answers are read and compared.
         choices: of `letter`, the options' texts in order; of `word`, the allowed words.
         unit: what an answer may carry after its value, such as `km/h`.
@@ -37,6 +38,9 @@ class Reference:
 
     def compare(self, answer: str) -> Verdict:
         """Whether ``answer`` is right."""
+        if self.kind == "name":
+            verdicts = [compare_answers(part, answer, self.kind) for part in self.parts]
+            return Verdict.EQUAL if Verdict.EQUAL in verdicts else Verdict.DIFFERENT
         if self.kind != "math" or len(answer) > LONGEST_ANSWER:
             return compare_answers(self.parts[0], answer, self.kind)
         answer = _without_unit(answer, self.unit)

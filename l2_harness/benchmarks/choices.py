@@ -1,4 +1,4 @@
-"""Documents of the multiple-choice sets, from rows with the hub's column names.
+"""Documents of the multiple-choice sets and of NQ-Open, from rows with the hub's column names.
 
 Where a set lists the right option first, the options are shuffled by the question's own text:
 the order is the same in every run, on every machine and for any part of the set.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Sequence
 
 from l2_harness.benchmarks.documents import (
@@ -16,9 +17,12 @@ from l2_harness.benchmarks.documents import (
     documents_from,
     letter_document,
     letter_of,
+    name_document,
     with_options,
     word_document,
 )
+
+_DECISIONS = ("yes", "no", "maybe")
 
 
 def gpqa(row: Row) -> Document:
@@ -72,9 +76,34 @@ def truthfulqa(row: Row) -> Document:
 def pubmedqa(row: Row) -> Document:
     """PubMedQA, labelled by experts: an abstract without its conclusion, and a question on it."""
     abstract = "\n".join(row["context"]["contexts"])
-    return word_document(
-        f"{abstract}\n\n{row['question']}", ("yes", "no", "maybe"), row["final_decision"]
-    )
+    return word_document(f"{abstract}\n\n{row['question']}", _DECISIONS, row["final_decision"])
+
+
+def pubmedqa_closed(row: Row) -> Document:
+    """The same question without the abstract: what the model knows."""
+    return word_document(row["question"], _DECISIONS, row["final_decision"])
+
+
+def hellaswag(row: Row) -> Document:
+    """Rowan/hellaswag: how a scene goes on, four endings, the answer an index from 0.
+
+    Contexts are put together, and WikiHow's marks are left out, as lm-eval's task does.
+    """
+    context = f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}"
+    options = [_without_marks(ending) for ending in row["endings"]]
+    question = f"{_without_marks(context)}\n\nWhich of these continues it best?"
+    return letter_document(with_options(question, options), options, letter_of(int(row["label"])))
+
+
+def nq_open(row: Row) -> Document:
+    """NQ-Open: a question that people asked, and what its answer may be called."""
+    question = row["question"].strip()
+    return name_document(f"{question[:1].upper()}{question[1:].rstrip('?')}?", row["answer"])
+
+
+def _without_marks(text: str) -> str:
+    plain = re.sub(r"\[.*?\]", "", text.replace(" [title]", ". "))
+    return plain.replace("  ", " ").strip()
 
 
 def shuffled(question: str, options: Sequence[str]) -> Document:
@@ -93,3 +122,6 @@ logiqa2_documents = documents_from(logiqa2)
 zebra_documents = documents_from(zebra)
 truthfulqa_documents = documents_from(truthfulqa)
 pubmedqa_documents = documents_from(pubmedqa)
+pubmedqa_closed_documents = documents_from(pubmedqa_closed)
+hellaswag_documents = documents_from(hellaswag)
+nq_open_documents = documents_from(nq_open)

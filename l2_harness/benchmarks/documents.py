@@ -91,6 +91,12 @@ def text_document(prompt: str, target: str, what: str) -> Document:
     return _worded(prompt, "text", f'End with a line "The answer is: " and {what}.', target, ())
 
 
+def name_document(prompt: str, names: Sequence[str]) -> Document:
+    """A question answered with a few words, of which several may be right."""
+    form = 'End with a line "The answer is: " and the answer in as few words as possible.'
+    return {**_worded(prompt, "name", form, names[0], ()), "parts": list(names)}
+
+
 def with_options(question: str, options: Sequence[str]) -> str:
     """A question and its options, a letter in brackets before each."""
     lines = (f"({letter_of(index)}) {option.strip()}" for index, option in enumerate(options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from l2_harness.answers.boxed import last_boxed
 from l2_harness.answers.equivalence import TOLERANCE
@@ -12,6 +13,9 @@ from l2_harness.benchmarks.documents import Document, Row, documents_from, math_
 
 #: GSM8K's notes for a calculator, ``<<48/2=24>>``.
 _CALCULATION = re.compile(r"<<[^<>]*>>")
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def gsm8k(row: Row) -> Document:
@@ -48,6 +52,16 @@ def olympiadbench(row: Row) -> Document:
     parts = split_parts(tidy(answer)) if row["is_multiple_answer"] else [answer]
     unit = str(row["unit"] or "")
     return math_document(row["question"], parts, unit, _tolerance(row["error"], parts))
+
+
+def gsm_plus(row: Row) -> Document:
+    """qintongli/GSM-Plus: GSM8K's questions varied; `answer` is a number."""
+    return math_document(row["question"], [gold_text(row["answer"])])
+
+
+def gsm_plus_documents(dataset: Dataset) -> Dataset:
+    """Without the questions of critical thinking, which lack a statement and have no answer."""
+    return documents_from(gsm_plus)(dataset.filter(lambda row: str(row["answer"]) != "None"))
 
 
 def gold_text(value: object) -> str:

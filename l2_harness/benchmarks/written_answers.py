@@ -56,6 +56,9 @@ def written_forms(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("in brackets", f"({gold})"), ("as text", rf"\text{{{gold}}}"))
         yield "with its option", f"({gold}) {_option(document)}"
         yield "lower case", gold.lower()
+    elif kind == "name":
+        yield from (("in capitals", gold.upper()), ("with an article", f"the {gold}"))
+        yield from ((f"name {n}", name) for n, name in enumerate(document["parts"][1:], 2))
     elif kind == "word":
         yield from (("lower case", gold.lower()), ("as text", rf"\text{{{gold.upper()}}}"))
     elif kind == "math":
@@ -66,6 +69,8 @@ def boxable(document: Mapping[str, Any]) -> str:
     r"""The gold answer inside a box: without dollar signs but those of money, braces escaped."""
     if document["kind"] == "text":
         return re.sub(r"([{}])", r"\\\1", document["target"])
+    if document["kind"] == "name":
+        return str(document["parts"][0])
     parts = [re.sub(r"(?<!\\)\$", "", part).strip() for part in document["parts"]]
     return ", ".join(parts)
 
@@ -151,6 +156,8 @@ def _wrong_answers(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "other option", _decoy(document)
     elif kind == "word":
         yield from (("other word", word) for word in document["choices"] if word != gold)
+    elif kind == "name":
+        yield from (("a word more", f"{gold} maybe"), ("another name", _decoy(document)))
     elif kind == "text":
         yield "one word short", " ".join(gold.split()[:-1]) or "none"
     else:
@@ -190,7 +197,7 @@ def _decoy(document: Mapping[str, Any]) -> str:
         return chr(ord("A") + (index + 1 if index < last else 0))
     if document["kind"] == "word":
         return next(word for word in document["choices"] if word != document["target"])
-    return "maybe not" if document["kind"] == "text" else "1234567"
+    return "maybe not" if document["kind"] in ("text", "name") else "1234567"
 
 
 def _option(document: Mapping[str, Any]) -> str:

@@ -42,6 +42,14 @@ def command(
     batch_tokens: Annotated[
         int, typer.Option(min=1, help="Positions of one pass, padding included.")
     ] = 8192,
+    entropies: Annotated[
+        bool,
+        typer.Option(
+            "--entropies",
+            help="Keep each layer's logit-lens and attention entropy too, for sae correlate: "
+            "slower, and attention weights are held.",
+        ),
+    ] = False,
     outlier_dims: Annotated[
         int, typer.Option(min=0, help="Largest components that the second norms leave out.")
     ] = 1,
@@ -86,6 +94,7 @@ def command(
         batch_tokens=batch_tokens,
         tolerance=tolerance,
         outlier_dims=outlier_dims,
+        entropies=entropies,
     )
     print(
         f"{out}: {settings['responses']} responses, {settings['rows']} rows, layers "

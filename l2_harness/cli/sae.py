@@ -14,12 +14,14 @@ from l2_harness.cli.command_line import command_line
 from l2_harness.cli.sae_support import Device, Out, Saes, Seed, States
 
 if TYPE_CHECKING:
+    from l2_harness.analysis.sae.feature_sets import FeatureSet
     from l2_harness.analysis.sae.loading import LoadedSae
     from l2_harness.analysis.states.store import StateStore
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Sparse autoencoders on captured states: train, load, features, trend, correlate, bound.",
+    help="Sparse autoencoders on captured states: train, load, features, trend, correlate, "
+    "directions, bound.",
 )
 
 
@@ -122,10 +124,21 @@ def load(
 app.command()(sae_features.features)
 app.command()(sae_features.trend)
 app.command()(sae_features.correlate)
+app.command()(sae_features.directions)
 
 
 @app.command()
-def bound(states: States, sae: Saes, out: Out, device: Device = "cpu") -> None:
+def bound(
+    states: States,
+    sae: Saes,
+    out: Out,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="features.json: the paper's two-sided theorem is measured on them too."),
+    ] = None,
+    without_words: support.WithoutWords = False,
+    device: Device = "cpu",
+) -> None:
     """Check act ≤ ‖w‖‖h‖ + b on every captured row and feature; ends with 1 if it is violated."""
     from l2_harness.analysis.sae.bound_check import BoundViolationError, check_sae, require
     from l2_harness.analysis.sae.bound_section import bound_section
@@ -138,12 +151,32 @@ def bound(states: States, sae: Saes, out: Out, device: Device = "cpu") -> None:
         for one in saes:
             results.append(check_sae(one, store))
             tick(1)
-    support.show(bound_section(results, support.settings(store, saes), command_line()), out)
+    settings = support.settings(store, saes)
+    support.show(bound_section(results, settings, command_line()), out)
     try:
         require(results)
     except BoundViolationError as error:
         print(f"l2-harness: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
+    if features is not None:
+        chosen = sae_features.chosen_features(features, without_words)
+        _theorem(
+            store, chosen.readers(saes), chosen, {**settings, "without_words": without_words}, out
+        )
+
+
+def _theorem(
+    store: StateStore,
+    saes: list[LoadedSae],
+    chosen: FeatureSet,
+    settings: dict[str, Any],
+    out: Path,
+) -> None:
+    from l2_harness.analysis.sae.theorem import measure_theorem
+    from l2_harness.analysis.sae.theorem_section import theorem_section
+
+    found = measure_theorem(store, saes, chosen)
+    support.show(theorem_section(found, settings, command_line()), out)
 
 
 def _layers(value: str, store: StateStore) -> tuple[int, ...]:

@@ -131,6 +131,30 @@ def trend(
     )
 
 
+def directions(
+    sae: Saes,
+    features: Features,
+    out: Annotated[Path, typer.Option(help="The file, .npz.")],
+    without_words: WithoutWords = False,
+    draw: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of random features of the same frequency, this draw: a control."),
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Write what steering_source=sae steers along: decoder directions of reasoning features."""
+    from l2_harness.analysis.sae.directions import decoder_directions
+    from l2_harness.analysis.sae.loading import load_sae, parse_source
+    from l2_harness.norms.directions import write_directions
+
+    chosen = chosen_features(features, without_words)
+    loaded = [load_sae(source, device) for name in sae for source in parse_source(name)]
+    vectors = decoder_directions(chosen.readers(loaded), chosen, draw)
+    write_directions(out, vectors)
+    kind = "reasoning" if draw is None else "random"
+    print(f"{out}: directions of {kind} features at layers {'+'.join(map(str, vectors))}")
+
+
 def correlate(
     states: States,
     sae: Saes,
@@ -142,7 +166,7 @@ def correlate(
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
-    """Correlate norms, entropy, margin and state change with reasoning and random features."""
+    """Correlate norms, entropies, margin and state change with reasoning and random features."""
     from l2_harness.analysis.sae.correlate import across_layers, within_layers
     from l2_harness.analysis.sae.correlate_section import correlate_section
     from l2_harness.analysis.sae.trend import layer_means
@@ -163,15 +187,21 @@ def correlate(
     )
 
 
+def chosen_features(features: Path, without_words: bool) -> FeatureSet:
+    """Those of a ``features.json``, or the ones of them that are no detectors of words."""
+    from l2_harness.analysis.sae.feature_sets import read_features
+
+    found = read_features(features)
+    return found.without_words() if without_words else found
+
+
 def _read(
     states: Path, sae: list[str], features: Path, without_words: bool, device: str
 ) -> tuple[StateStore, FeatureSet, list[LoadedSae]]:
     """The states, the features that count, and the SAEs of their layers."""
-    from l2_harness.analysis.sae.feature_sets import read_features
     from l2_harness.analysis.sae.loading import load_saes
 
-    store, found = support.store(states), read_features(features)
-    chosen = found.without_words() if without_words else found
+    store, chosen = support.store(states), chosen_features(features, without_words)
     return store, chosen, list(chosen.readers(load_saes(sae, store, device)))
 
 

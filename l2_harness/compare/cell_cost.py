@@ -12,6 +12,7 @@ from l2_harness.compare.evaluation import Evaluated
 from l2_harness.compare.suite import Cell
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.interventions import read_interventions
+from l2_harness.config.looping import LoopingConfig
 from l2_harness.config.options import read_options
 from l2_harness.config.techniques import edit_sums
 from l2_harness.lm_eval_files.outcomes import Cost
@@ -91,6 +92,11 @@ def _extra_passes(
     """Passes of single layers; one of EGLR's passes runs all its top layers."""
     if not _is_ours(cell):
         return 0
+    looping = read_options(LoopingConfig, cell.args)
+    if looping.enabled:  # which no recursion goes with
+        if layers is None or not info.get("rows"):
+            return None
+        return (len(looping.path(layers)) - layers) * int(info["rows"])
     acting = read_interventions(cell.args)
     if not any(technique.reruns for technique in acting.acting().values()):
         return 0

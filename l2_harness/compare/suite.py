@@ -198,6 +198,9 @@ class Published:
 
     pattern: str
     value: float = option(MISSING, read_scalar(number(-math.inf)), "in its source's unit")
+    baseline: float | None = option(
+        None, nullable(read_scalar(number(-math.inf))), "the source's own plain figure"
+    )
     source: str = option("", _text("where it is from"), "where it is from")
 
 

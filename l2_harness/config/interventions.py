@@ -13,11 +13,14 @@ from l2_harness.config.technique import TechniqueConfig
 from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.config.thresholds import ThresholdConfig
 
-#: What a preset sets where the user does not. ``paper`` is every argument's default.
-#: ``reference`` are the constants of the paper's published code as far as they are known: a
-#: pooled scope, its warm-ups, and R, ε and ρ of its recursion. All others stay the paper's.
+#: What a preset sets where the user does not. ``default`` is every argument's default: the
+#: constants of the paper's published code, with thresholds and states of one response alone.
+#: ``paper`` is the paper as reported by a reader, where it differs from its code: steering at
+#: peaks. ``reference`` are the constants of the code's demonstration as far as they are known: a
+#: pooled scope, its warm-ups, and R, ε and ρ of its recursion.
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
+    "default": {},
+    "paper": {"steering_trigger": "peak"},
     "reference": {
         "threshold_scope": "pooled",
         "recursion_warmup": 500,
@@ -34,9 +37,10 @@ class PresetConfig:
     """``preset``."""
 
     preset: str = option(
-        "paper",
+        "default",
         choice(*PRESETS),
-        "`paper`: the defaults; `reference`: the constants of the paper's published code; "
+        "`default`: the constants of the paper's published code, a response at a time; `paper`: "
+        "the paper as reported, which steers at peaks; `reference`: the code's demonstration; "
         "arguments that are given win over a preset",
     )
 
@@ -53,7 +57,7 @@ class InterventionConfig:
         matching: what random controls match.
     """
 
-    preset: str = "paper"
+    preset: str = "default"
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
     techniques: Mapping[str, TechniqueConfig] = field(default_factory=dict)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
@@ -159,6 +163,18 @@ def with_preset(args: Mapping[str, Any]) -> dict[str, Any]:
         own = {f"{technique.name}_warmup" for technique in TECHNIQUES}
         preset = {k: v for k, v in preset.items() if k not in own}
     return preset | dict(args)
+
+
+def spelled_out(args: Mapping[str, Any]) -> dict[str, Any]:
+    """``args`` with what ``preset=paper`` means beside it, of the techniques that are on.
+
+    It once meant the defaults, so that a run of then is not one of the same arguments now.
+    """
+    if args.get("preset") != "paper":
+        return dict(args)
+    on = [technique.name for technique in TECHNIQUES if args.get(technique.name, "off") != "off"]
+    values = {k: v for k, v in PRESETS["paper"].items() if k.split("_")[0] in on}
+    return values | dict(args)
 
 
 def read_interventions(args: Mapping[str, Any]) -> InterventionConfig:

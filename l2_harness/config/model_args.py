@@ -16,6 +16,7 @@ from l2_harness.config.interventions import (
     intervention_groups,
     read_interventions,
 )
+from l2_harness.config.looping import LoopingConfig
 from l2_harness.config.options import Effect, options, read_options
 from l2_harness.config.recording import RecordingConfig
 from l2_harness.config.selection import SelectionConfig
@@ -43,8 +44,15 @@ class ModelConfig:
     decoding: DecodingConfig
     interventions: InterventionConfig
     selection: SelectionConfig
+    looping: LoopingConfig
 
     def __post_init__(self) -> None:
+        if self.looping.enabled and self.interventions.recursion.enabled:
+            raise ConfigError(
+                f"loop={self.looping.loop} and recursion={self.interventions.recursion.recursion} "
+                "both run layers again, and are rivals: pass one of them.",
+                "loop",
+            )
         if self.selection.enabled and self.decoding.num_samples < 2:
             raise ConfigError(
                 f"selection={self.selection.selection} chooses among samples, and num_samples is "
@@ -71,6 +79,7 @@ _GROUPS: dict[str, type] = {
     "recording": RecordingConfig,
     "decoding": DecodingConfig,
     "selection": SelectionConfig,
+    "looping": LoopingConfig,
 }
 
 
@@ -91,6 +100,7 @@ def split_model_args(
     inherited: Callable[..., Any],
     passed_on: Collection[str] = (),
     config_fields: Callable[[], Iterable[str]] = tuple,
+    can_loop: bool = False,
 ) -> tuple[ModelConfig, dict[str, Any]]:
     """Our configuration, and the arguments that remain for lm-eval's class.
 
@@ -100,9 +110,11 @@ def split_model_args(
         passed_on: further names, which lm-eval's class hands on to what loads the model.
         config_fields: gives the field names of the model's configuration; called only
             where a name is not known otherwise, since it may have to read a file.
+        can_loop: whether the engine can run a block of layers again for whole prompts.
 
     Raises:
-        ConfigError: an unknown argument, or a value of the wrong type.
+        ConfigError: an unknown argument, a value of the wrong type, or a ``loop`` that the
+            engine cannot do.
     """
     own = own_arguments()
     rest = {name: value for name, value in args.items() if name not in own}
@@ -117,7 +129,14 @@ def split_model_args(
         if name in hints:
             _check_type(name, value, hints[name])
     read: dict[str, Any] = {name: read_options(group, args) for name, group in _GROUPS.items()}
-    return ModelConfig(**read, interventions=read_interventions(args)), rest
+    config = ModelConfig(**read, interventions=read_interventions(args))
+    if config.looping.enabled and not can_loop:
+        raise ConfigError(
+            f"loop={config.looping.loop} runs layers again for every token, prompts included, "
+            "which this engine cannot do: use --model l2hf, or pass loop=off.",
+            "loop",
+        )
+    return config, rest
 
 
 def _fields(

@@ -95,6 +95,11 @@ _COUNTS = {
     "recursion_places": "place",
 }
 _NOTED = ("change", "changed", "place")
+
+#: The counter of how much larger states became, by which it is told how many left the range of the
+#: norms that the layer has of its own.
+GROWTH = "recursion_growth"
+BEYOND = "recursion_beyond"
 RECURSION = Technique(
     config=RecursionConfig,
     layer="l2_harness.interventions.recursion:LayerRecursion",
@@ -106,6 +111,8 @@ RECURSION = Technique(
         "recursion_changed": "states changed by a pass",
         "recursion_change": "sum of their ‖Δ‖/‖h‖",
         "recursion_places": "sum of their rows, from 0",
+        GROWTH: "sum of their ‖h'‖/‖h‖, of `norm`, `always` and `random`",
+        BEYOND: "those above the largest norm that the layer itself put out in the response",
         "recursion_credits_left": "rows that `recursion=random` is behind the norm gate",
     },
     edits="recursion_changed",
@@ -113,8 +120,8 @@ RECURSION = Technique(
     log=(
         LogKind(
             "recursion",
-            ("passes", "accepted", "non_finite", "norm", "threshold", *_NOTED),
-            _COUNTS,
+            ("passes", "accepted", "non_finite", "norm", "threshold", *_NOTED, "growth"),
+            _COUNTS | {GROWTH: "growth"},
             value="accepted",
             detail=("passes", "norm", "threshold", "change"),
             meaning="the layer ran again on its own output",

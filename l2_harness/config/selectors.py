@@ -52,6 +52,11 @@ _ALL = (
     _largest("l2_peak_rate", "largest share of rows above τ"),
     _largest("l2_late_area", "largest area above τ in the last 30 % of the rows"),
     _largest("l2_late_area_rate", "largest area above τ per token in the last 30 % of the rows"),
+    _largest(
+        "l2_paper",
+        "largest sum of norms in the last third of the rows: the paper's, as reported; grows with "
+        "length",
+    ),
     Selector("random", "one drawn with the response's own random stream", "random"),
     _least("shortest", "fewest tokens", "length"),
     Selector("longest", "most tokens", score="length"),

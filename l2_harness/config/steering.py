@@ -1,4 +1,4 @@
-"""Mixing a stored state of high norm back in: the ``steering_*`` arguments."""
+"""Mixing a stored state of high norm in: the ``steering_*`` arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
-from l2_harness.config.options import choice, option
+from l2_harness.config.options import choice, option, text
 from l2_harness.config.technique import ROW_INDEX, LogKind, Technique, TechniqueConfig
 
 
@@ -50,7 +50,9 @@ class LowNorm:
 class SteeringConfig(TechniqueConfig):
     """``steering`` and ``steering_*``: ERSS ("The Tell-Tale Norm", arXiv 2606.06188).
 
-    Defaults are the paper's.
+    Defaults are those of the published code, whose trigger is ``low``. The paper's own is
+    ``peak``, as reported by a reader; of how often it injects nothing is known, so that
+    probability, cooldown, cosine and β stay the code's.
 
     Raises:
         ConfigError: ``steering_strength`` above 1 with ``steering_mode=blend``.
@@ -59,18 +61,29 @@ class SteeringConfig(TechniqueConfig):
     steering: str = option(
         "off",
         choice("off", "norm", "random"),
-        "inject a stored state after a run of low norms (`norm`), or as often at random moments",
+        "inject a stored state where the norm calls for it (`norm`), or as often at random moments",
+    )
+    steering_trigger: str = option(
+        "low",
+        choice("low", "peak", "jump"),
+        "what calls for it: a run of `low` norms (the published code); a `peak`, a norm above τ "
+        "(the paper); a `jump`, a state far from the one before (STARS, arXiv 2601.22484)",
     )
     steering_mode: str = option(
         "blend", choice("blend", "add"), "`blend`: h ← (1−β)h + βv; `add`: h ← h + βv"
     )
     steering_strength: float = option(0.5, number(0), "β")
-    steering_patience: int = option(40, whole(1), "low rows in a row before an injection")
+    steering_patience: int = option(40, whole(1), "`low`: rows in a row before an injection")
     steering_low: LowNorm = option(
         LowNorm(),
         LowNorm.parse,
-        "what a low norm is: below a factor of τ (`1.0`), or below a quantile of the norms "
+        "`low`: what a low norm is, below a factor of τ (`1.0`), or below a quantile of the norms "
         "so far (`q0.4`)",
+    )
+    steering_jump: float = option(
+        2.0,
+        number(0),
+        "`jump`: k; ‖h_t − h_{t−1}‖ is above mean + k standard deviations of the response so far",
     )
     steering_probability: float = option(0.2, number(0, 1), "p, of an injection at a ready row")
     steering_cooldown: int = option(
@@ -82,9 +95,15 @@ class SteeringConfig(TechniqueConfig):
     )
     steering_source: str = option(
         "bank",
-        choice("bank", "shuffled", "gaussian"),
+        choice("bank", "shuffled", "gaussian", "sae"),
         "what is mixed in: the stored state; its coordinates in random order; a random vector "
-        "of its norm",
+        "of its norm; `sae`: a step along the decoder's reasoning features, as long as the stored "
+        "state's would be",
+    )
+    steering_directions: str | None = option(
+        None,
+        text("a file that l2-harness sae directions wrote"),
+        "of `steering_source=sae`: a direction for each monitored layer",
     )
     steering_warmup: int | None = option(
         None, whole(0), "warm-up rows of steering (default: `threshold_warmup`)"
@@ -97,19 +116,28 @@ class SteeringConfig(TechniqueConfig):
                 "steering_mode=blend. Pass a number from 0 to 1, or steering_mode=add.",
                 "steering_strength",
             )
+        has_file = self.steering_directions is not None
+        if self.enabled and (self.steering_source == "sae") != has_file:
+            raise ConfigError(
+                "steering_source=sae and steering_directions=FILE go together: pass both or "
+                "neither. l2-harness sae directions writes the file.",
+                "steering_directions",
+            )
 
     @property
     def quantiles(self) -> tuple[float, ...]:
         """The one that low norms lie below, if it is a quantile."""
         low = self.steering_low.quantile
-        return (low,) if self.enabled and low is not None else ()
+        uses = self.enabled and self.steering_trigger == "low"
+        return (low,) if uses and low is not None else ()
 
 
 STEERING = Technique(
     config=SteeringConfig,
     layer="l2_harness.interventions.steering:LayerSteering",
     counters={
-        "streaks": "runs of low norms that reached the patience",
+        "streaks": "calls for steering: runs of low norms that reached the patience, or peaks, or "
+        "jumps",
         "injections": "states mixed in",
         "steering_change": "sum of the steered states' ‖Δ‖/‖h‖",
         "steering_places": "sum of their rows, from 0",

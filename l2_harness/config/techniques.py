@@ -18,7 +18,11 @@ TECHNIQUES: Registry[Technique] = Registry("technique", (RECURSION, SUPPRESSION,
 def counters() -> dict[str, str]:
     """Counter → what it counts, of a response and a layer, in the order of reports."""
     own = [technique.counters for technique in TECHNIQUES]
-    return {**COMMON_COUNTERS, **{name: meaning for each in own for name, meaning in each.items()}}
+    found = {**COMMON_COUNTERS, **{n: meaning for each in own for n, meaning in each.items()}}
+    for name in dose_counters():
+        found[f"{name}_dose"] = f"sum of ‖Δ‖/‖h‖ over the states that {name} edits, sinks left out"
+        found[f"{name}_dosed"] = "how many those are"
+    return found
 
 
 def log_kinds() -> dict[str, LogKind]:
@@ -36,8 +40,29 @@ def edit_counters() -> dict[str, str]:
     return {t.name: t.edits for t in TECHNIQUES if t.edits is not None}
 
 
+def dose_counters() -> dict[str, tuple[str, str]]:
+    """Technique → the counters of its edits and of their ‖Δ‖/‖h‖, where it has both."""
+    found = {name: (edits, f"{name}_change") for name, edits in edit_counters().items()}
+    return {name: both for name, both in found.items() if both[1] in TECHNIQUES[name].counters}
+
+
+def dose_means(counts: Mapping[str, Any]) -> dict[str, float]:
+    """Technique → the mean ‖Δ‖/‖h‖ of the states that it edited, sinks left out.
+
+    Args:
+        counts: counter → number; techniques without such an edit are left out.
+    """
+    return {
+        name: counts[f"{name}_dose"] / counts[f"{name}_dosed"]
+        for name in dose_counters()
+        if counts.get(f"{name}_dosed")
+    }
+
+
 def edit_sums(counts: Mapping[str, Any]) -> tuple[float, float, float] | None:
     """States changed by all techniques, their summed ‖Δ‖/‖h‖, and their summed rows.
+
+    A sink's ‖Δ‖/‖h‖ is left out: the mean of the others stands for it.
 
     Args:
         counts: counter → number; None comes of older ones, which don't tell.
@@ -47,6 +72,10 @@ def edit_sums(counts: Mapping[str, Any]) -> tuple[float, float, float] | None:
     if not kept:
         return None
     edits, change, places = (sum(counts[n] for n in names) for names in zip(*kept, strict=True))
+    for name, dose in dose_means(counts).items():
+        counter, summed = dose_counters()[name]
+        if counts[f"{name}_dosed"] != counts[counter]:
+            change += dose * counts[counter] - counts[summed]
     return edits, change, places
 
 

@@ -13,6 +13,7 @@ Where responses come and go, :meth:`Pipeline.finish` reads out the one that is o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from l2_harness.interventions.edit_plans import EditPlans
 from l2_harness.interventions.entropy_recursion import LogProbs
 from l2_harness.interventions.layer import LayerInterventions
 from l2_harness.interventions.layer_technique import RunAgain, Shared
-from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts, totals
+from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts
 from l2_harness.interventions.responses import Pass, PooledRows, Response, ResponseLedger
 from l2_harness.interventions.step_log import LogKey, LogRows, StepLog
 from l2_harness.interventions.thresholds import (
@@ -277,13 +278,13 @@ class Pipeline:
         slot: int,
         ends: Mapping[int, Mapping[str, np.ndarray]],
     ) -> ResponseReport:
-        counted, events = count_and_tell(log, slot)
-        counters = {layer: totals(counts) for layer, counts in counted.items()}
+        found = count_and_tell(log, slot)
+        counters = found.counters
         for layer, seen in self._rows_seen.items():
             counts = counters.setdefault(layer, no_counts())
             counts["rows"] = int(seen[slot])
             counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
-        return ResponseReport(dict(sorted(counters.items())), tuple(events), counted)
+        return replace(found, counters=dict(sorted(counters.items())))
 
     @property
     def in_pass(self) -> bool:

@@ -167,6 +167,7 @@ class LayerRecursion:
             *("recursion", self._layer, rows, None, found.passes, found.accepted),
             *(found.non_finite, norms, found.tau, change, changed),
             changed * rows.rows_on(changed.device),
+            found.norms / norms * changed,
         )
 
     def reset(self, slots: np.ndarray) -> None:

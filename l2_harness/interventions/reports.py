@@ -5,28 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from l2_harness.config.technique import ROW_INDEX, LogKind
-from l2_harness.config.techniques import counters, edit_counters, log_kinds
+from l2_harness.config.techniques import counters, dose_means, edit_counters, log_kinds
+from l2_harness.interventions.dose import doses
+from l2_harness.interventions.row_counts import RowCounts
 from l2_harness.interventions.step_log import ROW, LogKey, LogRows
 from l2_harness.norms.trace_schema import TraceEvent
 
 #: Kind of the events that a trace keeps the counters in.
 COUNTED = "counters"
-
-
-class RowCounts(NamedTuple):
-    """What a counter counted: at ``rows``, (n,) integers, by these ``numbers``, (n,)."""
-
-    rows: np.ndarray
-    numbers: np.ndarray
-
-    def before(self, row: int) -> float:
-        """The sum over the rows before one."""
-        return _sum(self.numbers[self.rows < row])
 
 
 #: layer → counter → where it counted.
@@ -42,11 +33,13 @@ class ResponseReport:
         events: by row, layer and the order of the edits. Their kinds and values are what
             :func:`~l2_harness.config.techniques.event_kinds` says; ``detail`` is JSON.
         counted: those of the counters that count rows, row by row.
+        norms: layer → the norms of its own output, row by row.
     """
 
     counters: dict[int, dict[str, float]]
     events: tuple[TraceEvent, ...]
     counted: Counted = field(default_factory=dict, compare=False, repr=False)
+    norms: Mapping[int, RowCounts] = field(default_factory=dict, compare=False, repr=False)
 
     def cut(self, n_rows: int) -> ResponseReport:
         """The same of the first ``n_rows`` rows: an engine may run more of them than it keeps.
@@ -58,12 +51,12 @@ class ResponseReport:
             return self
         counters = {}
         for layer, counts in self.counters.items():
-            own = {
-                name: where.before(n_rows) for name, where in self.counted.get(layer, {}).items()
-            }
+            counted = self.counted.get(layer, {})
+            own = {name: where.before(n_rows) for name, where in counted.items()}
+            own |= doses(counted, self.norms.get(layer), n_rows)
             counters[layer] = counts | own | {"rows": min(counts["rows"], n_rows)}
         events = tuple(event for event in self.events if event.row < n_rows)
-        return ResponseReport(counters, events, self.counted)
+        return ResponseReport(counters, events, self.counted, self.norms)
 
     def as_plain(self) -> dict[str, Any]:
         """For another process, as JSON can say it; what was counted row by row stays here."""
@@ -107,12 +100,13 @@ class InterventionTotals:
         return result
 
     def as_dict(self) -> dict[str, Any]:
-        """For a result file: responses, sums over layers, and sums by layer."""
+        """For a result file: responses, mean doses, sums over layers, and sums by layer."""
         by_layer = {str(layer): dict(counts) for layer, counts in sorted(self.layers.items())}
         whole = {name: self.total(name) for name in counters()}
         return {
             "responses": self.responses,
             "acted_on": dict(self.acted),
+            "dose": dose_means(whole),
             "all_layers": whole,
             "layers": by_layer,
         }
@@ -168,29 +162,32 @@ def no_counts() -> dict[str, float]:
     return dict.fromkeys(counters(), 0)
 
 
-def totals(counted: Mapping[str, RowCounts]) -> dict[str, float]:
-    """The sums over rows, beside the counters that have none."""
-    return no_counts() | {name: _sum(where.numbers) for name, where in counted.items()}
-
-
-def count_and_tell(
-    log: Mapping[LogKey, LogRows], slot: int
-) -> tuple[dict[int, dict[str, RowCounts]], list[TraceEvent]]:
-    """What a log without past responses says of a slot: layer → counter → rows, and events."""
+def count_and_tell(log: Mapping[LogKey, LogRows], slot: int) -> ResponseReport:
+    """What a log without past responses says of a slot, but for what layers hold at the end."""
     counted: dict[int, dict[str, RowCounts]] = {}
+    norms: dict[int, RowCounts] = {}
     events: list[TraceEvent] = []
     kinds = log_kinds()
     for key, rows in log.items():
         own = rows.take(rows.slots == slot)
         counts = counted.setdefault(key.layer, {})
+        if key.kind == ROW:
+            norms[key.layer] = RowCounts(own.rows, own.columns[0])
         found = _row_counts(own) if key.kind == ROW else _counts(kinds[key.kind], own)
         for name, where in found.items():
             known = counts.get(name)
-            counts[name] = where if known is None else _both(known, where)
+            counts[name] = where if known is None else known.and_then(where)
         if key.kind in kinds:
             events += _events(kinds[key.kind], key.layer, own)
     order = {name: place for place, name in enumerate(kinds)}
-    return counted, sorted(events, key=lambda e: (e.row, e.layer, order[e.kind]))
+    counters = {
+        layer: no_counts()
+        | {name: where.before() for name, where in counts.items()}
+        | doses(counts, norms.get(layer))
+        for layer, counts in counted.items()
+    }
+    events.sort(key=lambda e: (e.row, e.layer, order[e.kind]))
+    return ResponseReport(counters, tuple(events), counted, norms)
 
 
 def _row_counts(own: LogRows) -> dict[str, RowCounts]:
@@ -198,32 +195,21 @@ def _row_counts(own: LogRows) -> dict[str, RowCounts]:
     finite = np.isfinite(norms)
     peaks = finite & (norms > tau)
     return {
-        "peaks": _once(own.rows[peaks]),
-        "editable_rows": _once(own.rows[own.may_edit]),
-        "editable_peaks": _once(own.rows[peaks & own.may_edit]),
-        "non_finite": _once(own.rows[~finite]),
+        "peaks": RowCounts.once(own.rows[peaks]),
+        "editable_rows": RowCounts.once(own.rows[own.may_edit]),
+        "editable_peaks": RowCounts.once(own.rows[peaks & own.may_edit]),
+        "non_finite": RowCounts.once(own.rows[~finite]),
     }
 
 
 def _counts(kind: LogKind, own: LogRows) -> dict[str, RowCounts]:
     columns = dict(zip(kind.columns, own.columns, strict=True)) | {ROW_INDEX: own.rows}
     return {
-        counter: _once(own.rows) if column is None else RowCounts(own.rows, columns[column])
+        counter: RowCounts.once(own.rows)
+        if column is None
+        else RowCounts(own.rows, columns[column])
         for counter, column in kind.counts.items()
     }
-
-
-def _sum(numbers: np.ndarray) -> float:
-    """A whole number of whole numbers."""
-    return numbers.sum(dtype=np.float64 if numbers.dtype.kind == "f" else None).item()
-
-
-def _once(rows: np.ndarray) -> RowCounts:
-    return RowCounts(rows, np.ones(len(rows), dtype=np.int64))
-
-
-def _both(first: RowCounts, second: RowCounts) -> RowCounts:
-    return RowCounts(*map(np.concatenate, zip(first, second, strict=True)))
 
 
 def _events(kind: LogKind, layer: int, own: LogRows) -> list[TraceEvent]:

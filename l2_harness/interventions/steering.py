@@ -1,8 +1,12 @@
-"""ERSS: after a long run of low norms a stored state of high norm is mixed back in.
+"""ERSS: at a trigger a stored state of high norm, the nearest by cosine, is mixed in.
 
-Source: "The Tell-Tale Norm", arXiv 2606.06188. One object a layer. Streaks and banks run from
-a response's first row on; injections begin after the warm-up. All is masked tensor operations:
-the host knows in advance which rows the coin falls on, and only those are looked at.
+Source: "The Tell-Tale Norm", arXiv 2606.06188. Its rival, steering along an SAE's decoder
+directions, adds them to the state (as in arXiv 2411.02193 and 2510.01246); here at the same
+moments and in steps of the same length ‖Δ‖, so that direction alone differs.
+
+One object a layer. Triggers and banks run from a response's first row on; injections begin after
+the warm-up. All is masked tensor operations: the host knows in advance which rows the coin falls
+on, and only those are looked at.
 """
 
 from __future__ import annotations
@@ -14,13 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.config.steering import SteeringConfig
 from l2_harness.interventions.bank import StateBank
 from l2_harness.interventions.credits import SPENDING
 from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
-from l2_harness.interventions.mixing import relative_change, weighted_sum, where_rows
+from l2_harness.interventions.mixing import relative_change, weighted_sum, where_rows, wide
 from l2_harness.interventions.row_set import RowSet, reading_is_free
+from l2_harness.interventions.steering_triggers import peaks_of, steering_trigger
 from l2_harness.interventions.thresholds import JudgedRows
+from l2_harness.norms.directions import read_directions
+from l2_harness.norms.row_norms import row_norms
 from l2_harness.random_numbers import (
     draw_bits,
     normal_vectors,
@@ -48,9 +56,9 @@ class _Moments:
 
 
 class LayerSteering:
-    """Steering at one layer: streaks, cooldowns and banks of all responses.
+    """Steering at one layer: triggers, cooldowns and banks of all responses.
 
-    ``steering=random`` keeps the streaks and cooldowns as ``norm`` would, but where ``norm``
+    ``steering=random`` keeps the triggers and cooldowns as ``norm`` would, but where ``norm``
     would inject it only earns a credit. A later random row with a stored state that is close
     enough spends it.
     """
@@ -63,8 +71,8 @@ class LayerSteering:
         self._plans = place.plans
         spending = spending_probability(config) if place.plans is None else 1.0
         self._chances = config.steering_probability, spending
-        self._patience = torch.tensor(config.steering_patience, device=device)
-        self._streak = torch.zeros(n_slots, dtype=torch.int64, device=device)
+        self._trigger = steering_trigger(config, place)
+        self._direction = _direction(config, place)
         self._ready_at = torch.zeros(n_slots, dtype=torch.int64, device=device)
         self.bank = StateBank(n_slots, config.steering_bank, place.width, place.dtype, device)
         self.credits = torch.zeros(n_slots, dtype=torch.int64, device=device)
@@ -90,36 +98,27 @@ class LayerSteering:
         """
         norms, judged = given
         assert wave.slot_map is not None
-        low = norms < self._low_threshold(judged)
-        streak = wave.slot_map.read(self._streak).add_(1).mul_(low)
-        wave.slot_map.write(self._streak, streak)
-        self._log.add("streak", self._layer, wave, streak == self._patience)
-        steered = self._inject(wave, hidden, norms)
-        is_own = norms is judged.norms
-        keep = judged.peaks if is_own else (norms > judged.tau) & (norms < torch.inf)
-        self.bank.store(wave.slot_map, hidden, norms, keep)
+        pulled = self._trigger.pulled(wave, hidden, norms, judged)
+        self._log.add("streak", self._layer, wave, self._trigger.calls(pulled))
+        steered = self._inject(wave, hidden, norms, pulled)
+        self.bank.store(wave.slot_map, hidden, norms, peaks_of(norms, judged))
         return steered
 
     def reset(self, slots: np.ndarray) -> None:
         """Responses that begin anew."""
-        index = torch.from_numpy(slots).to(self._streak.device)
-        for state in (self._streak, self._ready_at, self.credits):
+        index = torch.from_numpy(slots).to(self._ready_at.device)
+        for state in (self._ready_at, self.credits):
             state[index] = 0
+        self._trigger.reset(index)
         self.bank.reset(slots)
 
-    def _low_threshold(self, judged: JudgedRows) -> Tensor:
-        low = self._config.steering_low
-        if low.quantile is not None:
-            return judged.quantiles[low.quantile]
-        return judged.tau if low.factor in (1, None) else judged.tau * low.factor
-
-    def _inject(self, wave: RowSet, hidden: Tensor, norms: Tensor) -> Tensor:
+    def _inject(self, wave: RowSet, hidden: Tensor, norms: Tensor, pulled: Tensor) -> Tensor:
         if self._plans is not None:
             due = self._plans.due_on("steering", self._layer, wave, hidden.device)
             assert wave.slot_map is not None
             owed = wave.slot_map.read(self.credits) + due
             wave.slot_map.write(self.credits, owed)
-        moments = self._moments(wave, hidden.device)
+        moments = self._moments(wave, pulled)
         if moments is None:
             return hidden
         states, own = hidden[moments.index], norms[moments.index]
@@ -129,35 +128,35 @@ class LayerSteering:
         steered = states
         if self._config.steering_strength != 0:
             vectors = self._source(moments.rows, stored, stored_norms)
-            steered = where_rows(injected, self._mix(states, vectors), states)
+            mixed = self._along(states, self._mix(states, vectors))
+            steered = where_rows(injected, mixed, states)
         self._log.add(
             *("injection", self._layer, moments.rows, injected, cosines, own, stored_norms),
             relative_change(states, steered),
         )
         return hidden if steered is states else hidden.index_copy(0, moments.index, steered)
 
-    def _moments(self, wave: RowSet, device: torch.device) -> _Moments | None:
+    def _moments(self, wave: RowSet, pulled: Tensor) -> _Moments | None:
         """The rows at which a coin fell, of those that may be ready; None if there are none."""
         if not wave.editable["steering"].any:
             return None
-        ready, has_credit = self._possible(wave, device)
+        ready, has_credit = self._possible(wave, pulled)
         triggered = self._falling(wave, ready, "steering_moment", self._chances[0])
         drawn = self._falling(wave, has_credit, "steering_random_moment", self._chances[1])
         fell = np.union1d(triggered, drawn)
         if not len(fell):
             return None
         rows = wave.take(fell, None)
-        return self._look(rows, np.isin(fell, triggered), np.isin(fell, drawn), device)
+        return self._look(rows, pulled, np.isin(fell, triggered), np.isin(fell, drawn))
 
-    def _possible(self, wave: RowSet, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    def _possible(self, wave: RowSet, pulled: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """(n,) bool, as far as the host knows: ready by the norm rule; has a credit."""
         editable = wave.editable["steering"].mask
-        ready = editable & (wave.rows >= self._config.steering_patience - 1)
+        ready = editable & (wave.rows >= self._trigger.first_row)
         credit = editable if self._config.steering == "random" else np.zeros_like(editable)
-        if reading_is_free(device):
+        if reading_is_free(pulled.device):
             slots = wave.slots
-            ready &= self._streak.numpy()[slots] >= self._config.steering_patience
-            ready &= wave.rows >= self._ready_at.numpy()[slots]
+            ready &= pulled.numpy() & (wave.rows >= self._ready_at.numpy()[slots])
             credit = credit & (self.credits.numpy()[slots] > 0)
         return ready, credit
 
@@ -172,26 +171,26 @@ class LayerSteering:
         return index[uniforms(bits) < chance]
 
     def _look(
-        self, rows: RowSet, triggered: np.ndarray, drawn: np.ndarray, device: torch.device
+        self, rows: RowSet, pulled: Tensor, triggered: np.ndarray, drawn: np.ndarray
     ) -> _Moments:
-        """What the device knows of the moments: streaks, cooldowns and credits."""
-        slots = torch.from_numpy(rows.slots).to(device)
-        patient = self._streak[slots] >= self._config.steering_patience
+        """What the device knows of the moments: triggers, cooldowns and credits."""
+        device = pulled.device
+        index, slots = rows.index_on(device), torch.from_numpy(rows.slots).to(device)
         warm = rows.rows_on(device) >= self._ready_at[slots]
         return _Moments(
             rows,
-            rows.index_on(device),
+            index,
             slots,
-            torch.from_numpy(triggered).to(device) & patient & warm,
+            torch.from_numpy(triggered).to(device) & pulled[index] & warm,
             torch.from_numpy(drawn).to(device) & (self.credits[slots] > 0),
         )
 
     def _settle(self, moments: _Moments, close: Tensor) -> Tensor:
-        """Reset streaks and start cooldowns; (m,) bool, the rows that are injected."""
+        """Start cooldowns; (m,) bool, the rows that are injected."""
         slots = moments.slots
         triggered = moments.triggered & close
         after = moments.rows.rows_on(slots.device) + self._config.steering_cooldown
-        self._streak[slots] = torch.where(triggered, 0, self._streak[slots])
+        self._trigger.answered(slots, triggered)
         self._ready_at[slots] = torch.where(triggered, after, self._ready_at[slots])
         if self._config.steering == "norm":
             return triggered
@@ -202,7 +201,7 @@ class LayerSteering:
 
     def _source(self, rows: RowSet, stored: Tensor, norms: Tensor) -> Tensor:
         """What is mixed in, (m, d): the stored states, or the control's in their place."""
-        if self._config.steering_source == "bank":
+        if self._config.steering_source in ("bank", "sae"):
             return stored
         host_bits = rows.bits("steering_vector", self._layer).view(np.int64)
         bits = torch.from_numpy(host_bits).to(stored.device)
@@ -212,10 +211,32 @@ class LayerSteering:
         ratio = norms.double() / torch.linalg.vector_norm(vectors, dim=1)
         return (vectors * ratio.unsqueeze(1)).to(stored.dtype)
 
+    def _along(self, states: Tensor, mixed: Tensor) -> Tensor:
+        """``mixed``; with ``sae`` states that are as far from ``states``, in its direction."""
+        if self._direction is None:
+            return mixed
+        size = row_norms(wide(mixed) - wide(states)).unsqueeze(1).to(self._direction.dtype)
+        return (wide(states) + size * self._direction).to(states.dtype)
+
     def _mix(self, states: Tensor, vectors: Tensor) -> Tensor:
         beta = self._config.steering_strength
         kept = 1 - beta if self._config.steering_mode == "blend" else 1.0
         return weighted_sum(states, kept, vectors, beta)
+
+
+def _direction(config: SteeringConfig, place: LayerPlace) -> Tensor | None:
+    """(d,) of ``steering_source=sae`` at a layer."""
+    if config.steering_directions is None:
+        return None
+    found = read_directions(config.steering_directions, [place.layer])[place.layer]
+    if len(found) != place.width:
+        raise ConfigError(
+            f"steering_directions={config.steering_directions!r} has vectors of {len(found)} "
+            f"components, and the model's states have {place.width}.",
+            "steering_directions",
+        )
+    dtype = torch.float64 if place.dtype == torch.float64 else torch.float32
+    return torch.from_numpy(found).to(place.device, dtype)
 
 
 def spending_probability(config: SteeringConfig) -> float:
@@ -224,5 +245,6 @@ def spending_probability(config: SteeringConfig) -> float:
     :data:`~l2_harness.interventions.credits.SPENDING`, or more where injections may follow each
     other so closely that credits would pile up: twice the highest rate of the norm technique.
     """
-    gap = max(config.steering_patience, config.steering_cooldown)
+    patience = config.steering_patience if config.steering_trigger == "low" else 1
+    gap = max(patience, config.steering_cooldown, 1)
     return min(1.0, max(SPENDING, 2 / gap))

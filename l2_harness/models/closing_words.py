@@ -116,11 +116,16 @@ def _advice(technique: str, tally: Tally, config: InterventionConfig) -> str:
             f"{_all(totals.total('peaks'))} in the first rows of a response, which are never "
             "edited: pass a smaller threshold_warmup, or threshold_prompt=true."
         )
+    trigger = config.steering.steering_trigger
     if technique == "steering" and not totals.total("streaks"):
+        if trigger == "jump":
+            return "No state was far enough from the one before: pass a smaller steering_jump."
         return "No run of low norms was long enough: pass a smaller steering_patience."
     if technique == "steering":
+        calls = {"low": "run", "peak": "peak", "jump": "jump"}[trigger]
+        of = " of low norms" if trigger == "low" else ""
         return (
-            f"{_count(totals.total('streaks'), 'run')} of low norms led to "
+            f"{_count(totals.total('streaks'), calls)}{of} led to "
             f"{_count(totals.total('injections'), 'edit')}: pass a smaller steering_min_cosine or "
             "a larger steering_probability."
         )

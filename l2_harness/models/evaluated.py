@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from l2_harness import __version__
 from l2_harness.config import ConfigError
+from l2_harness.config.interventions import spelled_out
 from l2_harness.config.model_args import ModelConfig, affecting
 from l2_harness.engines.decoder_layers import number_of_layers
 from l2_harness.engines.model_files import model_files
@@ -27,6 +28,7 @@ from l2_harness.models.response_jobs import WantedResponse
 from l2_harness.models.response_text import ResponseTexts
 from l2_harness.models.terminal_log import terminal_log
 from l2_harness.norms import hash_prompt
+from l2_harness.norms.directions import directions_digest
 from l2_harness.selection.chain_of_embedding import MIN_LAYERS
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class EvaluatedLM(LM):
     def _read_arguments(self, config: ModelConfig) -> None:
         self._recording, self._decoding = config.recording, config.decoding
         self._acting, self._selection = config.interventions, config.selection
+        self._looping = config.looping
         self._config_read = config
 
     def _plan_evaluations(
@@ -81,6 +84,9 @@ class EvaluatedLM(LM):
             "monitored_layers": list(layers),
             "l2_harness": __version__,
         }
+        directions = self._acting.steering.steering_directions
+        if directions is not None:
+            found["directions"] = directions_digest(directions)
         if self._matched is not None:
             found["matched_run"] = self._matched.run_id
         cuts = self.think_end_token is not None
@@ -218,5 +224,5 @@ class EvaluatedLM(LM):
 def _settings(pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """What determines the responses; a model object is no model that a rerun could name."""
     name = pretrained if isinstance(pretrained, str) else f"object {secrets.token_hex(8)}"
-    own = affecting(kwargs, "responses", "choice", "records", "setup")
+    own = affecting(spelled_out(kwargs), "responses", "choice", "records", "setup")
     return {"pretrained": name, **{k: str(v) for k, v in own.items()}}

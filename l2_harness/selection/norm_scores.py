@@ -7,6 +7,12 @@ over the monitored layers. With x = n/τ for the T counted rows of a response:
     l2_area   Σ max(0, x − 1)   l2_area_rate  the same / T
     l2_peaks  #{x > 1}          l2_peak_rate  the same / T
     l2_late_area, l2_late_area_rate: area and its rate over the last 30 % of the rows
+
+and the score of "The Tell-Tale Norm" (arXiv 2606.06188) as a reader of it reports it: the sum of
+the norms as they are, over the deepest layers and the last third of the rows. No τ is in it, so
+that layers of large norms weigh most.
+
+    l2_paper  Σ n over the monitored layers and the last third of the rows
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ LATE = 0.3
 NORM_SCORES = (
     *("l2_sum", "l2_mean", "l2_area", "l2_area_rate"),
     *("l2_peaks", "l2_peak_rate", "l2_late_area", "l2_late_area_rate"),
+    "l2_paper",
 )
 
 
@@ -53,9 +60,14 @@ def norm_scores(norms: np.ndarray, lengths: np.ndarray, tau: np.ndarray) -> dict
         is_late = row >= np.repeat(lengths - n_late, lengths)
         late = np.add.reduceat(np.where(is_late, per_row[:, 1], 0.0), starts)
         total, area, peaks = sums.T
+        thirds = -(-lengths // 3)
+        in_third = row >= np.repeat(lengths - thirds, lengths)
+        own = norms.sum(axis=1, dtype=np.float64)
+        paper = np.add.reduceat(np.where(in_third, own, 0.0), starts)
         values = (
             *(total, total / lengths, area, area / lengths),
             *(peaks, peaks / lengths, late, late / n_late),
+            paper,
         )
     finite = np.logical_and.reduceat(np.isfinite(relative).all(0), starts)
     return {

@@ -41,6 +41,13 @@ CASES: list[tuple[Any, dict[str, Any], str, str]] = [
      "letter", "B"),
     (choices.pubmedqa, {"question": "q", "context": {"contexts": ["a", "b"]},
                         "final_decision": "maybe"}, "word", "maybe"),
+    (choices.pubmedqa_closed, {"question": "q", "final_decision": "no"}, "word", "no"),
+    (choices.hellaswag, {"activity_label": "Cooking", "ctx_a": "A pan.", "ctx_b": "she",
+                         "endings": ["eats. [step] Done", "runs", "sings", "cries"], "label": "2"},
+     "letter", "C"),
+    (choices.nq_open, {"question": "who wrote it", "answer": ["The Beatles", "John Lennon"]},
+     "name", "The Beatles"),
+    (mathematics.gsm_plus, {"question": "q", "answer": "1,005"}, "math", "1,005"),
     (bbh, {"input": "q\nOptions:\n(A) x\n(B) y", "target": "(B)"}, "letter", "B"),
     (bbh, {"input": "q\nOptions:\n(A) Up\n(B) Heat", "target": "Heat"}, "letter", "B"),
     (bbh, {"input": "not True is", "target": "False"}, "word", "False"),
@@ -62,6 +69,37 @@ def test_rows_become_documents_that_score(case: tuple[Any, dict[str, Any], str, 
         assert judge(response, reference).correct, (form, response)
     for form, response in wrong_responses(document):
         assert not judge(response, reference).correct, (form, response)
+
+
+def test_any_name_will_do() -> None:
+    document = choices.nq_open(
+        {"question": "who wrote it?", "answer": ["The Beatles", "J. Lennon"]}
+    )
+    assert document["prompt"] == "Who wrote it?"
+    reference = reference_of(document)
+    for right in ("beatles", "the Beatles.", "J Lennon", '"The Beatles"'):
+        assert judge(f"Well. The answer is: {right}", reference).correct, right
+    for wrong in ("Beatles songs", "Lennon", "the", ""):
+        assert not judge(f"Well. The answer is: {wrong}", reference).correct, wrong
+
+
+def test_a_scene_and_its_endings() -> None:
+    row = {
+        "activity_label": "Baking",
+        "ctx_a": "[header] How to bake [title] Mix.",
+        "ctx_b": "then",
+    }
+    document = choices.hellaswag({**row, "endings": ["a [step] b", "c", "d", "e"], "label": 0})
+    assert document["prompt"].startswith("Baking: How to bake. Mix. Then\n\nWhich")
+    assert document["choices"] == ["a b", "c", "d", "e"]
+
+
+def test_questions_without_an_answer_are_left_out() -> None:
+    from datasets import Dataset
+
+    rows = [{"question": "q", "answer": "3"}, {"question": "r", "answer": "None"}]
+    found = mathematics.gsm_plus_documents(Dataset.from_list(rows))
+    assert [one["target"] for one in found] == ["3"]
 
 
 @pytest.mark.parametrize("make", [choices.gpqa, choices.truthfulqa])

@@ -89,7 +89,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 def test_the_list() -> None:
     code, text, _ = run("--list")
     assert code == 0
-    for name in ("demo", "paper", "controls"):
+    for name in ("demo", "paper", "controls", "sensitivity"):
         assert name in text
 
 

@@ -36,7 +36,7 @@ def test_ours() -> None:
     responses = named("responses")
     assert {"layers", "seed", "decoding", "temperature", "recursion", "threshold_k"} < responses
     assert (
-        len(responses) == 33 + len({"layers", "layers_path", "matched_to"}) + 6
+        len(responses) == 40 + len({"layers", "layers_path", "matched_to"}) + 6
     )  # decoding's without samples
 
 

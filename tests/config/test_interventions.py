@@ -11,8 +11,8 @@ from l2_harness.config import ConfigError, read_interventions
 from l2_harness.config.interventions import PRESETS, intervention_groups
 from l2_harness.config.options import option_names
 
-PAPER = {
-    "preset": "paper",
+DEFAULTS = {
+    "preset": "default",
     "threshold": "iqr",
     "threshold_k": 1.5,
     "threshold_scope": "request",
@@ -32,6 +32,8 @@ PAPER = {
     "recursion_top_layers": None,
     "recursion_tolerance": 0.01,
     "steering": "off",
+    "steering_trigger": "low",
+    "steering_jump": 2.0,
     "steering_mode": "blend",
     "steering_strength": 0.5,
     "steering_patience": 40,
@@ -41,6 +43,7 @@ PAPER = {
     "steering_bank": 32,
     "steering_min_cosine": 0.5,
     "steering_source": "bank",
+    "steering_directions": None,
     "steering_warmup": 32,
     "suppression": "off",
     "suppression_mode": "scale",
@@ -48,26 +51,34 @@ PAPER = {
 }
 
 
-def test_defaults_are_the_papers() -> None:
+def test_defaults() -> None:
     config = read_interventions({})
-    assert config.as_dict() == PAPER
+    assert config.as_dict() == DEFAULTS
     assert not config.enabled
-    assert json.loads(json.dumps(config.as_dict())) == PAPER
+    assert json.loads(json.dumps(config.as_dict())) == DEFAULTS
 
 
 def test_every_argument_is_resolved() -> None:
     names = [name for group in intervention_groups() for name in option_names(group)]
     # what a control matches is told where there is one
-    assert sorted(names) == sorted([*PAPER, "matched_to"])
+    assert sorted(names) == sorted([*DEFAULTS, "matched_to"])
     told = read_interventions({"suppression": "random", "matched_to": "x"}).as_dict()
-    assert told == PAPER | {"suppression": "random", "matched_to": "x"}
+    assert told == DEFAULTS | {"suppression": "random", "matched_to": "x"}
 
 
 def test_reference_preset() -> None:
-    changed = PAPER | PRESETS["reference"] | {"preset": "reference"}
+    changed = DEFAULTS | PRESETS["reference"] | {"preset": "reference"}
     config = read_interventions({"preset": "reference", "recursion": "norm"})
     assert config.as_dict() == changed | {"recursion": "norm"}
     assert config.warmups == {"recursion": 500, "steering": 200, "suppression": 32}
+
+
+def test_paper_preset_steers_at_peaks() -> None:
+    config = read_interventions({"preset": "paper", "steering": "norm"})
+    changed = {"preset": "paper", "steering": "norm", "steering_trigger": "peak"}
+    assert config.as_dict() == DEFAULTS | changed
+    own = read_interventions({"preset": "paper", "steering_trigger": "low"})
+    assert own.as_dict()["steering_trigger"] == "low"
 
 
 def test_arguments_win_over_a_preset() -> None:
@@ -122,7 +133,7 @@ def test_enabled(technique: str) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ({"preset": "papre"}, "did you mean 'paper'? Allowed: paper, reference."),
+        ({"preset": "papre"}, "did you mean 'paper'? Allowed: default, paper, reference."),
         ({"threshold": "iqrr"}, "did you mean 'iqr'? Allowed: iqr, fixed, calibrated."),
         ({"threshold_k": -1}, "threshold_k=-1 is not allowed. Pass a number of at least 0."),
         ({"threshold_k": "nan"}, "threshold_k='nan' is not allowed."),
@@ -156,7 +167,10 @@ def test_enabled(technique: str) -> None:
         ({"steering_low": "low"}, "steering_low='low' is not allowed."),
         ({"steering_min_cosine": -2}, "Pass a number of at least -1 and at most 1."),
         ({"steering_probability": 20}, "Pass a number of at least 0 and at most 1."),
-        ({"steering_source": "banks"}, "did you mean 'bank'? Allowed: bank, shuffled, gaussian."),
+        (
+            {"steering_source": "banks"},
+            "Allowed: bank, shuffled, gaussian, sae.",
+        ),
         ({"suppression": "norm"}, "Allowed: off, peaks, random, shuffled."),
         ({"suppression_mode": "clip"}, "did you mean 'clamp'?"),
         ({"suppression_factor": 2}, "Pass a number of at least 0 and at most 1."),

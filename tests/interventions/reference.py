@@ -108,6 +108,11 @@ class ReferenceResponse:
         self.bank: dict[int, list[list[Any]]] = defaultdict(list)
         self.streak: dict[int, int] = defaultdict(int)
         self.ready_at: dict[int, int] = defaultdict(int)
+        self.distances: dict[int, list[float]] = defaultdict(list)
+        self.before: dict[int, Vector] = {}
+        self.changes: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+        self.after: dict[int, list[float]] = defaultdict(list)
+        self.own_norms: dict[int, dict[int, float]] = defaultdict(dict)
         self.credit: dict[tuple[str, int], int] = defaultdict(int)
         self.owed: dict[int, int] = defaultdict(int)
         self.lost = 0
@@ -159,8 +164,22 @@ class ReferenceResponse:
         size = norm32(before)
         change = norm32(after - before) / size if changed and size > 0 else 0.0
         self.counters[layer][f"{technique}_change"] += change
+        if changed:
+            self.changes[technique, layer][row] = change
         self.counters[layer][f"{technique}_places"] += row if changed else 0
         return change
+
+    def finish(self, layer: int) -> None:
+        """The doses: ‖Δ‖/‖h‖ of the edits at rows of at most ten times the median norm."""
+        norms = self.own_norms[layer]
+        sinks = {r for r, n in norms.items() if n > 10 * float(np.median(list(norms.values())))}
+        highest = max(norms.values(), default=math.inf)
+        self.counters[layer]["recursion_beyond"] = sum(n > highest for n in self.after[layer])
+        for (technique, where), changes in self.changes.items():
+            if where == layer:
+                kept = [change for row, change in changes.items() if row not in sinks]
+                self.counters[layer][f"{technique}_dose"] = sum(kept)
+                self.counters[layer][f"{technique}_dosed"] = len(kept)
 
     # -- one row ------------------------------------------------------------------------------
 
@@ -171,6 +190,8 @@ class ReferenceResponse:
             self.take_norm(layer, h)
         n, tau = norm32(h), self.tau(layer)
         finite = math.isfinite(n)
+        if finite:
+            self.own_norms[layer][row] = n
         peak = finite and n > tau
         counters = self.counters[layer]
         counters["rows"] += 1
@@ -224,6 +245,9 @@ class ReferenceResponse:
             alpha = s["recursion_alpha"]
             current = (1 - alpha) * current + alpha * new
             size = norm32(current)
+        if accepted:
+            counters["recursion_growth"] += size / n
+            self.after[layer].append(size)
         counters["passes_run"] += passes
         counters["passes_accepted"] += accepted
         change = self.note_change("recursion", layer, row, h, current, accepted > 0)
@@ -345,11 +369,32 @@ class ReferenceResponse:
         low = n < self.low_threshold(layer, tau)
         self.streak[layer] = self.streak[layer] + 1 if low else 0
         counters = self.counters[layer]
-        counters["streaks"] += self.streak[layer] == s["steering_patience"]
-        out = self.injected(layer, row, h, n)
+        trigger = s["steering_trigger"]
+        if trigger == "low":
+            calls, pulled = (
+                self.streak[layer] == s["steering_patience"],
+                self.streak[layer] >= s["steering_patience"],
+            )
+        elif trigger == "peak":
+            calls = pulled = math.isfinite(n) and n > tau
+        else:
+            calls = pulled = self.jump(layer, h)
+        counters["streaks"] += calls
+        out = self.injected(layer, row, h, n, pulled)
         self.keep(layer, h, n, tau)
         counters["bank_size"] = len(self.bank[layer])
         return out
+
+    def jump(self, layer: int, h: Vector) -> bool:
+        before, self.before[layer] = self.before.get(layer), h
+        if before is None:
+            return False
+        distance = norm32(h - before)
+        if not math.isfinite(distance):
+            return False
+        seen = self.distances[layer]
+        seen.append(distance)
+        return bool(distance > np.mean(seen) + self.s["steering_jump"] * np.std(seen))
 
     def low_threshold(self, layer: int, tau: float) -> float:
         low = self.s["steering_low"]
@@ -358,21 +403,22 @@ class ReferenceResponse:
         seen = self.seen(layer)
         return float(np.quantile(seen, float(low[1:]))) if seen else math.nan
 
-    def injected(self, layer: int, row: int, h: Vector, n: float) -> Vector:
+    def injected(self, layer: int, row: int, h: Vector, n: float, pulled: bool) -> Vector:
         s = self.s
         best = self.closest(layer, h, n)
         close = best is not None and best[0] >= s["steering_min_cosine"]
         editable = self.editable("steering", row)
         triggered = (
             editable
-            and self.streak[layer] >= s["steering_patience"]
+            and pulled
             and row >= self.ready_at[layer]
             and uniform(self.key, "steering_moment", layer, row) < s["steering_probability"]
             and close
         )
         act = triggered
         if s["steering"] == "random":
-            gap = max(s["steering_patience"], s["steering_cooldown"])
+            patience = s["steering_patience"] if s["steering_trigger"] == "low" else 1
+            gap = max(patience, s["steering_cooldown"])
             draw = uniform(self.key, "steering_random_moment", layer, row)
             chance = min(1.0, max(1 / 2, 2 / gap))
             act = editable and self.credit["s", layer] > 0 and draw < chance and close
@@ -389,6 +435,10 @@ class ReferenceResponse:
         beta = s["steering_strength"]
         v = self.source(layer, row, stored, stored_norm)
         mixed = (1 - beta) * h + beta * v if s["steering_mode"] == "blend" else h + beta * v
+        if s["steering_source"] == "sae":
+            direction = np.load(s["steering_directions"])[str(layer)]
+            away = math.sqrt(float((mixed - h) @ (mixed - h)))
+            mixed = h + away * direction / math.sqrt(float(direction @ direction))
         change = self.note_change("steering", layer, row, h, mixed, True)
         self.events.append((row, layer, "injection", cosine, (n, stored_norm, change)))
         return mixed

@@ -38,6 +38,27 @@ CASES: dict[str, dict[str, Any]] = {
     "no cooldown": {"steering": "norm", "steering_cooldown": 0, "steering_patience": 1},
     "shuffled": {"steering": "norm", "steering_source": "shuffled"},
     "gaussian": {"steering": "norm", "steering_source": "gaussian"},
+    "at peaks": {"steering": "norm", "steering_trigger": "peak", "threshold_k": 0.3},
+    "at peaks after suppression": {
+        "steering": "norm",
+        "steering_trigger": "peak",
+        "suppression": "random",
+        "suppression_factor": 0.9,
+        "threshold_k": 0,
+    },
+    "at random rows for peaks": {
+        "steering": "random",
+        "steering_trigger": "peak",
+        "steering_source": "shuffled",
+        "steering_cooldown": 0,
+        "threshold_k": 0,
+    },
+    "at jumps": {"steering": "norm", "steering_trigger": "jump", "steering_jump": 0.8},
+    "at random rows for jumps": {
+        "steering": "random",
+        "steering_trigger": "jump",
+        "steering_jump": 0.5,
+    },
     "random moments": {"steering": "random"},
     "random moments, dense": {
         "steering": "random",

@@ -50,6 +50,16 @@ def test_all_else_is(changed: dict[str, Any]) -> None:
     assert _settings("demo", ARGS | changed) != _settings("demo", ARGS)
 
 
+def test_what_preset_paper_means_now_is_in_it() -> None:
+    """It meant the defaults once, so that a run of then is another one."""
+    now = _settings("demo", {**ARGS, "preset": "paper"})
+    assert now == _settings("demo", {**ARGS, "preset": "paper", "steering_trigger": "peak"})
+    own = {**ARGS, "preset": "paper", "steering_trigger": "low"}
+    assert _settings("demo", own)["steering_trigger"] == "low"
+    off = {**ARGS, "preset": "paper", "steering": "off"}
+    assert "steering_trigger" not in _settings("demo", off)
+
+
 def test_the_run_goes_on(tmp_path: Path) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager

@@ -52,6 +52,7 @@ def norm_scores(group: list[np.ndarray], counted: list[slice]) -> list[dict[str,
                 "l2_peak_rate": sums["peaks"] / n,
                 "l2_late_area": sums["late"],
                 "l2_late_area_rate": sums["late"] / n_late,
+                "l2_paper": sum(float(x) for row in rows[n - -(-n // 3) :] for x in row),
             }
         )
     return found

@@ -119,6 +119,12 @@ class TestByHand:
         span = counted_rows(part, 10, end, truncated)
         assert (span.start, span.stop) == expected
 
+    def test_the_papers_score_is_the_plain_sum_over_the_last_third(self, make_rows: Make) -> None:
+        rows = make_rows(np.array([[9.0, 9], [9, 9], [9, 9], [9, 9], [9, 9], [1, 2], [3, 4]]))
+        (scores,) = _scores([rows])
+        assert scores["l2_paper"] == 9 + 9 + 1 + 2 + 3 + 4
+        assert _scores([make_rows(rows.norms[-2:])])[0]["l2_paper"] == 3 + 4
+
     def test_layers_weigh_alike_whatever_their_scale(
         self, random_group: Callable[..., list[ResponseRows]]
     ) -> None:
@@ -128,7 +134,8 @@ class TestByHand:
             for r in group
         ]
         for a, b in zip(_scores(group), _scores(scaled), strict=True):
-            assert [a[n] for n in NORM_SCORES] == pytest.approx([b[n] for n in NORM_SCORES])
+            names = [name for name in NORM_SCORES if name != "l2_paper"]
+            assert [a[n] for n in names] == pytest.approx([b[n] for n in names])
 
 
 class TestSigns:

@@ -1,6 +1,7 @@
 """Does the norm follow the reasoning features? Within layers over rows, and across layers.
 
-Beside the norm stand what else might: output entropy, logit margin, hidden-state change. Beside
+Beside the norm stand what else might: output entropy, logit margin, hidden-state change, and the
+entropies of a layer's states, of what the output head makes of them, and of its attention. Beside
 the reasoning features stand random ones of the same frequency, since ‖h‖ bounds every feature.
 """
 
@@ -15,6 +16,8 @@ import numpy as np
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.trend import LayerMeans
+from l2_harness.analysis.states.forcing import ENTROPIES
+from l2_harness.analysis.states.layer_entropies import hidden_entropy
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.intervals import student
@@ -26,10 +29,20 @@ from l2_harness.statistics.resamples import Resamples, association
 if TYPE_CHECKING:
     import pandas as pd
 
-STATISTICS = ("norm", "entropy", "margin", "change")
+#: Of every row; the last ones where they were captured.
+STATISTICS = ("norm", "entropy", "margin", "change", "hidden_entropy", *ENTROPIES)
 
-#: Of the paper, arXiv 2606.06188: the range over its four models, as correlations.
-PAPER = {"norm": (0.841, 0.876), "entropy": (0.521, 0.635)}
+#: Those that a layer has of its own, in the order in which they are compared across layers.
+OF_A_LAYER = tuple(name for name in STATISTICS if name not in ("entropy", "margin"))
+
+#: Of the paper, arXiv 2606.06188: the range over its four models, as correlations. Of the three
+#: entropies of a layer only the range of all together is known.
+_TOGETHER = (-0.7215, -0.1994)
+PAPER = {
+    "norm": (0.841, 0.876),
+    "entropy": (0.521, 0.635),
+    **dict.fromkeys(("hidden_entropy", *ENTROPIES), _TOGETHER),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +52,8 @@ class LayerRowsTable:
     Attributes:
         layer: decoder layer.
         questions: (n,) of each row.
-        statistics: (4, n) in the order of STATISTICS.
+        names: of the statistics, those of STATISTICS that there are.
+        statistics: (names, n).
         position: (n,) the row's number in its response.
         reasoning: (n,) mean activation of the reasoning features.
         random: (draws, n) the same of each draw.
@@ -47,6 +61,7 @@ class LayerRowsTable:
 
     layer: int
     questions: np.ndarray
+    names: tuple[str, ...]
     statistics: Floats
     position: Floats
     reasoning: Floats
@@ -67,21 +82,32 @@ def layer_rows(
     total = int(lengths.sum())
     rng = np.random.default_rng(seed)
     keep = np.sort(rng.choice(total, min(max_rows, total), replace=False))
-    acts = loaded.encode(store.take(loaded.layer, store.rows_of(responses)[keep]), own.all)
+    states = store.take(loaded.layer, store.rows_of(responses)[keep])
+    acts = loaded.encode(states, own.all)
     values, k = acts.double().numpy(), len(own.selected)
     column = store.layers.index(loaded.layer)
-    change = store.by_layer("change", responses)[keep, column]
-    statistics = [
-        store.by_layer("norms", responses)[keep, column],
-        store.values("entropy", responses)[keep],
-        store.values("margin", responses)[keep],
-        np.where(np.isfinite(change), change, 0.0),
-    ]
+
+    def of_layer(name: str) -> np.ndarray:
+        return store.by_layer(name, responses)[keep, column]
+
+    change = of_layer("change")
+    statistics = {
+        "norm": of_layer("norms"),
+        "entropy": store.values("entropy", responses)[keep],
+        "margin": store.values("margin", responses)[keep],
+        "change": np.where(np.isfinite(change), change, 0.0),
+        "hidden_entropy": hidden_entropy(states).numpy(),
+    }
+    if store.has_entropies:
+        entropies = {name: of_layer(name) for name in ENTROPIES}
+        # a layer without attention weights has none
+        statistics |= {name: e for name, e in entropies.items() if np.isfinite(e).all()}
     position = np.concatenate([np.arange(n) for n in lengths])[keep]
     return LayerRowsTable(
         layer=loaded.layer,
         questions=np.repeat(store.index["question"].to_numpy()[responses], lengths)[keep],
-        statistics=np.array(statistics, dtype=np.float64),
+        names=tuple(statistics),
+        statistics=np.array(list(statistics.values()), dtype=np.float64),
         position=position.astype(np.float64),
         reasoning=values[:, :k].mean(1),
         random=values[:, k:].reshape(len(values), -1, k).mean(2).T,
@@ -104,10 +130,10 @@ def within_layer(
     ranks = [Ranking.of(one, stratum) for one in variables]
     strata = Strata(stratum, drawn.question, len(drawn.labels))
     found = rank_contributions(np.empty((len(stratum), 0)), ranks, strata)
-    coefficients = _coefficients(drawn.sums(found.vv))
+    coefficients = _coefficients(drawn.sums(found.vv), len(rows.names))
     return [
         {"layer": rows.layer, "statistic": name} | _row(coefficients[:, i], _COLUMNS, drawn)
-        for i, name in enumerate(STATISTICS)
+        for i, name in enumerate(rows.names)
     ]
 
 
@@ -166,16 +192,15 @@ def difference_columns(
     }
 
 
-def _coefficients(products: Floats) -> Floats:
-    """(B, statistics, 5 + draws) from products of statistics, position, reasoning, draws.
+def _coefficients(products: Floats, n: int) -> Floats:
+    """(B, n, 5 + draws) from products of n statistics, position, reasoning, draws.
 
     In the order of ``_COLUMNS``, then the difference, then each draw's own coefficient.
     """
     own = np.einsum("bii->bi", products)
     r = correlation(products, own[:, :, None], own[:, None, :])
-    n, place = len(STATISTICS), len(STATISTICS)
-    raw = r[:, :n, place + 1 :]
-    x, y = r[:, :n, place, None], r[:, None, place, place + 1 :]
+    raw = r[:, :n, n + 1 :]
+    x, y = r[:, :n, n, None], r[:, None, n, n + 1 :]
     with np.errstate(invalid="ignore", divide="ignore"):
         partial = (raw - x * y) / np.sqrt((1 - x**2) * (1 - y**2))
     reasoning, random = raw[:, :, 0], raw[:, :, 1:].mean(2)
@@ -211,12 +236,14 @@ def across_layers(
 ) -> pd.DataFrame:
     """Spearman over layers of layer means, as the paper has it; intervals over questions.
 
-    Entropy and margin are the output's: they are the same at every layer and follow none.
+    Output entropy and margin are the model's: they are the same at every layer and follow none.
     """
     import pandas as pd
 
-    norms = np.array([one.values[0, 2] for one in means])
-    change = np.array([one.change for one in means])
+    profiles = {"norm": np.array([one.values[0, 2] for one in means])}
+    for name in OF_A_LAYER:
+        if all(np.isfinite(one.statistics.get(name, np.nan)).all() for one in means):
+            profiles[name] = np.array([one.statistics[name] for one in means])
     reasoning = np.array([one.values[0, 0] for one in means])
     random = np.array([one.random for one in means])  # (layers, draws, q)
 
@@ -225,7 +252,7 @@ def across_layers(
     target = weights @ reasoning.T
     draws = np.einsum("bq,ldq->bdl", weights, random)
     rows = []
-    for name, values in (("norm", norms), ("change", change)):
+    for name, values in profiles.items():
         profile = weights @ values.T
         own, each = spearman(profile, target), spearman(profile[:, None, :], draws)
         mean = each.mean(axis=1)

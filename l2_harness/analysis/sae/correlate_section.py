@@ -9,7 +9,7 @@ from l2_harness.analysis.sae.correlate import PAPER, STATISTICS
 from l2_harness.analysis.sae.labels import LOOKS, MEAN_WORDS, STATISTIC_WORDS, with_words
 from l2_harness.findings import least, panels
 from l2_harness.findings.claims import groups, signs
-from l2_harness.findings.figures import GREY, new_figure
+from l2_harness.findings.figures import GREY, new_grid
 from l2_harness.findings.section import Figure, Section, Table
 from l2_harness.findings.words import count, of_row, share
 
@@ -59,7 +59,10 @@ def correlate_section(
             "detectors of words (see the injected-token test).",
             "Across layers: over a few points Spearman's coefficient takes few values, and both "
             "sides may grow with depth. The intervals are over questions, not over layers.",
-            "The paper's figures are of other models and other SAEs.",
+            "The paper's figures are of other models and other SAEs. How it defines a layer's "
+            "hidden, output and attention entropy is not known. Here: of the shares h_j²/‖h‖² of a "
+            "state's components; of what final norm and head make of it (logit lens); of a row's "
+            "attention weights, the mean over heads.",
         ],
         settings=settings,
         command=command,
@@ -84,11 +87,16 @@ def correlate_section(
     )
 
 
+def _there(within: pd.DataFrame) -> list[str]:
+    """The statistics that were captured, in order."""
+    return [name for name in STATISTICS if (within["statistic"] == name).any()]
+
+
 def _beside_the_paper(within: pd.DataFrame, across: pd.DataFrame) -> Table:
     import pandas as pd
 
     rows = []
-    for name in STATISTICS:
+    for name in _there(within):
         own = within.loc[within["statistic"] == name, "reasoning"]
         here = across.loc[across["statistic"] == name, "reasoning"]
         low, high = PAPER.get(name, (float("nan"), float("nan")))
@@ -107,10 +115,10 @@ def _beside_the_paper(within: pd.DataFrame, across: pd.DataFrame) -> Table:
         "beside_the_paper",
         "Beside the paper's figures",
         pd.DataFrame(rows),
-        "The paper (arXiv 2606.06188) reports, over four models, 0.841 to 0.876 for the norm, "
-        "0.521 to 0.635 for output entropy and negative values for three other statistics, which "
-        "are not known to be the ones here. Entropy and margin have no value of their own at a "
-        "layer.",
+        "As reported by a reader of the paper (arXiv 2606.06188), over four models; of the three "
+        "entropies of a layer together −0.72 to −0.20. Output entropy and margin have no value of "
+        "their own at a layer. A statistic that was not captured (l2-harness capture --entropies) "
+        "is left out.",
     )
 
 
@@ -140,10 +148,11 @@ def correlate_findings(within: pd.DataFrame, across: pd.DataFrame, questions: in
 def _figure(within: pd.DataFrame) -> Figure | None:
     if not within["reasoning"].notna().any():
         return None
-    drawing, axes = new_figure(
-        "Within layers, rows of thinking responses", 4, width=3.1, height=3.4
+    names = _there(within)
+    drawing, axes = new_grid(
+        "Within layers, rows of thinking responses", len(names), 4, width=3.1, height=3.4
     )
-    for panel, name in zip(axes, STATISTICS, strict=True):
+    for panel, name in zip(axes, names, strict=True):
         own = within[within["statistic"] == name]
         claimed = {"random": None, "reasoning": signs(own, "difference", p="difference_holm") != 0}
         for kind, marks in claimed.items():
@@ -162,6 +171,6 @@ def _figure(within: pd.DataFrame) -> Figure | None:
         "A panel a statistic. Bars: question-clustered 95 % intervals, mostly smaller than the "
         "marks. Grey band: the range of the draws of random features. A filled mark of reasoning "
         "features differs from random ones after correction.",
-        "Four line plots over layers of correlations with reasoning and random features.",
+        "Line plots over layers of correlations with reasoning and random features.",
         drawing,
     )

@@ -14,6 +14,9 @@ STATISTIC_WORDS = {
     "entropy": "output entropy",
     "margin": "logit margin",
     "change": "hidden-state change",
+    "hidden_entropy": "hidden entropy",
+    "lens_entropy": "layer output entropy",
+    "attention_entropy": "attention entropy",
 }
 #: Of what has a mean at each layer.
 MEAN_WORDS = {"reasoning": "reasoning features", "random": "random features", "norm": "norm"}

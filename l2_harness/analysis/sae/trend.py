@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ import numpy as np
 from l2_harness.analysis.sae.contrast import held_means
 from l2_harness.analysis.sae.feature_sets import FeatureSet
 from l2_harness.analysis.sae.loading import LoadedSae
+from l2_harness.analysis.states.forcing import ENTROPIES
+from l2_harness.analysis.states.layer_entropies import hidden_entropy
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.statistics.estimate import Estimate, Estimates, Floats
 from l2_harness.statistics.ranks import spearman
@@ -34,14 +36,15 @@ class LayerMeans:
         values: (2, 3, q): thinking and direct; mean activation of the reasoning features, of the
             random ones (over all draws), mean norm.
         random: (draws, q) of each draw, in thinking responses.
-        change: (q,) mean of ‖h_t − h_{t−1}‖ in thinking responses.
+        statistics: name → (q,) mean of another statistic of the layer in thinking responses:
+            ``change``, ‖h_t − h_{t−1}‖, and the entropies that there are.
     """
 
     layer: int
     questions: np.ndarray
     values: Floats
     random: Floats
-    change: Floats
+    statistics: Mapping[str, Floats]
 
 
 def layer_means(
@@ -49,24 +52,46 @@ def layer_means(
 ) -> list[LayerMeans]:
     """The means of every layer, on the held questions, in the same order of questions."""
     pairs = features.pairs
-    beside = {
-        (task, name): _question_means(store, task, pairs.held, name)
+    norms = {
+        task: _question_means(store, task, pairs.held, "norms")
         for task in (pairs.thinking, pairs.direct)
-        for name in ("norms", "change")
     }
+    recorded = ("change", *(ENTROPIES if store.has_entropies else ()))
+    beside = {name: _question_means(store, pairs.thinking, pairs.held, name) for name in recorded}
     found = []
     for loaded in saes:
         own = features.of(loaded)
         means = held_means(store, loaded, pairs, own.all)
         column, k = store.layers.index(loaded.layer), len(own.selected)
         values = [
-            [acts[:, :k].mean(1), acts[:, k:].mean(1), beside[task, "norms"][:, column]]
+            [acts[:, :k].mean(1), acts[:, k:].mean(1), norms[task][:, column]]
             for task, acts in ((pairs.thinking, means.thinking), (pairs.direct, means.direct))
         ]
         draws = means.thinking[:, k:].reshape(len(means.questions), -1, k).mean(2).T
-        change = beside[pairs.thinking, "change"][:, column]
-        found.append(LayerMeans(loaded.layer, means.questions, np.array(values), draws, change))
+        statistics = {name: values[:, column] for name, values in beside.items()}
+        statistics["hidden_entropy"] = _hidden_entropies(store, loaded.layer, features)
+        found.append(LayerMeans(loaded.layer, means.questions, np.array(values), draws, statistics))
     return found
+
+
+def _hidden_entropies(store: StateStore, layer: int, features: FeatureSet) -> Floats:
+    """(q,) of the held questions' thinking responses."""
+    pairs = features.pairs
+    responses = store.responses(task=pairs.thinking, questions=pairs.held)
+    means = [
+        float(own.mean())
+        for block in store.blocks(layer, responses)
+        for own in hidden_entropy(block.states).double().split(block.lengths.tolist())
+    ]
+    return _by_question(store, responses, np.array(means), pairs.held)
+
+
+def _by_question(
+    store: StateStore, responses: np.ndarray, means: Floats, questions: Sequence[str]
+) -> Floats:
+    """(q, …) means over a question's responses, of (n, …) each response's."""
+    asked = store.index["question"].to_numpy()[responses]
+    return np.array([means[asked == q].mean(0) for q in questions], dtype=np.float64)
 
 
 def _question_means(store: StateStore, task: str, questions: Sequence[str], name: str) -> Floats:
@@ -75,8 +100,7 @@ def _question_means(store: StateStore, task: str, questions: Sequence[str], name
     lists = store.lists(name, responses)
     n_layers = len(store.layers)
     means = np.array([np.nanmean(v.reshape(-1, n_layers), axis=0) for v in lists])
-    asked = store.index["question"].to_numpy()[responses]
-    return np.array([means[asked == q].mean(0) for q in questions], dtype=np.float64)
+    return _by_question(store, responses, means, questions)
 
 
 def trend_table(means: Sequence[LayerMeans]) -> pd.DataFrame:

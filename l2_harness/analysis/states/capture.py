@@ -19,7 +19,7 @@ from l2_harness.config.options import choice
 _PART_BYTES = 256 * 2**20
 
 #: Settings that all parts of a folder share.
-_FIXED = ("run_id", "weights", "model_dtype", "dtype", "layers", "d_model")
+_FIXED = ("run_id", "weights", "model_dtype", "dtype", "layers", "d_model", "entropies")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class CaptureOptions:
         tolerance: how far norms may be from the recorded ones, relative.
         outlier_dims: components with the largest mean square that the second norms leave out.
         part_bytes: of one part's states, about; what a kill can lose.
+        entropies: whether each layer's logit-lens and attention entropy are kept too.
     """
 
     layers: tuple[int, ...]
@@ -44,6 +45,7 @@ class CaptureOptions:
     tolerance: float = verification.TOLERANCE
     outlier_dims: int = 1
     part_bytes: int = _PART_BYTES
+    entropies: bool = False
 
     def __post_init__(self) -> None:
         choice(*layout.STORED)("--dtype", self.dtype)
@@ -75,7 +77,9 @@ def capture(
     from l2_harness.analysis.states.outliers import write_norms_without_outliers
 
     settings = _start(wanted, model, out, options)
-    forcing = TeacherForcing(model.causal_lm, model.decoder_layers, options.layers)
+    forcing = TeacherForcing(
+        model.causal_lm, model.decoder_layers, options.layers, options.entropies
+    )
     todo = _missing(out, wanted)
     progress(len(wanted) - len(todo))
     for responses in _parts(todo, options, model.d_model):
@@ -101,6 +105,7 @@ def _start(
         "dtype": options.dtype,
         "layers": list(options.layers),
         "d_model": model.d_model,
+        "entropies": options.entropies,
         "tolerance": options.tolerance,
         "complete": False,
     }
@@ -109,9 +114,10 @@ def _start(
     if (out / layout.SETTINGS).exists():
         before = layout.read_settings(out)
         for name in _FIXED:
-            if before.get(name) != settings[name]:
+            there = before.get(name, False if name == "entropies" else None)
+            if there != settings[name]:
                 raise ConfigError(
-                    f"{out} holds states with {name}={before.get(name)!r}, and this capture has "
+                    f"{out} holds states with {name}={there!r}, and this capture has "
                     f"{settings[name]!r}: pass another --out."
                 )
     elif layout.part_folders(out):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from l2_harness.engines.hf.output_head import head_logits
+from l2_harness.analysis.states.layer_entropies import (
+    AttentionWatch,
+    attention_entropy,
+    lens_entropy,
+    use_eager_attention,
+)
+from l2_harness.engines.hf.output_head import OutputHead, head_logits
 from l2_harness.norms.row_norms import row_norms
 from l2_harness.norms.statistics import distribution_statistics
+
+#: What a layer is asked for beside its states, if at all; see
+#: :mod:`~l2_harness.analysis.states.layer_entropies`.
+ENTROPIES = ("lens_entropy", "attention_entropy")
 
 #: Rows whose distributions are held at once: bounds the memory for logits.
 _BLOCK = 256
@@ -51,11 +61,14 @@ class LayerOutput:
         states: (rows, d), of the model's own type, on its device.
         norms: (rows,) float32.
         change: (rows,) float32, ‖h_t − h_{t−1}‖; nan where no position is before.
+        entropies: name → (rows,) float32, those of :data:`ENTROPIES` where they are wanted; nan
+            where the layer has no attention weights.
     """
 
     states: Tensor
     norms: Tensor
     change: Tensor
+    entropies: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +93,26 @@ class TeacherForcing:
         causal_lm: the module whose output has the logits.
         decoder_layers: all of them.
         layers: which ones are watched.
+        entropies: whether :data:`ENTROPIES` are wanted too. The model's attention is then eager,
+            from now on.
+
+    Raises:
+        ConfigError: a model that cannot give them.
     """
 
     def __init__(
-        self, causal_lm: Any, decoder_layers: Sequence[nn.Module], layers: Sequence[int]
+        self,
+        causal_lm: Any,
+        decoder_layers: Sequence[nn.Module],
+        layers: Sequence[int],
+        entropies: bool = False,
     ) -> None:
         self._causal_lm = causal_lm
         self._watched = {layer: decoder_layers[layer] for layer in layers}
+        self._head: OutputHead | None = None
+        if entropies:
+            use_eager_attention(causal_lm)
+            self._head = OutputHead(causal_lm)
 
     @torch.inference_mode()
     def run(
@@ -112,7 +138,11 @@ class TeacherForcing:
         done: set[int] = set()
         with ExitStack() as stack:
             for layer, module in self._watched.items():
-                handle = module.register_forward_hook(_hook(layer, where, take, done))
+                watch = None if self._head is None else AttentionWatch(module)
+                if watch is not None:
+                    stack.callback(watch.remove)
+                hook = _hook(layer, where, take, done, self._entropies(where, watch))
+                handle = module.register_forward_hook(hook)
                 stack.callback(handle.remove)
             output = self._causal_lm.base_model(
                 input_ids=ids, attention_mask=mask, use_cache=False, return_dict=True
@@ -125,6 +155,21 @@ class TeacherForcing:
         last = output.last_hidden_state
         predicted = torch.from_numpy(np.concatenate([s.predicted for s in batch])).to(device)
         return self._outputs(last[where[0].to(last.device), where[1].to(last.device)], predicted)
+
+    def _entropies(
+        self, where: tuple[Tensor, Tensor], watch: AttentionWatch | None
+    ) -> Callable[[Tensor], dict[str, Tensor]]:
+        """What gives a layer's entropies from its states (rows, d), once it has run."""
+
+        def entropies(states: Tensor) -> dict[str, Tensor]:
+            if self._head is None or watch is None:
+                return {}
+            weights = watch.take()
+            none = states.new_full(states.shape[:1], torch.nan, dtype=torch.float32)
+            attention = none if weights is None else attention_entropy(weights, *where)
+            return dict(zip(ENTROPIES, (lens_entropy(self._head, states), attention), strict=True))
+
+        return entropies
 
     def _outputs(self, last: Tensor, predicted: Tensor) -> OutputRows:
         """Statistics of the rows' distributions from the base's output, (rows, d)."""
@@ -145,6 +190,7 @@ def _hook(
     where: tuple[Tensor, Tensor],
     take: Callable[[int, LayerOutput], None],
     done: set[int],
+    entropies: Callable[[Tensor], dict[str, Tensor]],
 ) -> Callable[[nn.Module, Any, Any], None]:
     def on_output(module: nn.Module, args: Any, output: Any) -> None:
         hidden = output if isinstance(output, Tensor) else output[0]
@@ -154,7 +200,7 @@ def _hook(
         wide = torch.promote_types(hidden.dtype, torch.float32)
         change = row_norms(states.to(wide) - before.to(wide)).masked_fill(positions == 0, torch.nan)
         done.add(layer)
-        take(layer, LayerOutput(states, row_norms(states), change))
+        take(layer, LayerOutput(states, row_norms(states), change, entropies(states)))
 
     return on_output
 

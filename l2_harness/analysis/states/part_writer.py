@@ -56,6 +56,7 @@ class PartWriter:
         self._square_sums = np.zeros((len(layers), d_model))
         self.norms = np.full((n_rows, len(layers)), np.nan, dtype=np.float32)
         self._change = np.full((n_rows, len(layers)), np.nan, dtype=np.float32)
+        self._entropies: dict[str, np.ndarray] = {}
         self._outputs: list[OutputRows] = []
         self._prompts: list[np.ndarray] = []
         self._start = 0
@@ -79,6 +80,9 @@ class PartWriter:
         self._square_sums[index] += narrow.double().square().sum(0).cpu().numpy()
         self.norms[place, index] = rows.norms.cpu().numpy()
         self._change[place, index] = rows.change.cpu().numpy()
+        for name, values in rows.entropies.items():
+            empty = np.full_like(self._change, np.nan)
+            self._entropies.setdefault(name, empty)[place, index] = values.cpu().numpy()
 
     def end_batch(self, outputs: OutputRows, prompts: Sequence[np.ndarray]) -> None:
         """The batch is through; its rows' distributions, and the ids of its prompts."""
@@ -125,8 +129,11 @@ class PartWriter:
             "thinking_end": pa.array([w.thinking_end for w in self._responses], pa.int32()),
             "prompt_ids": [p.astype(np.int32) for p in self._prompts],
             "tokens": [w.tokens.astype(np.int32) for w in self._responses],
-            "norms": [part.ravel() for part in np.split(self.norms, ends)],
-            "change": [part.ravel() for part in np.split(self._change, ends)],
+        }
+        by_layer = {"norms": self.norms, "change": self._change, **self._entropies}
+        columns |= {
+            name: [part.ravel() for part in np.split(values, ends)]
+            for name, values in by_layer.items()
         }
         for name in ("logprob", "entropy", "margin"):
             values = np.concatenate([getattr(o, name) for o in self._outputs])

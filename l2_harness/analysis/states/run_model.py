@@ -22,6 +22,8 @@ _NOT_ARGUMENTS = frozenset(
         "weights",
         "seed",
         "thresholds",
+        "directions",
+        "matched_run",
         "monitored_layers",
         "l2_harness",
         "record",
@@ -107,6 +109,7 @@ def load_run_model(
     from l2_harness.engines.decoder_layers import causal_lm, find_decoder_layers
     from l2_harness.engines.hf.hf_args import split_hf_args
     from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
+    from l2_harness.engines.hf.looped_model import looped_model
 
     name = pretrained or str(settings.get("pretrained"))
     if name.startswith("object "):
@@ -119,9 +122,12 @@ def load_run_model(
         raise refused(run_id)
     inherited["device"] = device or ("cuda" if torch.cuda.is_available() else "cpu")
     lm = HFLM(source, batch_size=1, **inherited)
-    layers = find_decoder_layers(lm.model, config.recording.layers_path)
+    model, path = lm.model.eval(), config.recording.layers_path
+    if config.looping.enabled:
+        model, _ = looped_model(model, config.looping, path)
+    layers = find_decoder_layers(model, path)
     return RunModel(
-        causal_lm(lm.model.eval()),
+        causal_lm(model),
         list(layers),
         lm,
         name,

@@ -66,6 +66,11 @@ class StateStore:
         self._maps: dict[tuple[int, int], np.ndarray] = {}
 
     @property
+    def has_entropies(self) -> bool:
+        """Whether ``lens_entropy`` and ``attention_entropy`` were captured."""
+        return bool(self.settings.get("entropies", False))
+
+    @property
     def d_model(self) -> int:
         """Components of a state."""
         return int(self.settings["d_model"])
@@ -126,7 +131,7 @@ class StateStore:
         return np.concatenate(self.lists(name, responses))
 
     def by_layer(self, name: str, responses: np.ndarray | None = None) -> np.ndarray:
-        """(rows, layers) ``norms`` or ``change`` of the responses' rows."""
+        """(rows, layers) ``norms``, ``change`` or an entropy of the responses' rows."""
         return self.values(name, responses).reshape(-1, len(self.layers))
 
     def lists(self, name: str, responses: np.ndarray | None = None) -> list[np.ndarray]:

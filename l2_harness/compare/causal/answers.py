@@ -17,6 +17,7 @@ import numpy as np
 from l2_harness.compare.causal.arms import PLAIN, Arm
 from l2_harness.compare.causal.runs import AT_LAYER
 from l2_harness.config.errors import ConfigError
+from l2_harness.config.techniques import counters, edit_sums
 from l2_harness.lm_eval_files.outcomes import Outcome
 from l2_harness.lm_eval_files.questions import question_keys, question_of
 from l2_harness.lm_eval_files.runs import find_runs
@@ -36,7 +37,7 @@ class Answer:
 
     Attributes:
         edits, left: states edited, and edits not made that were due.
-        change, places: sums of the edited states' ‖Δ‖/‖h‖ and rows.
+        change, places: sums of the edited states' ‖Δ‖/‖h‖ (of a sink the others' mean) and rows.
         tokens: length.
         truncated: share that the token limit ended.
         text: tells one answer from another.
@@ -154,10 +155,9 @@ def _response(row: Any) -> tuple[Any, ...]:
         if e["kind"] == "counters"
     }
     edits = {layer: int(c.get("suppressed", 0)) for layer, c in counts.items()}
-    left, change, places = (
-        sum(c.get(f"suppression_{name}", 0) for c in counts.values())
-        for name in ("credits_left", "change", "places")
-    )
+    whole = {name: sum(c.get(name, 0) for c in counts.values()) for name in counters()}
+    _, change, places = edit_sums(whole) or (0, 0, 0)
+    left = whole["suppression_credits_left"]
     generated = row.finish_reason is not None
     text = np.asarray(row.tokens).tobytes().hex() if generated else None
     return edits, left, change, places, len(row.tokens), row.finish_reason == "length", text

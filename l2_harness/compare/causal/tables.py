@@ -178,7 +178,7 @@ _PLANS = (
             "edits": "states edited, all responses and layers",
             "edits_per_response": "the mean, with its interval",
             "ratio_to_peaks": "edits over those of the peak arm of the same edit",
-            "change": "mean ‖Δ‖/‖h‖ of the edited states",
+            "change": "their dose: mean ‖Δ‖/‖h‖ of the edited states, sinks left out",
             "row": "their mean row in the response, from 0",
             "left_over": "edits not made when the responses ended",
             "edited_share": "share of questions with an edit",

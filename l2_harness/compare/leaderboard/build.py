@@ -38,6 +38,10 @@ class PublishedFigure(Protocol):
     def value(self) -> float:
         """In the unit of its source."""
 
+    @property
+    def baseline(self) -> float | None:
+        """What plain has there, where that is known."""
+
 
 def leaderboard(
     outcomes: Sequence[Outcome],
@@ -183,7 +187,7 @@ def _with_published(row: Row, name: str, published: Sequence[PublishedFigure]) -
     for one in published:
         pattern = one.pattern.rsplit("/", 2)
         if len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)):
-            return replace(row, published=one.value)
+            return replace(row, published=one.value, published_plain=one.baseline)
     return row
 
 

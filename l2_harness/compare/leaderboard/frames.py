@@ -32,6 +32,9 @@ LEADERBOARD_MEANINGS: Mapping[str, str] = {
     "seeds": "runs with different seeds that the score is the mean of",
     "seed_sd": "standard deviation of single seeds' scores",
     "published": "others' figure, in its source's unit",
+    "published_gain": "that, less plain's figure there",
+    "published_gain_percent": "the same in percent of plain's figure there",
+    "gain_percent": "ours, in percent of our plain's figure",
     "verdict": "not shown: the corrected interval includes 0, which is no proof of equality",
 }
 COST_MEANINGS: Mapping[str, str] = {
@@ -45,7 +48,7 @@ COST_MEANINGS: Mapping[str, str] = {
     "time": "seconds of answering over plain's",
     "peak_mib": "largest memory, MiB",
     "edits": "states that techniques changed",
-    "edit_change": "their mean ‖Δ‖/‖h‖: a control should have its technique's",
+    "edit_change": "their mean ‖Δ‖/‖h‖, sinks left out: a control should have its method's",
     "edit_row": "their mean row in the response, from 0",
 }
 
@@ -137,6 +140,7 @@ def _shown(board: Board, row: Row) -> dict[str, Any]:
         "seed_lowest": scale * row.seeds.low if row.seeds else None,
         "seed_highest": scale * row.seeds.high if row.seeds else None,
         "published": row.published,
+        **row.gains,
         "verdict": verdict_text(board, row),
     }
 

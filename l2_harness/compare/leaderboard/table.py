@@ -48,6 +48,7 @@ class Row:
         seeds: None of a single seed.
         difference: to plain, None where there is none.
         published: others' figure, in its source's unit.
+        published_plain: what plain has in that source.
         unpaired: whether only a figure of all its questions is known.
         reason: why it is not compared, where that is the row's own matter.
         errors: of runs that failed; a row may have scores of its other seeds all the same.
@@ -64,10 +65,24 @@ class Row:
     difference: Difference | None = None
     cost: RowCost = field(default_factory=RowCost)
     published: float | None = None
+    published_plain: float | None = None
     unpaired: bool = False
     reason: str = ""
     errors: Sequence[str] = ()
     settings: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def gains(self) -> dict[str, float | None]:
+        """Beside a published gain ours, both as a share of plain's figure in percent too."""
+        if self.published is None or not self.published_plain:
+            return {}
+        theirs = self.published - self.published_plain
+        found: dict[str, float | None] = {"published_gain": theirs}
+        found["published_gain_percent"] = 100 * theirs / self.published_plain
+        if self.difference is not None and self.score is not None:
+            plain = self.score.value - self.difference.value
+            found["gain_percent"] = 100 * self.difference.value / plain if plain else None
+        return found
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

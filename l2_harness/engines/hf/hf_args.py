@@ -41,5 +41,9 @@ def split_hf_args(args: Mapping[str, Any], source: Any) -> tuple[ModelConfig, di
     from lm_eval.models.huggingface import HFLM
 
     return split_model_args(
-        args, HFLM.__init__, FROM_PRETRAINED, lambda: config_field_names(source, args)
+        args,
+        HFLM.__init__,
+        FROM_PRETRAINED,
+        lambda: config_field_names(source, args),
+        can_loop=True,
     )

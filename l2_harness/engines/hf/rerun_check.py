@@ -43,16 +43,16 @@ def check_rerun(causal_lm: Any, layers: Mapping[int, nn.Module], scored: bool = 
     _check_kinds(causal_lm, layers, cache)
     faults: dict[int, str] = {}
     with torch.no_grad(), ExitStack() as stack:
-        ids, mask = _texts(causal_lm)
-        _run(causal_lm, ids[:, :-1], mask[:, :-1], cache)
+        ids, mask = trial_texts(causal_lm)
+        run_text(causal_lm, ids[:, :-1], mask[:, :-1], cache)
         make_growing(cache)
         for index, layer in layers.items():
             handle = layer.register_forward_hook(_trial(index, cache, faults), with_kwargs=True)
             stack.callback(handle.remove)
-        _run(causal_lm, ids[:, -1:], mask, cache)
+        run_text(causal_lm, ids[:, -1:], mask, cache)
         if scored:
             cache.reset()
-            _run(causal_lm, ids, None, cache)
+            run_text(causal_lm, ids, None, cache)
     for index, fault in faults.items():
         raise _refusal(causal_lm, index, layers[index], fault)
 
@@ -74,7 +74,8 @@ def _dummy(held: Any) -> bool:
     return type(held).__name__ == "DummyLayer"
 
 
-def _texts(causal_lm: Any) -> tuple[Tensor, Tensor]:
+def trial_texts(causal_lm: Any) -> tuple[Tensor, Tensor]:
+    """Two short texts of any tokens, padded on the left: ids and mask, (2, positions) int64."""
     size = causal_lm.config.get_text_config(decoder=True).vocab_size
     ids = (torch.arange(2 * _LENGTH, device=causal_lm.device) * 7 + 3).remainder(size)
     mask = torch.ones(2, _LENGTH, dtype=torch.int64, device=causal_lm.device)
@@ -82,13 +83,13 @@ def _texts(causal_lm: Any) -> tuple[Tensor, Tensor]:
     return ids.view(2, _LENGTH), mask
 
 
-def _run(causal_lm: Any, ids: Tensor, mask: Tensor | None, cache: DynamicCache) -> None:
+def run_text(causal_lm: Any, ids: Tensor, mask: Tensor | None, cache: DynamicCache) -> Any:
     """A pass over ``ids`` after what the cache holds; no mask where there is no padding."""
     inputs: dict[str, Any] = {cache_argument(causal_lm.forward): cache}
     if mask is not None:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         inputs |= {"attention_mask": mask, "position_ids": positions}
-    causal_lm(input_ids=ids, use_cache=True, **inputs)
+    return causal_lm(input_ids=ids, use_cache=True, **inputs)
 
 
 def _trial(index: int, cache: DynamicCache, faults: dict[int, str]) -> Any:
@@ -113,7 +114,7 @@ def _fault(call: LayerCall, output: Tensor, cache: DynamicCache, index: int) -> 
         which = torch.tensor(rows, device=output.device)
         where = torch.full_like(which, column)
         found = call.again(call.hidden[which, where], which, where)
-        if not _close(found, output[which, where]):
+        if not close_states(found, output[which, where]):
             return "on the same input its output is another one."
     after = seen_states(cache.layers[index])
     same = all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
@@ -122,7 +123,8 @@ def _fault(call: LayerCall, output: Tensor, cache: DynamicCache, index: int) -> 
     return None
 
 
-def _close(found: Tensor, expected: Tensor) -> bool:
+def close_states(found: Tensor, expected: Tensor) -> bool:
+    """Whether each of two (m, d) tensors' rows are equal, as far as their type allows."""
     tolerance = 1e-3 if expected.dtype in (torch.float32, torch.float64) else 3e-2
     error = (found.float() - expected.float()).norm(dim=-1)
     return bool((error <= tolerance * expected.float().norm(dim=-1)).all())

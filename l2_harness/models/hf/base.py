@@ -18,6 +18,7 @@ from l2_harness.engines.decoder_layers import causal_lm, find_decoder_layers, nu
 from l2_harness.engines.hf.hf_args import split_hf_args
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.loading import model_fingerprint, resolve_pretrained
+from l2_harness.engines.hf.looped_model import LoopDose, looped_model
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.interventions import InterventionRun
@@ -25,6 +26,7 @@ from l2_harness.models.evaluated import EvaluatedLM
 from l2_harness.models.evaluation import Tally
 from l2_harness.models.matched_edits import MatchedEdits
 from l2_harness.norms.calibration import threshold_values
+from l2_harness.norms.directions import read_directions
 from l2_harness.norms.trace_writer import usable_directory
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,9 @@ class HFBase(EvaluatedLM, HFLM):
         self._read_arguments(config)
         self._tensor_parallel = inherited.get("tp_plan") is not None
         super().__init__(source, **inherited)
+        self._loop_dose: LoopDose | None = None
+        if self._looping.enabled:
+            self._loop_layers()
         self._causal_lm: Any = causal_lm(self.model)
         self._hooks = self._start_interventions() if self._acting.enabled else None
         records = self._recording.enabled and self._can_record(kwargs)
@@ -69,10 +74,19 @@ class HFBase(EvaluatedLM, HFLM):
         n_layers = number_of_layers(self.config)
         asks = self._recording.enabled or self._acting.enabled
         if asks and n_layers is not None and not self._recording.layers_path:
+            n_layers = len(self._looping.path(n_layers))
             self._acting.check_layers(self._recording.layers.resolve(n_layers))
         if self._recording.trace_dir is not None:
             usable_directory(self._recording.trace_dir)
         super()._create_model(*args, **kwargs)
+
+    def _loop_layers(self) -> None:
+        """From now on the model is a deeper one, whose layers are counted through."""
+        self._watched_layers()
+        found, self._loop_dose = looped_model(
+            self.model, self._looping, self._recording.layers_path
+        )
+        self._model = found
 
     def _can_record(self, kwargs: Mapping[str, Any]) -> bool:
         """Whether there are decoder layers to watch.
@@ -126,6 +140,8 @@ class HFBase(EvaluatedLM, HFLM):
         decoder_layers = find_decoder_layers(self.model, self._recording.layers_path)
         layers = self._recording.layers.resolve(len(decoder_layers))
         values = threshold_values(self._acting.threshold, layers)
+        if self._acting.steering.steering_directions is not None:
+            read_directions(self._acting.steering.steering_directions, layers)
         if self._acting.matching.matched_to is not None:
             self._matched = MatchedEdits(self._acting, layers)
         run = InterventionRun(self._acting, layers, values)
@@ -166,7 +182,10 @@ class HFBase(EvaluatedLM, HFLM):
     def get_model_info(self) -> dict[str, Any]:
         """HFLM's, and under ``l2`` what was recorded; lm-eval puts it into the result file."""
         # of the model, since model_args may have changed what its config.json says
-        return {**super().get_model_info(), "l2": self._info(self._causal_lm.config)}
+        info = self._info(self._causal_lm.config)
+        if self._loop_dose is not None:
+            info["loop"] = self._loop_dose.as_dict()
+        return {**super().get_model_info(), "l2": info}
 
     # -- batches --------------------------------------------------------------------------
 

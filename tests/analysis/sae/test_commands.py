@@ -73,7 +73,8 @@ def invoke(*args: object) -> str:
 
 def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     states, saes, out = tmp_path / "states", tmp_path / "saes", tmp_path / "out"
-    said = invoke("capture", run / "traces", "--samples", run / "samples", "--out", states)
+    recorded = (run / "traces", "--samples", run / "samples")
+    said = invoke("capture", *recorded, "--out", states, "--entropies")
     assert "24 responses" in said
     short = ("--steps", 60, "--batch", 32, "--k", 8, "--architecture", "topk")
     said = invoke("sae", "train", states, "--out", saes, "--layers", "1-3", *short)
@@ -88,11 +89,20 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     assert [len(one["selected"]) for one in chosen["layers"]] == [3, 3, 3]
     invoke("sae", "trend", *common, "--features", out, "--resamples", 50)
     invoke("sae", "correlate", *common, "--features", out / "features.json", "--resamples", 50)
-    invoke("sae", "bound", states, "--sae", saes, "--out", out)
+    invoke("sae", "bound", states, "--sae", saes, "--out", out, "--features", out)
+    said = invoke("sae", "directions", "--sae", saes, "--features", out, "--out", out / "d.npz")
+    assert "reasoning features at layers 1+2+3" in said
     sections = find_sections(tmp_path)
-    names = ["sae_quality", "sae_features", "sae_trend", "sae_correlate", "sae_bound"]
+    names = [
+        "sae_quality",
+        "sae_features",
+        "sae_trend",
+        "sae_correlate",
+        "sae_bound",
+        "sae_theorem",
+    ]
     assert [section.name for section in sections] == names
-    assert [section.order for section in sections] == [30, 31, 32, 33, 34]
+    assert [section.order for section in sections] == [30, 31, 32, 33, 34, 35]
     for section in sections:
         assert section.findings
         assert section.caveats
@@ -102,8 +112,9 @@ def test_from_traces_to_sections(run: Path, tmp_path: Path) -> None:
     tables = {t.name: t.frame for section in sections for t in section.tables}
     assert set(tables) == {
         *("quality", "scores", "injected_tokens", "trend", "within_layers", "across_layers"),
-        *("beside_the_paper", "bound"),
+        *("beside_the_paper", "bound", "statement", "assumptions"),
     }
+    assert len(tables["beside_the_paper"]) == 7
     assert len(tables["injected_tokens"]) == 9
     assert tables["bound"]["violations"].sum() == 0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import entropy, spearmanr
 
 from l2_harness.analysis.sae.correlate import (
     STATISTICS,
@@ -21,6 +21,7 @@ from l2_harness.analysis.sae.feature_sets import FeatureSet, LayerFeatures
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import pair_tasks
 from l2_harness.analysis.sae.trend import layer_means, rises, trend_table
+from l2_harness.analysis.states.forcing import ENTROPIES
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
 from l2_harness.statistics.associations import correlation_interval
@@ -63,6 +64,7 @@ def test_within_layers_against_scipy(
             "entropy": noise_store.values("entropy", responses),
             "margin": noise_store.values("margin", responses),
             "change": noise_store.by_layer("change", responses)[:, column],
+            "hidden_entropy": entropy((states**2).numpy(), axis=1),
         }
         for name, values in known.items():
             one = table[(table["layer"] == loaded.layer) & (table["statistic"] == name)].iloc[0]
@@ -104,7 +106,8 @@ def test_rows_are_drawn_evenly(
     noise_store: StateStore, saes: list[LoadedSae], features: FeatureSet
 ) -> None:
     rows = layer_rows(noise_store, saes[0], features, max_rows=100)
-    assert rows.statistics.shape == (len(STATISTICS), 100)
+    assert rows.names == tuple(n for n in STATISTICS if n not in ENTROPIES)
+    assert rows.statistics.shape == (len(rows.names), 100)
     assert len(rows.position) == len(rows.reasoning) == 100
     assert set(rows.questions) <= set(features.pairs.held)
 
@@ -125,6 +128,13 @@ def test_across_layers_against_scipy(
     ]
     assert own["random"] == pytest.approx(np.mean(draws))
     assert own["layers"] == 6
+    assert set(table["statistic"]) == {"norm", "change", "hidden_entropy"}
+    responses = noise_store.responses(task="t", questions=features.pairs.held)
+    states = noise_store.take(0, noise_store.rows_of(responses)).numpy()
+    known = entropy(states**2, axis=1).reshape(-1, 30).mean(1)
+    asked = noise_store.index["question"].to_numpy()[responses]
+    expected = [known[asked == q].mean() for q in features.pairs.held]
+    assert means[0].statistics["hidden_entropy"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_trend_against_the_definition(
@@ -159,7 +169,7 @@ def test_without_detectors_of_words(
     assert left.layers[0].selected == (1,)
     assert left.layers[0].random.tolist() == [[2], [20], [7]]
     assert [one.layer for one in left.readers(saes)] == [0]
-    assert len(within_layers(noise_store, left.readers(saes), left, resamples=20)) == 4
+    assert len(within_layers(noise_store, left.readers(saes), left, resamples=20)) == 5
     from dataclasses import replace
 
     untested = replace(features, layers=(replace(features.layers[0], word_detectors=None),))

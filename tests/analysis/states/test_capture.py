@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from l2_harness.analysis.states import capture as capturing
@@ -33,6 +34,44 @@ def wanted_and_model(run: Any, **options: Any) -> tuple[list[Wanted], RunModel]:
     run_id = wanted[0].key[0]
     settings = read_run_settings(run.traces, run_id)
     return wanted, load_run_model(settings, run_id, device="cpu", **options)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "gpt-neox"])
+def test_entropies_of_layers(family: str, record: Callable[..., Any], tmp_path: Path) -> None:
+    """Against the model's own attention weights, and its head on its own states."""
+    wanted, model = wanted_and_model(record(family))
+    capture(wanted, model, tmp_path, replace(ALL, entropies=True))
+    store = StateStore(tmp_path)
+    base = model.causal_lm.base_model
+    for number in (0, 7):
+        own = np.array([number])
+        ids = np.concatenate([store.lists("prompt_ids", own)[0], store.lists("tokens", own)[0]])
+        plain = model.causal_lm(
+            torch.from_numpy(ids[:-1].astype(np.int64))[None],
+            output_hidden_states=True,
+            output_attentions=True,
+            use_cache=False,
+        )
+        n_rows = len(store.rows_of(own))
+        found = store.by_layer("attention_entropy", own)
+        for layer, weights in enumerate(plain.attentions):
+            rows = weights[0, :, -n_rows:].double().numpy()
+            expected = scipy.stats.entropy(rows, axis=-1).mean(0)
+            np.testing.assert_allclose(found[:, layer], expected, rtol=1e-3, atol=1e-4)
+        lens = store.by_layer("lens_entropy", own)
+        np.testing.assert_allclose(lens[:, -1], store.values("entropy", own), rtol=1e-3, atol=1e-4)
+        if family == "llama":
+            logits = model.causal_lm.lm_head(base.norm(plain.hidden_states[2][0, -n_rows:]))
+            expected = scipy.stats.entropy(logits.double().softmax(-1).numpy(), axis=-1)
+            np.testing.assert_allclose(lens[:, 1], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_folder_with_entropies_is_another(record: Callable[..., Any], tmp_path: Path) -> None:
+    wanted, model = wanted_and_model(record("llama"))
+    capture(wanted, model, tmp_path, ALL)
+    with pytest.raises(ConfigError, match="holds states with entropies=False"):
+        capture(wanted, model, tmp_path, replace(ALL, entropies=True))
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "qwen3-moe", "granite"])

@@ -268,6 +268,7 @@ def test_costs_stand_beside_plains(made: Made) -> None:
 class Published:
     pattern: str
     value: float
+    baseline: float | None = None
 
 
 def test_published_figures_stand_beside_ours(made: Made) -> None:
@@ -275,6 +276,15 @@ def test_published_figures_stand_beside_ours(made: Made) -> None:
     published = [Published("m/t/a", 61.5), Published("*/*/[ab]", 9.0), Published("t/b", 1.0)]
     found = leaderboard(outcomes, OPTIONS, published).boards[0]
     assert [row(found, m).published for m in ("a", "b", "plain")] == [61.5, 9.0, None]
+    assert "published_gain" not in leaderboard_frame(found)
+    with_plain = [Published("m/t/a", 70.0, 60.0), Published("m/t/b", 9.0)]
+    found = leaderboard(outcomes, OPTIONS, with_plain).boards[0]
+    frame = leaderboard_frame(found).set_index("method")
+    assert frame["published_gain"].to_dict()["a"] == pytest.approx(10)
+    assert frame["published_gain_percent"].to_dict()["a"] == pytest.approx(100 / 6)
+    ours = frame["score"]["a"] - frame["score"]["plain"]
+    assert frame["gain_percent"]["a"] == pytest.approx(100 * ours / frame["score"]["plain"])
+    assert frame["gain_percent"].notna().sum() == 1
 
 
 def test_what_it_would_need_stands_in_the_table_of_power() -> None:
