@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2_harness.config.selectors import STALT
+from l2_harness.engines.state_moves import StateMoves
 from l2_harness.engines.state_sums import StateSums
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.signals import SIGNALS
@@ -31,7 +34,7 @@ class ResponseLog:
 
     def __init__(self) -> None:
         self._stretches: list[_Stretch] = []
-        self._state_sums = StateSums()
+        self._state_sums, self._state_moves = StateSums(), StateMoves()
 
     def add(
         self,
@@ -48,7 +51,7 @@ class ResponseLog:
             norms: (layers, rows) float32.
             logits: (rows, vocabulary), as the model gave them.
             tokens: (rows,) int64, the tokens that were chosen.
-            states: (layers, rows, d), of which the responses' Chain-of-Embedding is made.
+            states: (layers, rows, d), of which Chain-of-Embedding and StALT are made.
         """
         if not self._stretches or self._stretches[-1].responses != tuple(responses):
             self._stretches.append(_Stretch(tuple(responses)))
@@ -56,6 +59,7 @@ class ResponseLog:
         self._stretches[-1].signals.append(distribution_statistics(logits).signals(tokens))
         if states is not None:
             self._state_sums.add(responses, states)
+            self._state_moves.add(responses, states)
 
     def take(self) -> dict[int, ResponseRows]:
         """The rows of every response so far, on the host; the log is empty afterwards."""
@@ -67,11 +71,14 @@ class ResponseLog:
                 norms[response].append(norm_block[:, :, column])
                 signals[response].append(signal_block[:, :, column])
         self._stretches = []
-        sums = self._state_sums.take()
+        sums, moves = self._state_sums.take(), self._state_moves.take()
         rows = {}
         for response in norms:
             own = dict(zip(SIGNALS.names, np.concatenate(signals[response]).T, strict=True))
             # a sum turns and stretches as the mean does
-            scores = chain_of_embedding(sums[response]) if response in sums else {}
+            scores = {}
+            if response in sums:
+                scores = chain_of_embedding(sums[response])
+                scores[STALT] = moves.get(response, math.nan)
             rows[response] = ResponseRows(np.concatenate(norms[response]), own, scores)
         return rows
