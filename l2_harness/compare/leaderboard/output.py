@@ -15,6 +15,7 @@ from l2_harness.findings.section import Section, Table, plain, write_section
 from l2_harness.findings.table_view import table_view
 
 NAMES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
+VERDICTS = "verdicts.md"
 
 
 def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> list[Section]:
@@ -33,6 +34,9 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
         write_section(section, out)
     rows = flat_rows(result)
     (out / NAMES[0]).write_text(markdown(result, sections[0]), "utf-8")
+    for section in sections:
+        if section.name == "verdicts":
+            (out / VERDICTS).write_text(_verdicts_markdown(section), "utf-8")
     pd.DataFrame(rows).to_csv(out / NAMES[1], index=False)
     content = {
         "command": command,
@@ -54,6 +58,16 @@ def markdown(result: Leaderboard, section: Section) -> str:
         parts += [f"## {_escaped(table.title)}", _escaped(table.caption), _markdown_table(table)]
         parts += [f"- {_escaped(one)}" for one in leaderboard_findings([boards[table.title]])]
     parts += ["## What this does not show", *(f"- {_escaped(one)}" for one in section.caveats)]
+    return _joined(parts) + "\n"
+
+
+def _verdicts_markdown(section: Section) -> str:
+    """What became of every claim."""
+    parts = ["# Verdicts", *([f"    {section.command}"] if section.command else [])]
+    parts += [_escaped(one) for one in section.findings]
+    for table in section.tables:
+        parts += [f"## {_escaped(table.title)}", _escaped(table.caption), _markdown_table(table)]
+    parts += ["## How", *(f"- {_escaped(one)}" for one in section.caveats)]
     return _joined(parts) + "\n"
 
 
