@@ -101,7 +101,7 @@ def test_questions(limit: Any, expected: int) -> None:
     [
         (
             "{says: x, method: alr}",
-            r"line 17: claim 'x': unknown method 'alr'; did you mean 'alrr'",
+            "line 17: claim 'x': unknown method 'alr'; did you mean 'alrr'",
         ),
         ("{says: x, method: plain}", "plain is to be better than plain"),
         ("{says: x, method: alrr, over: alrr}", "nor the other one"),
