@@ -20,8 +20,9 @@ from l2_harness.selection.ranking import best
 
 #: Confidences are voted on in so many intervals first.
 INTERVALS = 10
+#: As scikit-learn's mixtures stop by default: of the mean log-likelihood, and steps.
+TOLERANCE = 1e-3
 _STEPS = 100
-_TOLERANCE = 1e-6
 #: The least variance of a component, over that of all.
 _FLOOR = 1e-6
 
@@ -70,11 +71,16 @@ def hierarchical_vote(labels: np.ndarray, weights: np.ndarray, pool: np.ndarray)
     return np.where(pool.any(-1), chosen, -1)
 
 
-def more_confident(values: np.ndarray, of: np.ndarray) -> np.ndarray:
+def more_confident(values: np.ndarray, of: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
     """(P, n) whether a value is likelier of the component with the higher mean.
 
     Expectation and maximisation from the lower and the upper half. All are where fewer than two
     values differ.
+
+    Args:
+        values: confidences.
+        of: which of them count; False for the others.
+        tolerance: a prompt's fit ends where its mean log-likelihood changes by no more.
     """
     x = np.where(of, values, 0.0)
     size = np.maximum(of.sum(-1, keepdims=True), 1)
@@ -82,15 +88,18 @@ def more_confident(values: np.ndarray, of: np.ndarray) -> np.ndarray:
     spread = (np.where(of, x - middle, 0.0) ** 2).sum(-1, keepdims=True) / size
     order = np.argsort(np.argsort(np.where(of, values, np.inf), -1, kind="stable"), -1)
     upper = np.where(of & (order >= size // 2), 1.0, 0.0)
-    before = np.full(len(x), -np.inf)
+    before, left = np.full(len(x), -np.inf), np.arange(len(x))
     for _ in range(_STEPS):
-        log_likelihoods = _components(x, of, upper, spread)
+        own = of[left]
+        log_likelihoods = _components(x[left], own, upper[left], spread[left])
         whole = np.logaddexp(*log_likelihoods)
-        fit = np.where(of, whole, 0.0).sum(-1) / size[:, 0]
-        upper = np.where(of, np.exp(log_likelihoods[1] - whole), 0.0)
-        if not (np.abs(fit - before) > _TOLERANCE).any():
+        fit = np.where(own, whole, 0.0).sum(-1) / size[left, 0]
+        upper[left] = np.where(own, np.exp(log_likelihoods[1] - whole), 0.0)
+        moved = np.abs(fit - before[left]) > tolerance
+        before[left] = fit
+        left = left[moved]
+        if not len(left):
             break
-        before = fit
     means = [_mean(x, of * share)[:, None] for share in (1 - upper, upper)]
     higher = np.where(means[1] >= means[0], upper, 1 - upper)
     return np.asarray(of & ((higher >= 0.5) | ~(spread > 0)))
