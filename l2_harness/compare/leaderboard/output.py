@@ -10,7 +10,8 @@ from pathlib import Path
 from l2_harness.compare.leaderboard.findings import leaderboard_findings
 from l2_harness.compare.leaderboard.frames import flat_rows
 from l2_harness.compare.leaderboard.sections import leaderboard_sections
-from l2_harness.compare.leaderboard.table import Board, Leaderboard
+from l2_harness.compare.leaderboard.table import Board, ClaimRow, Leaderboard
+from l2_harness.compare.leaderboard.verdict_section import verdict_of
 from l2_harness.findings.section import Section, Table, plain, write_section
 from l2_harness.findings.table_view import table_view
 
@@ -91,7 +92,22 @@ def _described(board: Board) -> dict[str, object]:
         "plain": board.plain,
         "null": None if board.null is None else board.scale * board.null,
         "comparisons": board.family,
+        "margin": None if board.margin is None else board.scale * board.margin,
+        "claims": [_claim(board, row) for row in board.claims],
         "notes": list(board.notes),
+    }
+
+
+def _claim(board: Board, row: ClaimRow) -> dict[str, object]:
+    found = row.difference and row.difference.times(board.scale)
+    return {
+        "says": row.says,
+        "method": row.method,
+        "over": row.over,
+        **(found.columns("difference") if found else {}),
+        "p_corrected": found and found.p_corrected,
+        "verdict": row.verdict,
+        "in_words": verdict_of(board, row),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,11 @@ def test_the_section(outcomes: list[Outcome], tmp_path: Path) -> None:
     text = (tmp_path / "verdicts.md").read_text("utf-8")
     assert text.startswith("# Verdicts\n\n    l2-harness compare x\n")
     assert "| A helps | a | plain |" in text
+    (board,) = json.loads((tmp_path / "leaderboard.json").read_text("utf-8"))["boards"]
+    assert board["margin"] == 2
+    assert board["claims"][0]["verdict"] == "better"
+    assert board["claims"][0]["difference"] == pytest.approx(8.0)
+    assert board["claims"][3]["in_words"] == "not decided: not run"
     assert verdict_section(boards(outcomes, None), "") is None
 
 
