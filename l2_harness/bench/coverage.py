@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
+from l2_harness.bench.coverage_cell import Coverage
+from l2_harness.bench.verdicts import verdict_cells
 from l2_harness.statistics.associations import rank_associations
 from l2_harness.statistics.design import Design
 from l2_harness.statistics.estimate import Floats
@@ -25,49 +26,12 @@ from l2_harness.statistics.paired import Contrasts, Paired, differences
 from l2_harness.statistics.resamples import Resamples
 
 QUESTIONS = (30, 100, 540)
-COVERAGE = (0.93, 0.97)
-TYPE_ONE = 0.06
 #: Responses to a question, where there are several.
 _SAMPLES = 8
 _CLUSTER = 5
 #: Shares of the questions that the tasks of an average have.
 _TASKS = (0.4, 0.3, 0.2, 0.1)
 _METHODS = 8
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """What came of one kind of data at one number of questions.
-
-    Attributes:
-        figure: which figure.
-        data: which kind of data.
-        questions: how many.
-        coverage: nan where no truth other than 0 was tried.
-        type_one: nan where there is no test.
-        runs: data sets each of the two is of.
-    """
-
-    figure: str
-    data: str
-    questions: int
-    coverage: float
-    type_one: float
-    runs: int
-
-    def error(self, share: float) -> float:
-        """Monte-Carlo standard error of a share."""
-        return math.sqrt(max(share * (1 - share), 1 / self.runs) / self.runs)
-
-    @property
-    def meets(self) -> bool:
-        """Whether the goal is met, within two Monte-Carlo errors; a coverage above it counts."""
-        short = self.coverage + 2 * self.error(self.coverage) < COVERAGE[0]
-        return not short and not self.type_one - 2 * self.error(self.type_one) > TYPE_ONE
-
-    def as_dict(self) -> dict[str, Any]:
-        """By name; NaN where the kind has no such figure."""
-        return {**asdict(self), "meets": self.meets}
 
 
 def measure_coverage(
@@ -85,6 +49,7 @@ def measure_coverage(
             yield from paired_cells(data, n, paired_runs)
     for n in questions:
         yield family_cell(n, max(paired_runs // 4, 10))
+    yield from verdict_cells(max(paired_runs // 2, 10))
     for figure in ASSOCIATIONS:
         for n in questions:
             yield association_cell(figure, n, association_runs)

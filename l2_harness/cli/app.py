@@ -15,6 +15,7 @@ from l2_harness.cli import (
     causal,
     compare,
     demo,
+    export,
     report,
     sae,
     select,
@@ -34,6 +35,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(sae.app, name="sae")
 app.command(name="demo")(demo.command)
 app.command(name="compare")(compare.command)
+app.command(name="export")(export.command)
 app.command(name="analyze")(analyze.command)
 app.command(name="causal")(causal.command)
 app.command(name="capture")(capture.command)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from l2_harness.bench.coverage import Coverage
+    from l2_harness.bench.coverage_cell import Coverage
     from l2_harness.bench.decode import DecodeCost
     from l2_harness.bench.selection import SelectionCost
     from l2_harness.registration.startup_cost import StartupCost
@@ -231,15 +231,20 @@ def statistics_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="A tenth of the data sets, at 30 and 100 questions.")
     ] = False,
+    verdicts: Annotated[
+        bool, typer.Option("--verdicts", help="Only suites with their verdicts, half as many.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure how often intervals cover the truth, and tests reject where there is nothing."""
     from l2_harness.bench.coverage import QUESTIONS, measure_coverage
+    from l2_harness.bench.verdicts import verdict_cells
     from l2_harness.findings.section import plain
 
     runs = max(runs // 10, 20) if quick else runs
     cells = []
-    for cell in measure_coverage(runs, max(runs // 4, 10), QUESTIONS[: 2 if quick else None]):
+    measured = measure_coverage(runs, max(runs // 4, 10), QUESTIONS[: 2 if quick else None])
+    for cell in verdict_cells(max(runs // 2, 10)) if verdicts else measured:
         cells.append(cell.as_dict())
         if not as_json:
             _print_coverage(cell)

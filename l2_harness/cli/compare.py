@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from l2_harness.compare.leaderboard import Options
     from l2_harness.compare.plan import Plan, PlannedCell
-    from l2_harness.compare.suite import Overrides, Published, Suite
+    from l2_harness.compare.suite import Overrides, Suite
     from l2_harness.lm_eval_files.outcomes import Outcome
 
 
@@ -61,6 +61,9 @@ def command(
     ] = "",
     batch_size: Annotated[str | None, typer.Option(help="In place of the suite's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, …")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="float32, deterministic: a rerun gives the same.")
+    ] = False,
     from_: From = None,
     plain: Plain = None,
     metric: Metric = None,
@@ -76,6 +79,7 @@ def command(
     Run again, it goes on where it was. Ends with status 1 if a cell failed.
     """
     from l2_harness.compare.leaderboard import Options
+    from l2_harness.compare.registered import looked
     from l2_harness.findings.terminal import console as standard_output
 
     console = standard_output(width=200)
@@ -84,7 +88,7 @@ def command(
         _list(console)
         return
     runs_only = {"--limit": limit, "--model-args": model_args, "--batch-size": batch_size}
-    runs_only |= {"--device": device, "--dry-run": dry_run}
+    runs_only |= {"--device": device, "--dry-run": dry_run, "--strict": strict}
     from_only = {"--plain": plain, "--metric": metric, "--subtasks": subtasks}
     from_only |= {"--pair-by": pair_by if pair_by != "document" else None}
     if from_:
@@ -96,7 +100,7 @@ def command(
         _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, notes=notes)
         return
     _refuse(from_only, "is for --from, with folders of results")
-    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
+    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device, strict)
     suite = overrides.applied(_suite(words))
     folder = out or Path(f"compare_{suite.name}")
     if dry_run:
@@ -108,7 +112,8 @@ def command(
 
     outcomes = run_suite(suite, folder, say, only or [])
     if any(outcome.scores or outcome.aggregate for outcome in outcomes):
-        _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
+        notes = looked(folder, outcomes)
+        _leaderboard(outcomes, folder / "leaderboard", options, console, suite, notes)
     tell_failures(outcomes, console)
 
 
@@ -140,7 +145,7 @@ def _leaderboard(
     out: Path,
     options: Options,
     console: Console,
-    published: Sequence[Published] = (),
+    suite: Suite | None = None,
     notes: Sequence[str] = (),
 ) -> None:
     """Print and write it."""
@@ -148,7 +153,8 @@ def _leaderboard(
     from l2_harness.compare.leaderboard.output import NAMES
     from l2_harness.findings.terminal import show
 
-    result = leaderboard(outcomes, options, published, notes)
+    published, decision = (suite.published, suite.decision) if suite is not None else ((), None)
+    result = leaderboard(outcomes, options, published, notes, decision)
     sections = write_leaderboard(result, out, command=command_line())
     show(sections, out, NAMES, console, result.notes)
 
@@ -238,6 +244,7 @@ def _overrides(
     model_args: str,
     batch_size: str | None,
     device: str | None,
+    strict: bool,
 ) -> Overrides:
     from l2_harness.compare.suite import Overrides
     from l2_harness.config.errors import ConfigError
@@ -251,6 +258,7 @@ def _overrides(
         device=device,
         batch_size=None if batch_size is None else batch_size_of(batch_size),
         model_args=arguments_of("--model-args", model_args),
+        strict=strict,
     )
 
 

@@ -30,4 +30,6 @@ def run_suite(
         return runner.run_suite(suite, out, only=only, progress=progress)
     except KeyboardInterrupt:
         say("\ninterrupted; the same command goes on where it was")
+        if suite.decision is not None:
+            say("it stopped early, so no claim is decided")
         raise typer.Exit(130) from None

@@ -44,6 +44,7 @@ def command(
     on: Annotated[str, typer.Option(help="Rows that count: all, thinking or answer.")] = "all",
     layers: RecordedLayers = None,
     window: Annotated[int, typer.Option(min=1, help="Tokens of a DeepConf group.")] = 2048,
+    temperature: Annotated[float, typer.Option(min=1e-6, help="Of CISC's softmax.")] = 1.0,
     answers: Annotated[
         str, typer.Option(help="How votes compare: auto, math, letter, word or text.")
     ] = "auto",
@@ -84,6 +85,7 @@ def command(
         **{"run_id": run_id, "part": _part(on), "window": window, "answers": _answers(answers)},
         **{"filter": filter, "metric": metric, "metadata": arguments_of("--metadata", metadata)},
         **{"include_path": tuple(include_path or ()), "layers": parse_layers(layers)},
+        "temperature": temperature,
     }
 
     def select(name: str, samples: Path) -> None:

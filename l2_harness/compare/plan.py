@@ -99,10 +99,13 @@ def make_plan(suite: Suite, out: Path, catalogue: TaskCatalogue, only: Sequence[
             raise ConfigError(f"--only {pattern!r} means no cell. Cells: {methods}.")
     sources: dict[str, PlannedCell] = {}
     for shared in shared_samples(cells, catalogue):
-        source = _planned(shared.cell, out / "samples", catalogue, draws_only=True)
+        source = _planned(suite, shared.cell, out / "samples", catalogue, draws_only=True)
         sources |= dict.fromkeys(shared.users, source)
     planned = _matched(
-        [_planned(cell, out / "cells", catalogue, source=sources.get(cell.name)) for cell in cells]
+        [
+            _planned(suite, cell, out / "cells", catalogue, source=sources.get(cell.name))
+            for cell in cells
+        ]
     )
     wanted = [
         p
@@ -112,9 +115,13 @@ def make_plan(suite: Suite, out: Path, catalogue: TaskCatalogue, only: Sequence[
     return Plan(planned, _ordered(_with_sources(wanted)))
 
 
-def _planned(cell: Cell, below: Path, catalogue: TaskCatalogue, **more: Any) -> PlannedCell:
-    folder = below / cell.name
-    return PlannedCell(cell, folder, cell_definition(cell, catalogue), read_record(folder), **more)
+def _planned(
+    suite: Suite, cell: Cell, below: Path, catalogue: TaskCatalogue, **more: Any
+) -> PlannedCell:
+    folder, definition = below / cell.name, cell_definition(cell, catalogue)
+    if suite.strict:
+        definition["strict"] = True
+    return PlannedCell(cell, folder, definition, read_record(folder), **more)
 
 
 def _matched(cells: Sequence[PlannedCell]) -> list[PlannedCell]:

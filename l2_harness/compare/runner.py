@@ -13,7 +13,9 @@ from l2_harness.compare.cell_files import CellRecord, now, prepare_folder, read_
 from l2_harness.compare.plan import Plan, PlannedCell, make_plan
 from l2_harness.compare.processes import only_one_run, this_rank, wait_for_all, world_size
 from l2_harness.compare.progress import Progress, Silent
+from l2_harness.compare.registered import register as register_decision
 from l2_harness.compare.stopwatch import Stopwatch
+from l2_harness.compare.strict import strict_arithmetic
 from l2_harness.compare.suite import Suite
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.lm_eval_files.outcomes import Cost, Outcome
@@ -45,7 +47,8 @@ def run_suite(
         the others get none.
 
     Raises:
-        ConfigError: something wrong in the suite; nothing has run by then.
+        ConfigError: something wrong in the suite, or it is to decide something else than what
+            was fixed in this folder; nothing has run by then.
     """
     from l2_harness.compare.suite_checks import check_suite
 
@@ -54,6 +57,8 @@ def run_suite(
     with ExitStack() as stack:
         stack.enter_context(only_one_run(out))
         plan = make_plan(suite, out, catalogue, only)
+        if this_rank() == 0:
+            register_decision(suite, plan, out, catalogue)
         wait_for_all()
         if plan.to_run:
             _run(suite, plan, out, catalogue, progress)
@@ -84,7 +89,7 @@ def _run(suite: Suite, plan: Plan, out: Path, catalogue: TaskCatalogue, progress
     from l2_harness.models.pools import pooled_models
 
     progress.begin(plan)
-    with quiet(), environment_once(), pooled_models() as pools:
+    with quiet(), environment_once(), strict_arithmetic(suite.strict), pooled_models() as pools:
         held = _HeldModel()
         for planned in plan.to_run:
             if held.changes(planned):

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, get_args
 
+from l2_harness.compare.decision import Decision, read_decision
 from l2_harness.compare.marked_yaml import Entry, nullable, read_list, read_mapping, read_scalar
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
@@ -227,6 +228,10 @@ class Suite:
         (), read_list(_text("a glob")), "model/task/method globs of cells that are left out"
     )
     published: tuple[Published, ...] = option((), _published, "figures of others")
+    decision: Decision | None = option(
+        None, read_decision, "what is claimed, and the margin within which a difference is none"
+    )
+    strict: bool = option(False, _flag, "float32, deterministic, one batch size: reruns agree")
     file: str = ""
 
 
@@ -307,6 +312,7 @@ class Overrides:
             of its tasks, without a metric of its own.
         model_args: over every model's; ``pretrained`` among them also names the suite's only
             model anew.
+        strict: whether to compute in float32 and so that a rerun gives the same numbers.
     """
 
     limit: int | float | None = None
@@ -315,6 +321,7 @@ class Overrides:
     device: str | None = None
     batch_size: BatchSize | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = False
 
     def applied(self, suite: Suite) -> Suite:
         """The suite with these in place.
@@ -337,6 +344,9 @@ class Overrides:
             models = tuple(replace(model, batch_size=None) for model in models)
         if self.model_args:
             models = self._models(models)
+        if self.strict:
+            changes["strict"] = True
+            models = tuple(replace(m, args={**m.args, "dtype": "float32"}) for m in models)
         return replace(suite, models=models, tasks=tasks, **changes)
 
     def _tasks(self, tasks: tuple[TaskRow, ...]) -> tuple[TaskRow, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from l2_harness.compare.marked_yaml import Entry, unknown
 from l2_harness.compare.sharing import sampled
+from l2_harness.compare.strict import check_strict
 from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.decoding import DecodingConfig, check_room
@@ -41,11 +42,13 @@ def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
     for pattern in suite.exclude:
         if not any(c.matches(pattern) for c in cells_of(_without_exclusions(suite))):
             raise ConfigError(f"{suite.file or suite.name}: exclude {pattern!r} means no cell.")
+    _check_claims(suite)
     for model in suite.models:
         _check_model(model)
     # seeds and tasks change nothing about arguments
     for cell in {(c.model.name, c.method.name): c for c in cells}.values():
         _check_arguments(cell)
+        check_strict(suite, cell)
     wanted = [c for c in cells if not only or any(c.matches(pattern) for pattern in only)]
     for cell in {c.model.name: c for c in wanted if _is_hf(c)}.values():
         config = _check_configuration(cell)
@@ -55,6 +58,22 @@ def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
         _check_sampling(cell, catalogue)
         _check_matched(cell, cells)
     return catalogue
+
+
+def _check_claims(suite: Suite) -> None:
+    names = [method.name for method in suite.methods]
+    for claim in suite.decision.claims if suite.decision is not None else ():
+        for name in (claim.method, claim.over):
+            if name is not None and name not in names:
+                raise _error(claim.place, f"claim {claim.says!r}: {unknown('method', name, names)}")
+        roles = {method.name: method.role for method in suite.methods}
+        if roles[claim.method] in ("plain", "null") or claim.method == claim.over:
+            raise _error(
+                claim.place,
+                f"claim {claim.says!r}: {claim.method} is to be better than "
+                f"{claim.over or 'plain'}. Name a method that is neither plain, nor a null run, "
+                "nor the other one.",
+            )
 
 
 def _without_exclusions(suite: Suite) -> Suite:

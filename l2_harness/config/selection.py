@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 
 from l2_harness.answers import ANSWER_KINDS
 from l2_harness.config.errors import unknown_value
-from l2_harness.config.numbers import whole
+from l2_harness.config.numbers import number, whole
 from l2_harness.config.options import boolean, choice, option
-from l2_harness.config.selectors import ALIASES, SELECTORS
+from l2_harness.config.selectors import ALIASES, SELECTORS, needs_states
 
 Part = Literal["all", "thinking", "answer"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -43,10 +43,16 @@ class SelectionConfig:
         affects="choice",
     )
     selection_window: int = option(2048, whole(1), "tokens of a DeepConf group", affects="choice")
+    selection_temperature: float = option(
+        1.0,
+        number(0.0, above=True),
+        "of CISC's softmax; its authors tune it on questions of their own",
+        affects="choice",
+    )
     coe: bool = option(
         False,
         boolean,
-        "keep what Chain-of-Embedding needs; `selection=coe_*` does so by itself",
+        "keep what Chain-of-Embedding and StALT need; `selection=coe_*`, `stalt` do so themselves",
         affects="choice",
     )
 
@@ -57,5 +63,5 @@ class SelectionConfig:
 
     @property
     def keeps_states(self) -> bool:
-        """Whether the mean hidden states of each response are needed."""
-        return self.coe or self.selection.startswith("coe_")
+        """Whether hidden states are needed while responses are written."""
+        return self.coe or needs_states(self.selection)

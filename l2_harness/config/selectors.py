@@ -12,6 +12,8 @@ Kind = Literal["score", "vote", "random", "oracle"]
 
 #: The ℓ2 score that ``l2`` stands for and the ℓ2-weighted vote weighs with.
 DEFAULT_L2 = "l2_peaks"
+#: The score of tokens' moves between layers' outputs.
+STALT = "stalt"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Selector:
         score: which score it chooses by; of a vote, what weighs; empty for neither.
         largest: whether the largest score is best, or the least.
         borda: whether a vote weighs by ranks.
+        mixture: whether only the more confident of two kinds of responses vote.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Selector:
     score: str = ""
     largest: bool = True
     borda: bool = False
+    mixture: bool = False
 
 
 def _largest(name: str, meaning: str) -> Selector:
@@ -86,6 +90,17 @@ _ALL = (
     _largest("deepconf_mean", "largest mean token confidence (top 20 tokens)"),
     _largest("deepconf_lowest", "largest lowest-group confidence (sliding window)"),
     _largest("deepconf_tail", "largest mean confidence of the last tokens"),
+    Selector("cisc", "vote weighed by the softmax of mean token probabilities", "vote", "cisc"),
+    Selector(
+        "distri_vote",
+        "vote of the more confident of two kinds of responses (DistriVoting)",
+        "vote",
+        "deepconf_tail",
+        mixture=True,
+    ),
+    _largest("picsar", "largest log-probability of reasoning and answer together; a sum"),
+    _least("edis", "least instability of the entropy: bursts, rebounds, variance"),
+    _largest(STALT, "largest moves from token to token in the layers that change a token most"),
     _largest("coe_magnitude", "Chain-of-Embedding: largest relative change from layer to layer"),
     _least("coe_angle", "Chain-of-Embedding: least relative turn from layer to layer"),
     _largest("coe_r", "Chain-of-Embedding: largest magnitude minus angle (CoE-R)"),
@@ -100,9 +115,14 @@ ORACLE = Selector("oracle", "any of the responses is right: the ceiling", "oracl
 ALIASES = {"l2": DEFAULT_L2}
 
 
+def needs_states(score: str) -> bool:
+    """Whether a score is made of hidden states while a response is written."""
+    return score == STALT or score.startswith("coe_")
+
+
 def what_records(score: str) -> str:
     """What a user must pass for a score to be there."""
-    if score.startswith("coe_"):
+    if needs_states(score):
         return "coe=true, with layers= of three layers or more (layers=all for the paper's chain)"
     if score.startswith("deepconf_"):
         return "record=summary or record=tokens, with this version's token confidences"

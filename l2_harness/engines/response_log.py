@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2_harness.config.selectors import STALT
+from l2_harness.engines.state_moves import StateMoves
 from l2_harness.engines.state_sums import StateSums
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.signals import SIGNALS
@@ -33,7 +36,7 @@ class ResponseLog:
         self._norms: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._signals: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._stretches: list[_Stretch] = []
-        self._state_sums = StateSums()
+        self._state_sums, self._state_moves = StateSums(), StateMoves()
 
     def add(
         self,
@@ -50,7 +53,7 @@ class ResponseLog:
             norms: (layers, rows) float32.
             logits: (rows, vocabulary), as the model gave them.
             tokens: (rows,) int64, the tokens that were chosen.
-            states: (layers, rows, d), of which the responses' Chain-of-Embedding is made.
+            states: (layers, rows, d), of which Chain-of-Embedding and StALT are made.
         """
         if not self._stretches or self._stretches[-1].responses != tuple(responses):
             self._stretches.append(_Stretch(tuple(responses)))
@@ -58,17 +61,21 @@ class ResponseLog:
         self._stretches[-1].signals.append(distribution_statistics(logits).signals(tokens))
         if states is not None:
             self._state_sums.add(responses, states)
+            self._state_moves.add(responses, states)
 
     def take(self, responses: Collection[int]) -> dict[int, ResponseRows]:
         """All rows of those of some responses that have any, on the host; they are over."""
         self._read()
-        sums = self._state_sums.take(responses)
+        sums, moves = self._state_sums.take(responses), self._state_moves.take(responses)
         rows = {}
         for response in [one for one in responses if one in self._norms]:
             signals = np.concatenate(self._signals.pop(response))
             own = dict(zip(SIGNALS.names, signals.T, strict=True))
             # a sum turns and stretches as the mean does
-            scores = chain_of_embedding(sums[response]) if response in sums else {}
+            scores = {}
+            if response in sums:
+                scores = chain_of_embedding(sums[response])
+                scores[STALT] = moves.get(response, math.nan)
             norms = np.concatenate(self._norms.pop(response))
             rows[response] = ResponseRows(norms, own, scores)
         return rows

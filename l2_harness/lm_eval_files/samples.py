@@ -231,7 +231,6 @@ def damaged_lines(numbers: Sequence[int]) -> str:
 
 def _sample(line: Mapping[str, Any], seen: Counter[int]) -> LoggedSample:
     doc_id = int(line["doc_id"])
-    names = line.get("metrics") or [name for name in line if name not in _FIELDS]
     known = line.get("doc_hash")
     sample = LoggedSample(
         doc_id=doc_id,
@@ -240,8 +239,8 @@ def _sample(line: Mapping[str, Any], seen: Counter[int]) -> LoggedSample:
         filter=str(line.get("filter", "")),
         place=seen[doc_id],
         target=line.get("target", ""),
-        metrics={name: line[name] for name in names if name in line},
-        prompts=_prompts(line.get("arguments", {})),
+        metrics=metrics_of(line),
+        prompts=prompts_of(line.get("arguments", {})),
         filtered=line.get("filtered_resps", []),
         repeats=min((len(r) for r in line.get("resps", ()) if isinstance(r, list)), default=1),
     )
@@ -249,7 +248,13 @@ def _sample(line: Mapping[str, Any], seen: Counter[int]) -> LoggedSample:
     return sample
 
 
-def _prompts(arguments: Any) -> tuple[str | None, ...]:
+def metrics_of(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Name → value of a line of a sample file."""
+    names = line.get("metrics") or [name for name in line if name not in _FIELDS]
+    return {name: line[name] for name in names if name in line}
+
+
+def prompts_of(arguments: Any) -> tuple[str | None, ...]:
     """``{"gen_args_0": {"arg_0": prompt}}``, or ``[[prompt, …]]`` before 0.4.3."""
     if isinstance(arguments, Mapping):
         of_idx = [arguments.get(f"gen_args_{i}") for i in range(len(arguments))]

@@ -80,8 +80,9 @@ class SampleChooser:
         ]
         if len(scored) < len(group):  # nothing is recorded, or this way of decoding has no rows
             return
-        part, window = self._config.selection_on, self._config.selection_window
-        for sample, scores in zip(group, group_scores(scored, part, window), strict=True):
+        config = self._config
+        how = config.selection_on, config.selection_window, config.selection_temperature
+        for sample, scores in zip(group, group_scores(scored, *how), strict=True):
             # rows that were read back have lost the numbers that rows alone do not give
             sample.scores = {**sample.scores, **scores}
 

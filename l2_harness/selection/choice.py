@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from l2_harness.config.selectors import Selector, what_records
+from l2_harness.selection.distribution_vote import distribution_vote
 from l2_harness.selection.ranking import best, eligible
 from l2_harness.selection.votes import borda_weights, vote
 
@@ -78,6 +79,10 @@ def choose(
         equal = np.zeros(labels.shape)
         return vote(labels, equal, equal, allowed)
     values = candidates.score(selector)
+    if selector.mixture:
+        n = labels.shape[-1]
+        of_prompts = (np.reshape(one, (-1, n)) for one in (labels, values, allowed))
+        return distribution_vote(*of_prompts).reshape(labels.shape[:-1])
     weights = borda_weights(values, allowed & (labels >= 0)) if selector.borda else values
     return vote(labels, weights, values, allowed)
 

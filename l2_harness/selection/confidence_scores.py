@@ -1,7 +1,9 @@
-"""Scores from the output distributions: likelihood, entropy, self-certainty and DeepConf.
+"""Scores from the output distributions: likelihood, entropy, self-certainty, DeepConf, CISC.
 
 Sources: self-certainty Kang et al., arXiv 2502.18581; DeepConf Fu et al., arXiv 2508.15260,
-section 3, with the window of its code, 2,048 tokens.
+section 3, with the window of its code, 2,048 tokens; CISC Taubenfeld et al., arXiv 2502.06233,
+with the softmax of its code (google-research/cisc, post_processing/util.py) and its confidence
+"response probability".
 """
 
 from __future__ import annotations
@@ -39,6 +41,22 @@ def row_means(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     starts = np.cumsum(lengths) - lengths
     means = np.add.reduceat(values.astype(np.float64), starts) / lengths
     return np.where(np.isfinite(means), means, np.nan)
+
+
+def cisc_weights(mean_logprob: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """(n,) the votes of CISC, softmax of confidence over temperature, up to one factor for all.
+
+    A confidence is the geometric mean of its tokens' probabilities, from 0 to 1. The authors tune
+    the temperature on questions of their own, a model and a confidence; 1 is close to a majority.
+
+    Args:
+        mean_logprob: (n,) of one prompt's responses; nan has nan.
+        temperature: above 0.
+    """
+    confidence = np.exp(mean_logprob)
+    known = confidence[np.isfinite(confidence)]
+    largest = known.max() if len(known) else 0.0
+    return np.asarray(np.exp((confidence - largest) / temperature))
 
 
 def deepconf_scores(

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from l2_harness.norms.rows import ResponseRows
-from l2_harness.selection.confidence_scores import WINDOW, deepconf_scores, row_means
+from l2_harness.selection.confidence_scores import (
+    WINDOW,
+    cisc_weights,
+    deepconf_scores,
+    row_means,
+)
 from l2_harness.selection.counted_rows import Part, counted_rows
+from l2_harness.selection.entropy_dynamics import instability
 from l2_harness.selection.group_threshold import group_thresholds
 from l2_harness.selection.norm_scores import NORM_SCORES, norm_scores
 
@@ -18,6 +24,7 @@ ROW_SCORES = (
     "length",
     *NORM_SCORES,
     *("mean_logprob", "perplexity", "mean_entropy", "self_certainty"),
+    *("picsar", "cisc", "edis"),
     *("deepconf_mean", "deepconf_lowest", "deepconf_tail"),
 )
 
@@ -38,7 +45,10 @@ class ScoredResponse:
 
 
 def group_scores(
-    responses: Sequence[ScoredResponse], part: Part = "all", window: int = WINDOW
+    responses: Sequence[ScoredResponse],
+    part: Part = "all",
+    window: int = WINDOW,
+    temperature: float = 1.0,
 ) -> list[dict[str, float]]:
     """The scores of each response to one prompt.
 
@@ -48,8 +58,9 @@ def group_scores(
 
     Args:
         responses: in the order of their samples.
-        part: which rows count; Chain-of-Embedding scores, which the rows carry, are of all.
+        part: which rows count; Chain-of-Embedding and StALT, which the rows carry, are of all.
         window: tokens of a DeepConf group.
+        temperature: of CISC.
 
     Returns:
         Name → value for each response: those of :data:`ROW_SCORES` (without DeepConf's where
@@ -62,7 +73,11 @@ def group_scores(
     if counted:
         tau = group_thresholds(np.concatenate([r.rows.norms for r in responses]))
         values = _scores(
-            [responses[i].rows for i in counted], [spans[i] for i in counted], tau, window
+            [responses[i].rows for i in counted],
+            [spans[i] for i in counted],
+            tau,
+            window,
+            temperature,
         )
     result: list[dict[str, float]] = [dict.fromkeys(ROW_SCORES, np.nan) for _ in responses]
     for name in ROW_SCORES:
@@ -75,7 +90,11 @@ def group_scores(
 
 
 def _scores(
-    rows: Sequence[ResponseRows], spans: Sequence[slice], tau: np.ndarray, window: int
+    rows: Sequence[ResponseRows],
+    spans: Sequence[slice],
+    tau: np.ndarray,
+    window: int,
+    temperature: float,
 ) -> Mapping[str, np.ndarray]:
     """Name → (n,) of responses that all have rows that count."""
     lengths = np.array([span.stop - span.start for span in spans])
@@ -83,14 +102,19 @@ def _scores(
     def column(name: str) -> np.ndarray:
         return _counted([r.signals[name] for r in rows], spans)
 
-    mean_logprob = row_means(column("logprob"), lengths)
+    mean_logprob, entropy = row_means(column("logprob"), lengths), column("entropy")
     values = {
         "length": lengths.astype(np.float64),
         **norm_scores(_counted([r.norms for r in rows], spans), lengths, tau),
         "mean_logprob": mean_logprob,
         "perplexity": np.exp(-mean_logprob),
-        "mean_entropy": row_means(column("entropy"), lengths),
+        "mean_entropy": row_means(entropy, lengths),
         "self_certainty": row_means(column("self_certainty"), lengths),
+        # log p(reasoning) + log p(answer given it), arXiv 2508.21787, of the answer that the
+        # response gives itself; the paper asks for it in a second prompt
+        "picsar": mean_logprob * lengths,
+        "cisc": cisc_weights(mean_logprob, temperature),
+        "edis": np.array([instability(of) for of in np.split(entropy, np.cumsum(lengths)[:-1])]),
     }
     if all(r.signals.get("confidence") is not None for r in rows):
         values |= deepconf_scores(column("confidence"), lengths, window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -11,11 +12,12 @@ from typer.testing import CliRunner
 from l2_harness.bench.coverage import (
     ASSOCIATIONS,
     PAIRED,
-    Coverage,
     association_cell,
     family_cell,
     paired_cells,
 )
+from l2_harness.bench.coverage_cell import Coverage
+from l2_harness.bench.verdicts import MARGIN, SUITES, simulate
 from l2_harness.cli.app import app
 
 
@@ -38,6 +40,36 @@ def test_means_and_differences(data: str, questions: int) -> None:
 
 def test_a_family_of_methods() -> None:
     check(family_cell(100, 40))
+
+
+@pytest.mark.parametrize("data", SUITES)
+def test_verdicts(data: str) -> None:
+    """Few suites hold a wrong verdict, and what does not differ is told."""
+    none = simulate(data, 300, 0.0, 60)
+    assert none.wrong <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 60)
+    assert none.told["abstain"] > 0.5
+    many = simulate(data, 6000, 0.0, 8)
+    assert many.told["equivalent"] > 0.9
+    at_the_margin = simulate(data, 3000, MARGIN, 8)
+    assert at_the_margin.told.get("worse", 0) == 0
+    # arms among one another do not differ: a third of the comparisons
+    assert at_the_margin.told.get("equivalent", 0) <= 6 / 18
+
+
+def test_a_rule_without_correction_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation can fail: read off intervals of each comparison alone, verdicts err."""
+    from dataclasses import replace
+
+    from l2_harness.bench import verdicts
+
+    told = verdicts.verdict
+
+    def alone(found: Any, margin: float) -> str:
+        own = replace(found, low=found.pointwise_low, high=found.pointwise_high)
+        return told(own, margin)
+
+    monkeypatch.setattr(verdicts, "verdict", alone)
+    assert simulate("8 samples", 300, 0.0, 60).wrong > 0.2
 
 
 @pytest.mark.parametrize("figure", [name for name in ASSOCIATIONS if "one response" not in name])

@@ -18,7 +18,8 @@ from l2_harness.config.model_args import (
 
 #: Which of the responses that are there is answered, and what is kept for it.
 CHOICE = {
-    *("selection", "selection_on", "selection_answers", "selection_window", "coe", "num_samples"),
+    *("selection", "selection_on", "selection_answers", "selection_window", "num_samples"),
+    *("selection_temperature", "coe"),
 }
 EXECUTION = {"trace_dir", "resume", "samples_from"}
 LM_EVALS_EXECUTION = {"batch_size", "max_batch_size", "device"}

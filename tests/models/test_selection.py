@@ -17,7 +17,8 @@ import torch
 from l2_harness.analysis.norms.responses import read_groups
 from l2_harness.analysis.selectors.recorded_scores import score_groups
 from l2_harness.config import ConfigError
-from l2_harness.config.selectors import SELECTORS
+from l2_harness.config.selectors import SELECTORS, STALT
+from l2_harness.engines.state_moves import weighted_move
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 from l2_harness.norms.trace_choices import read_choices
@@ -108,7 +109,7 @@ class TestChosenOnline:
 
     def test_scores_and_answers_are_recorded(self, requests_: list[Any], tmp_path: Path) -> None:
         _, traces = run(requests_, tmp_path, selection="l2", coe=True)
-        assert all(set(scores) == {*ROW_SCORES, *COE_SCORES} for scores in traces.scores)
+        assert all(set(scores) == {*ROW_SCORES, *COE_SCORES, STALT} for scores in traces.scores)
         for trace in traces.itertuples():
             assert trace.scores["length"] == len(trace.tokens) == len(trace.confidence)
             assert trace.scores["mean_logprob"] == pytest.approx(trace.logprob.mean(), rel=1e-5)
@@ -296,6 +297,9 @@ class TestChainOfEmbedding:
             means = torch.stack([k[0, len(prompt) - 1 :].mean(0) for k in kept]).numpy()
             expected = chain_of_embedding(means)
             assert {n: trace.scores[n] for n in COE_SCORES} == pytest.approx(expected, rel=1e-6)
+            rows = torch.stack([k[0, len(prompt) - 1 :] for k in kept])
+            moves = weighted_move(rows[:, :-1], rows[:, 1:])
+            assert trace.scores[STALT] == pytest.approx(float(moves.mean()), rel=1e-5)
 
 
 def outputs_of(lm: L2HF, ids: torch.Tensor) -> list[torch.Tensor]:

@@ -72,10 +72,83 @@ def output_scores(rows: Any, span: slice, window: int) -> dict[str, float]:
         "perplexity": math.exp(-mean(rows.logprob[span])),
         "mean_entropy": mean(rows.entropy[span]),
         "self_certainty": mean(rows.self_certainty[span]),
+        "picsar": math.fsum(map(float, rows.logprob[span])),
+        "edis": instability(list(map(float, rows.entropy[span]))),
         "deepconf_mean": mean(confidence),
         "deepconf_lowest": min(map(mean, groups)),
         "deepconf_tail": mean(confidence[-window:]),
     }
+
+
+def instability(entropy: list[float], w: int = 8, burst: float = 1.36, back: float = 1.33) -> float:
+    """EDIS, equations 5 to 8 of arXiv 2602.01288."""
+    steps = range(len(entropy))
+    bursts = sum(1 for t in steps if t + w < len(entropy) and entropy[t + w] - entropy[t] > burst)
+    rebounds = sum(1 for t in steps if t and entropy[t] - min(entropy[:t]) > back)
+    mean = math.fsum(entropy) / len(entropy)
+    variance = math.fsum((h - mean) ** 2 for h in entropy) / len(entropy)
+    return (bursts + rebounds) / 2 * (1 + variance)
+
+
+def softmax(values: list[float], temperature: float) -> list[float]:
+    """As google-research/cisc has it."""
+    powers = [math.exp(value / temperature) for value in values]
+    return [power / math.fsum(powers) for power in powers]
+
+
+def weighted_majority(answers: list[Any], weights: list[float]) -> Any:
+    """Algorithm 3 of arXiv 2603.03872; of equal answers the one first given."""
+    scores: dict[Any, float] = {}
+    for answer, weight in zip(answers, weights, strict=True):
+        scores[answer] = scores.get(answer, 0.0) + weight
+    most = max(scores.values())
+    return next(answer for answer, score in scores.items() if score >= most - 1e-9)
+
+
+def hierarchical_vote(answers: list[Any], weights: list[float], intervals: int = 10) -> Any:
+    """Algorithm 2 of arXiv 2603.03872."""
+    low, high = min(weights), max(weights)
+    subs, means = [], []
+    for i in range(intervals):
+        start, end = (low + k * (high - low) / intervals for k in (i, i + 1))
+        inside = [
+            k
+            for k, weight in enumerate(weights)
+            if start + 1e-12 < weight <= end + 1e-12 or (i == 0 and weight <= end + 1e-12)
+        ]
+        if high == low and i:
+            continue
+        if inside:
+            sub = weighted_majority([answers[k] for k in inside], [weights[k] for k in inside])
+            own = [weights[k] for k in inside if answers[k] == sub]
+            subs.append(sub)
+            means.append(math.fsum(own) / len(own))
+    order = sorted(range(len(subs)), key=lambda k: answers.index(subs[k]))
+    return weighted_majority([subs[k] for k in order], [means[k] for k in order])
+
+
+def distribution_vote(answers: list[Any], values: list[float], split: Any) -> Any:
+    """Algorithm 1 of arXiv 2603.03872 without its steering; the answer, None where none is given.
+
+    ``split(values)`` tells which values are of the more confident kind.
+    """
+
+    def pool(kept: list[int], positive: bool) -> list[int]:
+        kinds = split([values[i] for i in kept]) if kept else []
+        return [i for i, kind in zip(kept, kinds, strict=True) if kind == positive]
+
+    def voted(of: list[int], sign: float) -> Any:
+        return hierarchical_vote([answers[i] for i in of], [sign * values[i] for i in of])
+
+    voters = [i for i, answer in enumerate(answers) if answer is not None]
+    if not voters:
+        return None
+    first = voted(pool(voters, True), 1.0)
+    others = pool(voters, False)
+    rejected = voted(others, -1.0) if others else first
+    if rejected == first:
+        return first
+    return voted(pool([i for i in voters if answers[i] != rejected], True), 1.0)
 
 
 def vote(answers: list[Any], weights: list[float], values: list[float], allowed: list[bool]) -> int:

@@ -29,9 +29,17 @@ class TestAgainstTheDefinition:
         layers=st.integers(1, 4),
         part=st.sampled_from(["all", "thinking", "answer"]),
         window=st.integers(1, 12),
+        temperature=st.sampled_from([0.05, 1.0, 3.0]),
     )
     def test_all_scores(
-        self, slow: Any, seed: int, lengths: list[int], layers: int, part: Any, window: int
+        self,
+        slow: Any,
+        seed: int,
+        lengths: list[int],
+        layers: int,
+        part: Any,
+        window: int,
+        temperature: float,
     ) -> None:
         rng = np.random.default_rng(seed)
         responses = []
@@ -42,12 +50,19 @@ class TestAgainstTheDefinition:
             signals = dict(zip(SIGNALS.names, [-draws[0], *draws[1:]], strict=True))
             rows = ResponseRows(norms, signals)
             responses.append(ScoredResponse(rows, end, bool(rng.random() < 0.3)))
-        found = group_scores(responses, part, window)
+        found = group_scores(responses, part, window, temperature)
         spans = [
             counted_rows(part, len(r.rows.norms), r.thinking_end, r.truncated) for r in responses
         ]
         kept = [i for i, span in enumerate(spans) if span.stop > span.start]
         every = [r.rows.norms for r in responses]
+        confidence = [
+            math.exp(float(r.rows.logprob[span].mean(dtype=np.float64)))
+            for r, span in zip(responses, spans, strict=True)
+            if span.stop > span.start
+        ]
+        weights = slow.softmax(confidence, temperature)
+        votes = dict(zip(kept, (w / max(weights) for w in weights), strict=True))
         for i, scores in enumerate(found):
             assert list(scores) == list(ROW_SCORES)
             if i not in kept:
@@ -59,6 +74,7 @@ class TestAgainstTheDefinition:
                 "length": spans[i].stop - spans[i].start,
                 **slow.norm_scores(every, others)[i],
                 **slow.output_scores(responses[i].rows, spans[i], window),
+                "cisc": votes[i],
             }
             assert scores == pytest.approx(expected, rel=1e-6, abs=1e-9)
 

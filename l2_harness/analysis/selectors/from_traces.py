@@ -39,6 +39,7 @@ class TraceSource:
         run_id: None where the folder holds one run.
         part: which rows count.
         window: tokens of a DeepConf group.
+        temperature: of CISC.
         layers: of the recorded layers, those that count; None for all.
         answers: how votes compare answers, or ``auto``.
         include_path: folders of task YAMLs.
@@ -52,6 +53,7 @@ class TraceSource:
     run_id: str | None = None
     part: Part = "all"
     window: int = WINDOW
+    temperature: float = 1.0
     layers: LayerSelection | None = None
     answers: str = "auto"
     include_path: Sequence[Path] = ()
@@ -95,7 +97,12 @@ def load_samples(source: TraceSource) -> LoadedSamples:
     source.judging.load(settings)  # what is asked for should not be asked after the scoring
     lap("reading")
     scores = score_groups(
-        traces, source.trace_dir, part=source.part, window=source.window, layers=source.layers
+        traces,
+        source.trace_dir,
+        part=source.part,
+        window=source.window,
+        temperature=source.temperature,
+        layers=source.layers,
     )
     lap("scoring")
     verdicts = judged(traces, scores, source.judging, settings)

@@ -21,6 +21,7 @@ def score_groups(
     *,
     part: Part = "all",
     window: int,
+    temperature: float = 1.0,
     layers: LayerSelection | None = None,
 ) -> list[dict[str, float]]:
     """The scores of each response, in the order of ``traces``.
@@ -33,6 +34,7 @@ def score_groups(
         trace_dir: where they came from.
         part: which rows count.
         window: tokens of a DeepConf group.
+        temperature: of CISC.
         layers: of the recorded layers, those that count; None for all.
     """
     scores = [dict(found or {}) for found in traces["scores"]]
@@ -46,7 +48,8 @@ def score_groups(
             if len(order) < sizes[order[0]]:
                 continue
             there = [ScoredResponse(_at(columns, group[i].rows), *ends[i]) for i in order]
-            for i, values in zip(order, group_scores(there, part, window), strict=True):
+            found = group_scores(there, part, window, temperature)
+            for i, values in zip(order, found, strict=True):
                 scores[i] |= values
     return scores
 

@@ -11,7 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from l2_harness.compare.decision import Decision
 from l2_harness.compare.leaderboard.alignment import Aligned, align
+from l2_harness.compare.leaderboard.claims import claim_rows
 from l2_harness.compare.leaderboard.families import families
 from l2_harness.compare.leaderboard.options import Options
 from l2_harness.compare.leaderboard.places import rank_groups
@@ -48,6 +50,7 @@ def leaderboard(
     options: Options | None = None,
     published: Sequence[PublishedFigure] = (),
     notes: Sequence[str] = (),
+    decision: Decision | None = None,
 ) -> Leaderboard:
     """Compare all methods of each model on each task and on the average of its tasks.
 
@@ -56,6 +59,7 @@ def leaderboard(
         options: how intervals and tests are made.
         published: others' figures, to stand beside ours; the first that fits a row is shown.
         notes: of the whole.
+        decision: what is claimed and how verdicts are reached; None where nothing was fixed.
 
     Raises:
         ConfigError: no outcomes; two plain methods; two runs of one seed.
@@ -67,13 +71,14 @@ def leaderboard(
     for of_model in _grouped(outcomes, "model").values():
         model, plain = of_model[0].model, _plain(of_model)
         tasks = [align(of_task, plain) for of_task in _grouped(of_model, "task").values()]
-        own = [_board(model, [task], plain, options, published) for task in tasks]
+        rule = options, published, decision
+        own = [_board(model, [task], plain, *rule) for task in tasks]
         averaged = [t for t, b in zip(tasks, own, strict=True) if t.pooled and _can_be_averaged(b)]
         if len(averaged) > 1 and _worth_averaging(averaged):
             left_out = [task.task for task in tasks if task not in averaged]
-            boards.append(_board(model, averaged, plain, options, published, left_out))
+            boards.append(_board(model, averaged, plain, *rule, left_out))
         boards += own
-    return Leaderboard(boards, options, notes)
+    return Leaderboard(boards, options, notes, decision)
 
 
 def _grouped(outcomes: Sequence[Outcome], name: str) -> dict[str, list[Outcome]]:
@@ -110,6 +115,7 @@ def _board(
     plain: str | None,
     options: Options,
     published: Sequence[PublishedFigure],
+    decision: Decision | None = None,
     left_out: Sequence[str] = (),
 ) -> Board:
     """One task, or the average of several over the methods that have scores in all of them."""
@@ -117,27 +123,33 @@ def _board(
     roles: dict[str, Role] = {m: r for task in tasks for m, r in task.roles.items()}
     design = Design.of(sum(len(task.questions) for task in tasks), _strata(tasks))
     paired = Paired(_values(tasks, methods), design, options.level, options.flips, options.seed)
-    tested = families(paired, methods, roles, plain if plain in methods else None)
+    against = plain if plain in methods else None
+    pairs = decision.pairs(against, methods.__contains__) if decision is not None else ()
+    tested = families(paired, methods, roles, against, pairs)
     higher = tasks[0].higher_is_better
     # Rounded, so that equal shares of right answers are equal whatever their sums' last bit.
     means = np.round(-paired.means if higher else paired.means, 12)
     places = rank_groups([methods[i] for i in np.argsort(means, kind="stable")], tested.differ)
     name = tasks[0].task if len(tasks) == 1 else AVERAGE
-    rows = board_rows(tasks, paired, methods, places, tested, roles)
+    percent = _percent(tasks, paired)
+    margin = decision.margin / 100 if decision is not None and percent else None
+    rows = board_rows(tasks, paired, methods, places, tested, roles, margin)
     metrics = {task.metric for task in tasks}
     return Board(
         model=model,
         task=name,
         tasks=[task.task for task in tasks] if len(tasks) > 1 else (),
         metric=metrics.pop() if len(metrics) == 1 else "each task's own",
-        percent=_percent(tasks, paired),
+        percent=percent,
         higher_is_better=higher,
         questions=paired.questions,
         rows=[_with_published(row, f"{model}/{name}/{row.method}", published) for row in rows],
         plain=tested.plain,
         reason=_reason(tasks, methods, plain),
         null=max((abs(d.value) for d in tested.nulls.values()), default=None),
-        family=len(tested.to_plain),
+        family=tested.size,
+        margin=margin,
+        claims=claim_rows(decision, tested, rows, margin, higher),
         notes=_notes(tasks, methods, roles, left_out),
     )
 

@@ -1,8 +1,9 @@
 """Which differences are tested, and which of them are corrected together.
 
 A model and a task make two families, and so does a model's average over tasks: every method,
-control and rival against plain; and all other pairs, which only decide who shares a place. Null
-rows are tested against plain on their own: they are what a difference is to be measured by.
+control and rival against plain, with what a suite claims of one method over another; and all other
+pairs, which only decide who shares a place. Null rows are tested against plain on their own: they
+are what a difference is to be measured by.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ class Families:
     """All differences of a board.
 
     Attributes:
-        to_plain: method → it minus plain, corrected over these; empty without a plain.
+        to_plain: method → it minus plain, corrected over these and ``claimed``; empty without a
+            plain.
+        claimed: (first, second) → first minus second, of claims that are not about plain.
         nulls: null row → it minus plain, each on its own.
         others: the remaining pairs, corrected over these.
     """
 
     to_plain: Mapping[str, Difference]
+    claimed: Mapping[tuple[str, str], Difference]
     nulls: Mapping[str, Difference]
     others: Mapping[frozenset[str], Difference]
     plain: str | None
@@ -41,9 +45,18 @@ class Families:
         """It minus plain."""
         return self.to_plain.get(method) or self.nulls.get(method)
 
+    @property
+    def size(self) -> int:
+        """Comparisons that verdicts are corrected for."""
+        return len(self.to_plain) + len(self.claimed)
+
 
 def families(
-    paired: Paired, methods: Sequence[str], roles: Mapping[str, Role], plain: str | None
+    paired: Paired,
+    methods: Sequence[str],
+    roles: Mapping[str, Role],
+    plain: str | None,
+    claims: Sequence[tuple[str, str]] = (),
 ) -> Families:
     """Test everything on a board.
 
@@ -52,6 +65,7 @@ def families(
         methods: with scores.
         roles: of each.
         plain: which of them; None where it has no scores.
+        claims: pairs of methods with scores, none of them with plain.
     """
     column = {method: i for i, method in enumerate(methods)}
     rivals = [m for m in methods if m != plain and roles[m] != "null"] if plain else []
@@ -63,8 +77,11 @@ def families(
     def tested(family: Sequence[tuple[str, str | None]]) -> list[Difference]:
         return paired.differences([(column[a], column[b]) for a, b in family if b is not None])
 
+    against = [(m, plain) for m in rivals]
+    found = tested([*against, *claims])
     return Families(
-        to_plain=dict(zip(rivals, tested([(m, plain) for m in rivals]), strict=True)),
+        to_plain=dict(zip(rivals, found, strict=False)),
+        claimed=dict(zip(claims, found[len(rivals) :], strict=True)),
         nulls={m: tested([(m, plain)])[0] for m in nulls},
         others=dict(zip(map(frozenset, pairs), tested(pairs), strict=True)),
         plain=plain,

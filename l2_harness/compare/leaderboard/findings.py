@@ -13,7 +13,7 @@ from l2_harness.statistics.power import Spread
 
 #: Methods that a sentence names; the tables have all.
 _NAMED = 3
-_COMPARED = ("better", "worse", "not shown")
+_COMPARED = ("better", "worse", "equivalent", "abstain", "not shown")
 
 
 def main_boards(boards: Sequence[Board]) -> list[Board]:

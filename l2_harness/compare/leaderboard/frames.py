@@ -35,7 +35,8 @@ LEADERBOARD_MEANINGS: Mapping[str, str] = {
     "published_gain": "that, less plain's figure there",
     "published_gain_percent": "the same in percent of plain's figure there",
     "gain_percent": "ours, in percent of our plain's figure",
-    "verdict": "not shown: the corrected interval includes 0, which is no proof of equality",
+    "verdict": "by the corrected interval; equivalent: within the margin that was fixed; abstain, "
+    "or not shown where no margin was fixed: it includes 0, which is no proof of equality",
 }
 COST_MEANINGS: Mapping[str, str] = {
     "samples": "responses to a question",
@@ -130,8 +131,8 @@ def _shown(board: Board, row: Row) -> dict[str, Any]:
         "rank": rank_text(row),
         "method": row.method,
         "role": row.role,
-        **_figure("score", row.score, board, 0.0),
-        **_figure("difference", difference, board, -1.0),
+        **bounded("score", row.score, board, 0.0),
+        **bounded("difference", difference, board, -1.0),
         "p_corrected": difference.p_corrected if difference else None,
         "null": scale * board.null if difference and board.null is not None else None,
         "compute": row.cost.compute,
@@ -145,7 +146,7 @@ def _shown(board: Board, row: Row) -> dict[str, Any]:
     }
 
 
-def _figure(name: str, found: Estimate | Difference | None, board: Board, lowest: float) -> Cells:
+def bounded(name: str, found: Estimate | Difference | None, board: Board, lowest: float) -> Cells:
     """Value and interval; of shares of 1 an interval ends where the figure can't go on."""
     if found is None:
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"))

@@ -10,11 +10,13 @@ from pathlib import Path
 from l2_harness.compare.leaderboard.findings import leaderboard_findings
 from l2_harness.compare.leaderboard.frames import flat_rows
 from l2_harness.compare.leaderboard.sections import leaderboard_sections
-from l2_harness.compare.leaderboard.table import Board, Leaderboard
+from l2_harness.compare.leaderboard.table import Board, ClaimRow, Leaderboard
+from l2_harness.compare.leaderboard.verdict_section import verdict_of
 from l2_harness.findings.section import Section, Table, plain, write_section
 from l2_harness.findings.table_view import table_view
 
 NAMES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
+VERDICTS = "verdicts.md"
 
 
 def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> list[Section]:
@@ -33,6 +35,9 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
         write_section(section, out)
     rows = flat_rows(result)
     (out / NAMES[0]).write_text(markdown(result, sections[0]), "utf-8")
+    for section in sections:
+        if section.name == "verdicts":
+            (out / VERDICTS).write_text(_verdicts_markdown(section), "utf-8")
     pd.DataFrame(rows).to_csv(out / NAMES[1], index=False)
     content = {
         "command": command,
@@ -57,6 +62,16 @@ def markdown(result: Leaderboard, section: Section) -> str:
     return _joined(parts) + "\n"
 
 
+def _verdicts_markdown(section: Section) -> str:
+    """What became of every claim."""
+    parts = ["# Verdicts", *([f"    {section.command}"] if section.command else [])]
+    parts += [_escaped(one) for one in section.findings]
+    for table in section.tables:
+        parts += [f"## {_escaped(table.title)}", _escaped(table.caption), _markdown_table(table)]
+    parts += ["## How", *(f"- {_escaped(one)}" for one in section.caveats)]
+    return _joined(parts) + "\n"
+
+
 def _markdown_table(table: Table) -> str:
     view = table_view(table)
     rows = [[column.label for column in view.columns], ["---"] * len(view.columns)]
@@ -77,7 +92,22 @@ def _described(board: Board) -> dict[str, object]:
         "plain": board.plain,
         "null": None if board.null is None else board.scale * board.null,
         "comparisons": board.family,
+        "margin": None if board.margin is None else board.scale * board.margin,
+        "claims": [_claim(board, row) for row in board.claims],
         "notes": list(board.notes),
+    }
+
+
+def _claim(board: Board, row: ClaimRow) -> dict[str, object]:
+    found = row.difference and row.difference.times(board.scale)
+    return {
+        "says": row.says,
+        "method": row.method,
+        "over": row.over,
+        **(found.columns("difference") if found else {}),
+        "p_corrected": found and found.p_corrected,
+        "verdict": row.verdict,
+        "in_words": verdict_of(board, row),
     }
 
 

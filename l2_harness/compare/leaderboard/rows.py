@@ -15,6 +15,7 @@ from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome, Role
 from l2_harness.statistics.estimate import Estimate, Floats
 from l2_harness.statistics.intervals import wilson
 from l2_harness.statistics.paired import Paired
+from l2_harness.statistics.verdicts import verdict
 
 _Z = 1.959964
 
@@ -26,6 +27,7 @@ def board_rows(
     places: Mapping[str, tuple[int, bool]],
     tested: Families,
     roles: Mapping[str, Role],
+    margin: float | None = None,
 ) -> list[Row]:
     """Ranked rows, then unpaired ones by their figure, then failed ones.
 
@@ -36,6 +38,7 @@ def board_rows(
         places: method → rank and whether it is shared; best first.
         tested: differences between methods.
         roles: of all methods.
+        margin: within which a difference counts as none, in the metric's unit.
     """
     higher = tasks[0].higher_is_better
     plain_costs = _costs(tasks, tested.plain) if tested.plain is not None else []
@@ -43,7 +46,7 @@ def board_rows(
         Row(
             method=method,
             role=roles[method],
-            verdict=_verdict(method, roles[method], tested, higher),
+            verdict=_verdict(method, roles[method], tested, higher, margin),
             score=paired.scores[methods.index(method)],
             rank=rank,
             tied=tied,
@@ -65,7 +68,9 @@ def board_rows(
     return rows + rest
 
 
-def _verdict(method: str, role: Role, tested: Families, higher_is_better: bool) -> Verdict:
+def _verdict(
+    method: str, role: Role, tested: Families, higher_is_better: bool, margin: float | None
+) -> Verdict:
     difference = tested.of(method)
     if method == tested.plain:
         return "plain"
@@ -73,9 +78,8 @@ def _verdict(method: str, role: Role, tested: Families, higher_is_better: bool) 
         return "not compared"
     if role == "null":
         return "null"
-    if not difference.excludes_zero:
-        return "not shown"
-    return "better" if (difference.value > 0) == higher_is_better else "worse"
+    found = verdict(difference, margin, higher_is_better=higher_is_better)
+    return "not shown" if found == "abstain" and margin is None else found
 
 
 def _seed_spread(tasks: Sequence[Aligned], method: str, weights: Floats) -> SeedSpread | None:

@@ -21,6 +21,7 @@ from l2_harness.compare.leaderboard.frames import (
     power_frame,
 )
 from l2_harness.compare.leaderboard.table import Board, Leaderboard
+from l2_harness.compare.leaderboard.verdict_section import verdict_section
 from l2_harness.findings.numbers import fixed
 from l2_harness.findings.section import Figure, Section, Table
 from l2_harness.findings.terminal import MOST_ROWS
@@ -53,6 +54,7 @@ def leaderboard_sections(result: Leaderboard, command: str = "") -> list[Section
     """
     found = [
         _leaderboard(result, command),
+        verdict_section(result, command),
         _costs(result, command),
         _curves(result, command),
         _power(result, command),

@@ -6,15 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from l2_harness.compare.decision import Decision
 from l2_harness.compare.leaderboard.costs import RowCost
 from l2_harness.compare.leaderboard.options import Options
 from l2_harness.lm_eval_files.outcomes import Role
 from l2_harness.statistics.estimate import Estimate
 from l2_harness.statistics.paired import Difference
+from l2_harness.statistics.verdicts import Verdict as Decided
 
-Verdict = Literal["plain", "null", "better", "worse", "not shown", "not compared", "failed"]
-"""``not shown``: the corrected interval of the difference includes 0, which is no proof of
-equality. ``not compared``: there is nothing to compare with, question by question."""
+Verdict = Literal[
+    "plain",
+    "null",
+    "better",
+    "worse",
+    "equivalent",
+    "abstain",
+    "not shown",
+    "not compared",
+    "failed",
+]
+"""Of a difference those of :mod:`~l2_harness.statistics.verdicts`, where a margin was fixed; else
+``not shown``: the corrected interval includes 0, which is no proof of equality. ``not compared``:
+there is nothing to compare with, question by question."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,26 @@ class Row:
         return found
 
 
+@dataclass(frozen=True)
+class ClaimRow:
+    """A claim on a board.
+
+    Attributes:
+        says: the claim.
+        method, over: whose difference it is about.
+        difference: None where one of the two has no scores of single questions.
+        verdict: on the difference; None without one.
+        changed: states that the method changed in a run; None where it isn't known.
+    """
+
+    says: str
+    method: str
+    over: str
+    difference: Difference | None
+    verdict: Decided | None
+    changed: float | None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Board:
     """One model on one task, or on the average of its tasks.
@@ -100,7 +133,10 @@ class Board:
         plain: the method that all are compared with; None where it failed or there is none.
         reason: why there is none.
         null: the largest distance of a null row from plain, in the metric's unit.
-        family: comparisons with plain that are corrected together.
+        family: comparisons that are corrected together: all with plain, and those of claims.
+        margin: within which a difference counts as none, in the metric's unit; None where none
+            was fixed.
+        claims: what the suite claims.
         notes: what a reader has to know.
     """
 
@@ -116,6 +152,8 @@ class Board:
     reason: str = ""
     null: float | None = None
     family: int = 0
+    margin: float | None = None
+    claims: Sequence[ClaimRow] = ()
     notes: Sequence[str] = ()
 
     @property
@@ -150,8 +188,10 @@ class Leaderboard:
         boards: by model.
         options: how they were made.
         notes: of the whole.
+        decision: how verdicts were to be reached; None where that was not fixed.
     """
 
     boards: Sequence[Board]
     options: Options
     notes: Sequence[str] = ()
+    decision: Decision | None = None

@@ -13,6 +13,7 @@ its first position: its rows are recorded once, its interventions are replayed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from l2_harness.config.interventions import read_interventions
+from l2_harness.config.selectors import STALT
+from l2_harness.engines.state_moves import StateMoves
+from l2_harness.engines.state_sums import StateSums
 from l2_harness.engines.vllm.layer_stops import visiting
 from l2_harness.engines.vllm.orders import Order
 from l2_harness.engines.vllm.output_head import OutputHead
@@ -94,7 +98,8 @@ class StepWatcher:
         self._watched: dict[str, _Watched] = {}
         self._by_key: dict[int, _Watched] = {}
         self._reports: dict[int, ResponseReport | None] = {}
-        self._sums: dict[int, np.ndarray] = {}
+        self._sums, self._moves = StateSums(), StateMoves()
+        self._states: dict[int, Tensor] = {}
         self._step: Step | None = None
         self._rows: Rows | None = None
         self._pipeline: Pipeline | None = None
@@ -119,8 +124,7 @@ class StepWatcher:
             values = {int(layer): value for layer, value in run.values.items()}
             interventions = InterventionRun(config, run.layers, values)
             self._pipeline = interventions.pipeline(n_slots=self._most)
-        if self._config is not None or run.keeps_states:
-            self._slots = Slots(self._most, len(run.layers) if run.keeps_states else 0)
+        self._slots = Slots(self._most)
 
     def try_out(self, reruns: Sequence[int]) -> list[str]:
         """After a trial request: which layers cannot be run again, and why."""
@@ -137,14 +141,17 @@ class StepWatcher:
             Key → ``report`` and ``scores`` of the complete ones; rows of all.
         """
         header: dict[str, Any] = {}
+        sums, moves = self._sums.take(lengths), self._moves.take(lengths)
         for key, n_tokens in lengths.items():
             if key in self._by_key:
                 self._end(self._by_key.pop(key))
             report = self._reports.pop(key, None)
-            sums = self._sums.pop(key, None)
+            scores = {}
+            if key in sums:
+                scores = {**chain_of_embedding(sums[key]), STALT: moves.get(key, math.nan)}
             header[str(key)] = {
                 "report": None if report is None else report.cut(n_tokens).as_plain(),
-                "scores": {} if sums is None else chain_of_embedding(sums),
+                "scores": scores,
             }
         return header, self._log.take()
 
@@ -176,6 +183,8 @@ class StepWatcher:
             hidden = run_model(**inputs)
         if self._pipeline is not None:
             self._pipeline.end_pass()
+        if self._rows is not None:
+            self._add_states(step, self._rows)
         self._rows = None
         if self._run is not None and self._run.records:
             self._record_given(step, own, hidden)
@@ -210,7 +219,7 @@ class StepWatcher:
         own = None if residual is None else residual[rows.where]
         before = stream(hidden[rows.where], own)
         if layer in run.layers and run.keeps_states:
-            self._add_states(run.layers.index(layer), rows, before)
+            self._states[layer] = before[self._counted]
         if self._pipeline is not None:
             after = self._edited(self._pipeline, layer, rows, before)
             if after is not before:
@@ -255,9 +264,7 @@ class StepWatcher:
             return
         if self._pipeline is not None and watched.order.acting is not None:
             self._reports[watched.order.key] = self._pipeline.finish(slot)
-        sums = self._slots.free(slot)
-        if sums is not None:
-            self._sums[watched.order.key] = sums
+        self._slots.free(slot)
 
     def _keys(self, step: Step, rows: Rows) -> list[int]:
         return [self._watched[step.ids[i]].order.key for i in rows.requests.tolist()]
@@ -266,17 +273,20 @@ class StepWatcher:
 
     def _begin_pass(self, step: Step, own: Sequence[_Watched | None]) -> None:
         """Which rows the interventions, and sums of states, are to see."""
-        if self._slots is None:
+        if self._pipeline is None and (self._run is None or not self._run.keeps_states):
             return
         floors = np.array([NEVER if w is None or w.slot is None else self._floor(w) for w in own])
         ceilings = np.array([0 if w is None else w.order.end for w in own])
         rows = self._rows = step.between(floors, ceilings)
         if not len(rows):
             return
-        slots = np.array([-1 if w is None or w.slot is None else w.slot for w in own])
-        self._slots.rows = slots[rows.requests]
+        if self._run is not None and self._run.keeps_states:
+            next_ones = np.array([NEVER if w is None else w.next for w in own])
+            self._new = rows.positions >= next_ones[rows.requests]
+            self._counted = torch.from_numpy(np.flatnonzero(self._new)).to(step.device)
         if self._pipeline is not None:
-            self._pipeline.begin_pass(self._slots.rows, rows.positions)
+            slots = np.array([-1 if w is None or w.slot is None else w.slot for w in own])
+            self._pipeline.begin_pass(slots[rows.requests], rows.positions)
 
     def _floor(self, watched: _Watched) -> int:
         acting = watched.order.acting
@@ -285,13 +295,17 @@ class StepWatcher:
             return 0
         return watched.order.first
 
-    def _add_states(self, place: int, rows: Rows, states: Tensor) -> None:
-        """Sums are of response rows that were not seen before a replay."""
-        assert self._slots is not None
-        assert self._step is not None
-        own = [self._watched[self._step.ids[i]] for i in rows.requests.tolist()]
-        new = np.array([p >= w.next for p, w in zip(rows.positions.tolist(), own, strict=True)])
-        self._slots.add(place, states, new)
+    def _add_states(self, step: Step, rows: Rows) -> None:
+        """The states of the pass join those of their responses; not in a replay."""
+        states, self._states = self._states, {}
+        if self._run is None or not states:
+            return
+        new = np.flatnonzero(self._new)
+        keys = [self._watched[step.ids[i]].order.key for i in rows.requests[new].tolist()]
+        if keys:
+            of_layers = torch.stack([states[layer] for layer in self._run.layers])
+            self._sums.add(keys, of_layers)
+            self._moves.add(keys, of_layers)
 
     def _new_rows(self, step: Step) -> Rows | None:
         """The rows of which tokens are made now, without those that were recorded before."""

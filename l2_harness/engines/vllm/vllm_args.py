@@ -55,12 +55,6 @@ def split_vllm_args(args: Mapping[str, Any]) -> tuple[ModelConfig, dict[str, Any
             "it out.",
             "layers_path",
         )
-    if config.looping.enabled:
-        raise ConfigError(
-            f"loop={config.looping.loop} runs layers again for the prompt too, with keys and values "
-            "of their own, which l2vllm does not. Leave it out, or use --model l2hf.",
-            "loop",
-        )
     if watches(config):
         _check_watchable(inherited)
     return config, inherited
