@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from l2_harness.cli.compare_folders import (
     Tasks,
     folder_outcomes,
 )
+from l2_harness.cli.engine_choice import Engine, engine_of
 from l2_harness.cli.lm_eval_options import arguments_of, batch_size_of, words_of
 from l2_harness.cli.run_suite import run_suite
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from l2_harness.compare.leaderboard import Options
     from l2_harness.compare.plan import Plan, PlannedCell
+    from l2_harness.compare.shards import Shard
     from l2_harness.compare.suite import Overrides, Published, Suite
     from l2_harness.lm_eval_files.outcomes import Outcome
 
@@ -39,7 +42,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[SUITE]",
-            help="A suite's file, or one of the package's; with --from, further folders.",
+            help="A suite's file, or one of the package's; further folders of --from and --merge.",
         ),
     ] = None,
     out: Annotated[
@@ -61,6 +64,15 @@ def command(
     ] = "",
     batch_size: Annotated[str | None, typer.Option(help="In place of the suite's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:0, …")] = None,
+    engine: Engine = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: run the i-th of n shares of the cells, and write no leaderboard."),
+    ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run nothing: the leaderboard of what shards left in these folders."),
+    ] = None,
     from_: From = None,
     plain: Plain = None,
     metric: Metric = None,
@@ -76,6 +88,8 @@ def command(
     Run again, it goes on where it was. Ends with status 1 if a cell failed.
     """
     from l2_harness.compare.leaderboard import Options
+    from l2_harness.compare.merging import merged_outcomes
+    from l2_harness.compare.shards import Shard
     from l2_harness.findings.terminal import console as standard_output
 
     console = standard_output(width=200)
@@ -84,7 +98,13 @@ def command(
         _list(console)
         return
     runs_only = {"--limit": limit, "--model-args": model_args, "--batch-size": batch_size}
-    runs_only |= {"--device": device, "--dry-run": dry_run}
+    runs_only |= {
+        "--engine": engine,
+        "--device": device,
+        "--dry-run": dry_run,
+        "--shard": shard,
+        "--merge": merge,
+    }
     from_only = {"--plain": plain, "--metric": metric, "--subtasks": subtasks}
     from_only |= {"--pair-by": pair_by if pair_by != "document" else None}
     if from_:
@@ -96,18 +116,26 @@ def command(
         _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, notes=notes)
         return
     _refuse(from_only, "is for --from, with folders of results")
-    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device)
-    suite = overrides.applied(_suite(words))
+    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device, engine)
+    suite = overrides.applied(_suite(words[:1] if words and merge else words))
     folder = out or Path(f"compare_{suite.name}")
-    if dry_run:
-        _dry_run(suite, folder, only or [], console)
+    share = Shard() if shard is None else Shard.read(shard)
+    if dry_run and not merge:
+        _dry_run(suite, folder, only or [], share, console)
         return
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    outcomes = run_suite(suite, folder, say, only or [])
-    if any(outcome.scores or outcome.aggregate for outcome in outcomes):
+    if merge:
+        _refuse({"--dry-run": dry_run, "--shard": shard}, "is for a run, and --merge runs nothing")
+        folders = [*merge, *map(Path, (words or [])[1:])]
+        outcomes = merged_outcomes(suite, folders, only or [])
+    else:
+        outcomes = run_suite(suite, folder, say, only or [], share)
+    if shard is not None:
+        _tell_shard(share, outcomes, words, folder, say)
+    elif any(outcome.scores or outcome.aggregate for outcome in outcomes):
         _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
     tell_failures(outcomes, console)
 
@@ -153,6 +181,23 @@ def _leaderboard(
     show(sections, out, NAMES, console, result.notes)
 
 
+def _tell_shard(
+    shard: Shard,
+    outcomes: Sequence[Outcome],
+    words: list[str] | None,
+    out: Path,
+    say: Callable[[str], object],
+) -> None:
+    """What is to come after it."""
+    from l2_harness.compare.processes import this_rank
+
+    if this_rank() != 0:
+        return
+    has = "has ended" if outcomes else "has no cells"
+    merge = shlex.join(["l2-harness", "compare", *(words or []), "--merge", str(out)])
+    say(f"shard {shard.number}/{shard.of} {has}; once all have ended: {merge}")
+
+
 def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
     """A line a cell that failed.
 
@@ -172,11 +217,11 @@ def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
         raise typer.Exit(1)
 
 
-def _dry_run(suite: Suite, out: Path, only: list[str], console: Console) -> None:
+def _dry_run(suite: Suite, out: Path, only: list[str], shard: Shard, console: Console) -> None:
     from l2_harness.compare.plan import make_plan
     from l2_harness.compare.suite_checks import check_suite
 
-    plan = make_plan(suite, out, check_suite(suite, only), only)
+    plan = make_plan(suite, out, check_suite(suite, only), only, shard)
     _show_plan(plan, suite, console)
 
 
@@ -238,6 +283,7 @@ def _overrides(
     model_args: str,
     batch_size: str | None,
     device: str | None,
+    engine: str | None,
 ) -> Overrides:
     from l2_harness.compare.suite import Overrides
     from l2_harness.config.errors import ConfigError
@@ -251,6 +297,7 @@ def _overrides(
         device=device,
         batch_size=None if batch_size is None else batch_size_of(batch_size),
         model_args=arguments_of("--model-args", model_args),
+        engine=engine_of(engine),
     )
 
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from l2_harness.compare.marked_yaml import Entry, nullable, read_list, read_mapping, read_scalar
+from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
 from l2_harness.config.options import (
@@ -20,7 +21,12 @@ from l2_harness.config.options import (
     text,
 )
 from l2_harness.lm_eval_files.outcomes import Role
-from l2_harness.models.capabilities import DEFAULT_CLASS
+from l2_harness.models.capabilities import (
+    DEFAULT_CLASS,
+    capabilities,
+    class_of_engine,
+    engines,
+)
 
 BatchSize = int | str
 _TASK_NAME = "lm-eval's name of a task or group"
@@ -267,6 +273,11 @@ class Cell:
         """Generation settings over the task's own."""
         return {**self.task.gen_kwargs, **self.method.gen_kwargs}
 
+    @property
+    def num_samples(self) -> int:
+        """Responses that it takes to a question."""
+        return read_options(DecodingConfig, self.args).num_samples
+
     def matches(self, pattern: str) -> bool:
         """Whether a glob means it: ``model``, ``model/task``, … up to ``model/task/method/seed0``.
 
@@ -300,6 +311,8 @@ class Overrides:
     """What the command line says over a suite; None leaves a thing as it is.
 
     Attributes:
+        engine: in place of every row's: ours for ours, and lm-eval's own class, which has its
+            engine's name, for lm-eval's own.
         tasks: in place of the suite's, with what the suite says of all its tasks: of the first
             of its tasks, without a metric of its own.
         model_args: over every model's; ``pretrained`` among them also names the suite's only
@@ -312,6 +325,7 @@ class Overrides:
     device: str | None = None
     batch_size: BatchSize | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
+    engine: str | None = None
 
     def applied(self, suite: Suite) -> Suite:
         """The suite with these in place.
@@ -334,6 +348,10 @@ class Overrides:
             models = tuple(replace(model, batch_size=None) for model in models)
         if self.model_args:
             models = self._models(models)
+        if self.engine is not None:
+            models = tuple(_on_engine(model, self.engine) for model in models)
+            methods = changes.get("methods", suite.methods)
+            changes["methods"] = tuple(_on_engine(method, self.engine) for method in methods)
         return replace(suite, models=models, tasks=tasks, **changes)
 
     def _tasks(self, tasks: tuple[TaskRow, ...]) -> tuple[TaskRow, ...]:
@@ -357,6 +375,23 @@ class Overrides:
         if named:
             found = [replace(found[0], name=short_name(str(self.model_args["pretrained"])))]
         return tuple(found)
+
+
+Row = TypeVar("Row", ModelRow, Method)
+
+
+def _on_engine(row: Row, engine: str) -> Row:
+    """A row with the class of another engine; of classes that have no counterpart, as it is."""
+    before = row.model_class
+    if before is None:
+        return row
+    if capabilities(before).records:
+        return replace(row, model_class=class_of_engine(engine))
+    if before not in engines():
+        return row
+    named = {"name": engine} if row.name == before else {}
+    told = {"description": row.description.replace(before, engine)} if named else {}
+    return replace(row, model_class=engine, **named, **told)
 
 
 def _reseeded(method: Method) -> Method:
