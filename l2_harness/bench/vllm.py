@@ -87,18 +87,20 @@ class VllmRow:
 
 @dataclass(frozen=True)
 class VllmCost:
-    """What one workload took.
+    """What one workload took in one arm.
 
     Attributes:
+        arm: one of :data:`ARMS`.
         settings: what was run, and on what.
-        wall, cpu: arm → way → seconds of every round.
+        wall, cpu: seconds of every round by way.
         tokens: how many were generated, by way.
         rows: the ratios.
     """
 
+    arm: str
     settings: dict[str, Any]
-    wall: dict[str, dict[str, list[float]]]
-    cpu: dict[str, dict[str, list[float]]]
+    wall: dict[str, list[float]]
+    cpu: dict[str, list[float]]
     tokens: dict[str, int]
     rows: list[VllmRow]
 
@@ -109,8 +111,8 @@ class VllmCost:
 
 def measure_vllm(
     work: Workload, arms: Sequence[str], rounds: int, eager: bool, say: Say
-) -> VllmCost:
-    """Time greedy responses of engines in this process.
+) -> Iterator[VllmCost]:
+    """Time greedy responses of engines in this process, an arm after the other.
 
     Args:
         work: of as many responses side by side as its batch size says.
@@ -120,30 +122,35 @@ def measure_vllm(
         say: told what is being run.
     """
     engine = _engine_args(work, eager)
-    wall: dict[str, dict[str, list[float]]] = {}
-    cpu: dict[str, dict[str, list[float]]] = {}
-    tokens: dict[str, int] = {}
-    rows: list[VllmRow] = []
+    settings = {"work": work.name, "rounds": rounds, **engine, **_where()}
     with tempfile.TemporaryDirectory() as folder:
         stock = _Side(STOCK, work, engine, folder)
         for arm in arms:
-            say(f"starting {arm}")
+            say(f"{work.name}: starting {arm}")
             sides = [stock, *(_Side(way, work, engine, folder) for way in ARMS[arm])]
-            for side in sides:
-                side.cpu.clear()
-            ways: dict[str, Way] = {side.name: side.run for side in sides}
-            wall[arm] = alternate(ways, rounds, lambda text: say(f"{work.name}: {text}"))
-            # the first run of each is the one that does not count
-            cpu[arm] = {side.name: side.cpu[1:] for side in sides}
-            tokens |= {side.name: side.tokens for side in sides}
-            for own, rival in _pairs(sides):
-                rows.append(_row(own, rival, wall[arm], cpu[arm]))
+            yield _alternated(arm, sides, rounds, settings, say)
             for side in sides[1:]:
                 side.stop()
-        n_requests = len(stock.responses)
         stock.stop()
-    settings = {"responses": n_requests, "rounds": rounds, "work": work.name, **engine}
-    return VllmCost({**settings, **_where()}, wall, cpu, tokens, rows)
+
+
+def _alternated(
+    arm: str, sides: Sequence[_Side], rounds: int, settings: Mapping[str, Any], say: Say
+) -> VllmCost:
+    for side in sides:
+        side.cpu.clear()
+    ways: dict[str, Way] = {side.name: side.run for side in sides}
+    wall = alternate(ways, rounds, lambda text: say(f"{settings['work']}: {text}"))
+    # the first run of each is the one that does not count
+    cpu = {side.name: side.cpu[1:] for side in sides}
+    return VllmCost(
+        arm,
+        {"responses": len(sides[0].responses), **settings},
+        wall,
+        cpu,
+        {side.name: side.tokens for side in sides},
+        [_row(own, rival, wall, cpu) for own, rival in _pairs(sides)],
+    )
 
 
 def measure_shapes(
@@ -156,7 +163,7 @@ def measure_shapes(
             model = workloads.random_model(shape, Path(folder, shape), ends=False)
             for batch in BATCHES:
                 work = workloads.long_prompts(model, shape, batch)
-                yield measure_vllm(work, arms, rounds, eager=False, say=say)
+                yield from measure_vllm(work, arms, rounds, eager=False, say=say)
 
 
 class _Side:

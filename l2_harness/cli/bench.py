@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Iterator
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -197,31 +199,31 @@ def vllm(
         for name in names or ():
             if name not in known:
                 raise unknown_value(option, name, known)
-    arms, costs = arm or list(ARMS), []
+    arms = arm or list(ARMS)
 
     def say(text: str) -> None:
         print(text, file=sys.stderr)
 
-    def tell(cost: VllmCost) -> None:
-        costs.append(cost.as_dict())
-        if not as_json:
-            _print_vllm(cost)
-
+    measured: list[Iterator[VllmCost]] = []
     if not shape:
         model = Path(resolve_pretrained(pretrained))
         work = greedy_demo(limit, batch_size, model, max_new_tokens)
-        tell(measure_vllm(work, arms, rounds, eager, say))
+        measured.append(measure_vllm(work, arms, rounds, eager, say))
     if torch.cuda.is_available():
-        for cost in measure_shapes(shape or SHAPES, arms, rounds, say):
-            tell(cost)
+        measured.append(measure_shapes(shape or SHAPES, arms, rounds, say))
     else:
         say(f"{', '.join(shape or SHAPES)}: waiting for a GPU; there is none here.")
+    costs = []
+    for cost in chain.from_iterable(measured):
+        costs.append(cost.as_dict())
+        if not as_json:
+            _print_vllm(cost)
     if as_json:
         print(json.dumps(costs, indent=2))
 
 
 def _print_vllm(cost: VllmCost) -> None:
-    print(", ".join(f"{name}={value}" for name, value in cost.settings.items()))
+    print(", ".join(f"{name}={value}" for name, value in cost.settings.items()), flush=True)
     for row in cost.rows:
         goal = "" if row.goal is None else f"; goal {row.goal:.3f}"
         times = (f"{r.median:.3f} ({r.low:.3f} to {r.high:.3f})" for r in (row.wall, row.cpu))

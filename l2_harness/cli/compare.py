@@ -137,7 +137,10 @@ def command(
         _tell_shard(share, outcomes, words, folder, say)
     elif any(outcome.scores or outcome.aggregate for outcome in outcomes):
         _leaderboard(outcomes, folder / "leaderboard", options, console, suite.published)
-    tell_failures(outcomes, console)
+    if merge:
+        tell_failures(outcomes, console, "the command that ran them tries them again")
+    else:
+        tell_failures(outcomes, console)
 
 
 def _refuse(options: dict[str, Any], why: str) -> None:
@@ -198,8 +201,12 @@ def _tell_shard(
     say(f"shard {shard.number}/{shard.of} {has}; once all have ended: {merge}")
 
 
-def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
-    """A line a cell that failed.
+def tell_failures(
+    outcomes: Sequence[Outcome],
+    console: Console,
+    again: str = "the same command tries them again",
+) -> None:
+    """A line a cell that failed, and what tries them again.
 
     Raises:
         typer.Exit: there is one.
@@ -211,7 +218,7 @@ def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
         console.print(f"{outcome.error} ({outcome.folder}/error.log)", markup=False, soft_wrap=True)
     if failed:
         console.print(
-            f"{len(failed)} of {len(outcomes)} cells failed; the same command tries them again.",
+            f"{len(failed)} of {len(outcomes)} cells failed; {again}.",
             highlight=False,
         )
         raise typer.Exit(1)

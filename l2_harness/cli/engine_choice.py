@@ -17,7 +17,6 @@ _ON_CPUS = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_USE_AOT_COMPILE": "0",
-    "VLLM_LOGGING_LEVEL": "WARNING",
 }
 
 
@@ -51,6 +50,7 @@ def prepare_vllm(one_process: bool = False) -> None:
     from l2_harness.engines.vllm.release import check_release
 
     check_release()
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its log goes to standard output
     if not torch.cuda.is_available():
         for name, value in _ON_CPUS.items():
             os.environ.setdefault(name, value)

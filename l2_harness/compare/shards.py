@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,9 +50,10 @@ class Shard:
         groups, by the responses that they draw for a question, are dealt out first, each to the
         run that has least to do; so every run finds the same shares, whatever has run already.
         """
+        needs = {p.cell.name: p.source or p.matched for p in cells}
         groups: dict[str, list[PlannedCell]] = defaultdict(list)
         for planned in cells:
-            groups[_root(planned).cell.name].append(planned)
+            groups[_root(planned.cell.name, needs)].append(planned)
         load = [0] * self.of
         own: list[PlannedCell] = []
         for group in sorted(groups.values(), key=_responses, reverse=True):
@@ -66,10 +67,10 @@ class Shard:
 WHOLE = Shard()
 
 
-def _root(planned: PlannedCell) -> PlannedCell:
-    """What a cell needs, and that in turn; itself where it needs nothing."""
-    needed = planned.source or planned.matched
-    return planned if needed is None else _root(needed)
+def _root(name: str, needs: Mapping[str, PlannedCell | None]) -> str:
+    """The cell that a cell needs, or that one in turn; itself where it needs none."""
+    needed = needs.get(name)
+    return name if needed is None else _root(needed.cell.name, needs)
 
 
 def _responses(group: Sequence[PlannedCell]) -> int:
