@@ -97,7 +97,11 @@ def command(
     if list_:
         _list(console)
         return
-    runs_only = {"--limit": limit, "--model-args": model_args, "--batch-size": batch_size}
+    runs_only: dict[str, Any] = {
+        "--limit": limit,
+        "--model-args": model_args,
+        "--batch-size": batch_size,
+    }
     runs_only |= {
         "--engine": engine,
         "--device": device,

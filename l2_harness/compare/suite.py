@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from l2_harness.compare.marked_yaml import Entry, nullable, read_list, read_mapping, read_scalar
 from l2_harness.config.decoding import DecodingConfig
@@ -349,9 +349,12 @@ class Overrides:
         if self.model_args:
             models = self._models(models)
         if self.engine is not None:
-            models = tuple(_on_engine(model, self.engine) for model in models)
+            models = tuple(
+                replace(model, model_class=_class_on(model.model_class, self.engine))
+                for model in models
+            )
             methods = changes.get("methods", suite.methods)
-            changes["methods"] = tuple(_on_engine(method, self.engine) for method in methods)
+            changes["methods"] = tuple(_method_on(method, self.engine) for method in methods)
         return replace(suite, models=models, tasks=tasks, **changes)
 
     def _tasks(self, tasks: tuple[TaskRow, ...]) -> tuple[TaskRow, ...]:
@@ -377,21 +380,23 @@ class Overrides:
         return tuple(found)
 
 
-Row = TypeVar("Row", ModelRow, Method)
+def _class_on(model_class: str, engine: str) -> str:
+    """A class's counterpart on another engine; of those that have none, the class itself."""
+    if capabilities(model_class).records:
+        return class_of_engine(engine) or model_class
+    return engine if model_class in engines() else model_class
 
 
-def _on_engine(row: Row, engine: str) -> Row:
-    """A row with the class of another engine; of classes that have no counterpart, as it is."""
-    before = row.model_class
+def _method_on(method: Method, engine: str) -> Method:
+    """A method whose class, and name where it is its class's, are of another engine."""
+    before = method.model_class
     if before is None:
-        return row
-    if capabilities(before).records:
-        return replace(row, model_class=class_of_engine(engine))
-    if before not in engines():
-        return row
-    named = {"name": engine} if row.name == before else {}
-    told = {"description": row.description.replace(before, engine)} if named else {}
-    return replace(row, model_class=engine, **named, **told)
+        return method
+    now = _class_on(before, engine)
+    if method.name != before:
+        return replace(method, model_class=now)
+    told = method.description.replace(before, now)
+    return replace(method, model_class=now, name=now, description=told)
 
 
 def _reseeded(method: Method) -> Method:
