@@ -20,7 +20,7 @@ from l2_harness.models.hf.l2hf import L2HF
 PLAIN = "plain"
 THRESHOLDS = "thresholds alone"
 #: Edits too small to change a response: what they cost is then not mixed with what they do.
-_SLIGHT = {"recursion_alpha": 1e-3, "steering_strength": 1e-3, "suppression_factor": 0.999}
+SLIGHT = {"recursion_alpha": 1e-3, "steering_strength": 1e-3, "suppression_factor": 0.999}
 #: Way → its model_args and its goal for time over plain's. Recursion's goal depends on
 #: how often layers ran again, and is worked out from that.
 WAYS: dict[str, tuple[dict[str, Any], float | None]] = {
@@ -37,7 +37,7 @@ WAYS: dict[str, tuple[dict[str, Any], float | None]] = {
     "suppression=shuffled": ({"suppression": "shuffled"}, 1.05),
 }
 _RECURSION_OVERHEAD = 1.15
-_COMMON = {"threshold_warmup": 8, **_SLIGHT}
+_COMMON = {"threshold_warmup": 8, **SLIGHT}
 
 
 @dataclass(frozen=True)

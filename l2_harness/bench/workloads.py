@@ -34,6 +34,24 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 8,
         "head_dim": 128,
     },
+    "qwen3-4b": {
+        "vocab_size": 151936,
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    },
+    "qwen3-8b": {
+        "vocab_size": 151936,
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    },
 }
 SAMPLES = 8
 PROMPT_TOKENS = 512
@@ -60,26 +78,23 @@ class Workload:
     batch_size: int
 
 
-def greedy_demo(limit: int | None, batch_size: int) -> Workload:
-    """Greedy thinking responses of the embedded model to its test problems."""
+def greedy_demo(
+    limit: int | None, batch_size: int, model: Path | None = None, max_new_tokens: int = 320
+) -> Workload:
+    """Greedy responses to the test problems of the embedded model, by it or by another model."""
 
     def requests(lm: HFLM) -> list[Instance]:
         lines = (tasks_dir() / "l2_demo" / "test.jsonl").read_text("utf-8").splitlines()
         turns = [[{"role": "user", "content": json.loads(line)["question"]}] for line in lines]
-        settings = {"until": [], "do_sample": False, "max_gen_toks": 320}
+        settings = {"until": [], "do_sample": False, "max_gen_toks": max_new_tokens}
         return _instances([lm.apply_chat_template(turn) for turn in turns[:limit]], settings, 1)
 
-    return Workload("greedy", demo_model_path(), requests, batch_size)
+    return Workload("greedy", model or demo_model_path(), requests, batch_size)
 
 
 def samples(folder: Path, n_prompts: int, batch_size: int) -> Workload:
     """Several samples of long random prompts, as a task with ``repeats`` asks for them."""
-    rng = random.Random(0)
-    size = json.loads((folder / "config.json").read_text())["vocab_size"]
-    prompts = [
-        " ".join(f"w{rng.randrange(1, size)}" for _ in range(PROMPT_TOKENS))
-        for _ in range(n_prompts)
-    ]
+    prompts = _random_prompts(folder, n_prompts)
     settings = {
         "until": [],
         "do_sample": True,
@@ -93,8 +108,27 @@ def samples(folder: Path, n_prompts: int, batch_size: int) -> Workload:
     return Workload("samples", folder, requests, batch_size)
 
 
-def random_model(shape: str, folder: Path) -> Path:
-    """Write a model of one of :data:`SHAPES` and a tokenizer of one word a token."""
+def long_prompts(folder: Path, name: str, batch_size: int) -> Workload:
+    """Greedy responses of one length to long random prompts, twice as many as side by side."""
+    prompts = _random_prompts(folder, max(8, 2 * batch_size))
+    settings = {"until": [], "do_sample": False, "max_gen_toks": MAX_NEW_TOKENS}
+    return Workload(name, folder, lambda lm: _instances(prompts, settings, 1), batch_size)
+
+
+def _random_prompts(folder: Path, n: int) -> list[str]:
+    rng = random.Random(0)
+    size = json.loads((folder / "config.json").read_text())["vocab_size"]
+    return [" ".join(f"w{rng.randrange(1, size)}" for _ in range(PROMPT_TOKENS)) for _ in range(n)]
+
+
+def random_model(shape: str, folder: Path, ends: bool = True) -> Path:
+    """Write a model of one of :data:`SHAPES` and a tokenizer of one word a token.
+
+    Args:
+        shape: which.
+        folder: where to.
+        ends: whether some of its tokens end a response.
+    """
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -103,8 +137,12 @@ def random_model(shape: str, folder: Path) -> Path:
     config = Qwen3Config(
         **sizes, tie_word_embeddings=True, max_position_embeddings=4096, bos_token_id=None
     )
-    model = Qwen3ForCausalLM(config)
-    model.generation_config.eos_token_id = list(range(0, sizes["vocab_size"], _END_EVERY))
+    on_gpu = torch.cuda.is_available()
+    with torch.device("cuda" if on_gpu else "cpu"):
+        dtype = torch.bfloat16 if on_gpu else torch.float32
+        model = Qwen3ForCausalLM._from_config(config, dtype=dtype)
+    if ends:
+        model.generation_config.eos_token_id = list(range(0, sizes["vocab_size"], _END_EVERY))
     model.generation_config.pad_token_id = 0
     model.save_pretrained(folder)
     _word_tokenizer(sizes["vocab_size"]).save_pretrained(folder)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Iterator
 from enum import Enum
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from l2_harness.bench.coverage_cell import Coverage
     from l2_harness.bench.decode import DecodeCost
     from l2_harness.bench.selection import SelectionCost
+    from l2_harness.bench.vllm import VllmCost
     from l2_harness.registration.startup_cost import StartupCost
 
 app = typer.Typer(help="Measure what this project costs.", no_args_is_help=True)
@@ -158,6 +162,74 @@ def interventions(
         print(
             f"{row.way:20s} {r.median:.3f} ({r.low:.3f} to {r.high:.3f}) of plain; goal "
             f"{row.goal:.3f}; layer calls again {row.again:.1%}; responses equal {row.equal}"
+        )
+
+
+@app.command()
+def vllm(
+    arm: Annotated[list[str] | None, typer.Option(help="What to measure; all by default.")] = None,
+    rounds: Annotated[int, typer.Option(min=2, help="Runs of each way, in alternation.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="Problems of the demo task.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 64,
+    pretrained: Annotated[str, typer.Option(help="`demo`, or a model's folder.")] = "demo",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a response.")] = 320,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Random models in place of it, on a GPU: qwen3-0.6b, -4b, -8b."),
+    ] = None,
+    eager: Annotated[bool, typer.Option("--eager", help="Compile nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+) -> None:
+    """Measure `l2vllm` against lm-eval's `vllm`, and against `l2hf`.
+
+    Engines run in this process, in alternation. Arms: record, record-all, recursion, steering,
+    suppression. On a GPU random models of Qwen3's shapes follow, at batch sizes 1, 64 and 256.
+    """
+    from l2_harness.cli.engine_choice import prepare_vllm
+    from l2_harness.config.errors import unknown_value
+
+    prepare_vllm(one_process=True)
+    import torch
+
+    from l2_harness.bench.vllm import ARMS, SHAPES, measure_shapes, measure_vllm
+    from l2_harness.bench.workloads import greedy_demo
+    from l2_harness.engines.hf.loading import resolve_pretrained
+
+    for option, names, known in (("--arm", arm, ARMS), ("--shape", shape, SHAPES)):
+        for name in names or ():
+            if name not in known:
+                raise unknown_value(option, name, known)
+    arms = arm or list(ARMS)
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    measured: list[Iterator[VllmCost]] = []
+    if not shape:
+        model = Path(resolve_pretrained(pretrained))
+        work = greedy_demo(limit, batch_size, model, max_new_tokens)
+        measured.append(measure_vllm(work, arms, rounds, eager, say))
+    if torch.cuda.is_available():
+        measured.append(measure_shapes(shape or SHAPES, arms, rounds, say))
+    else:
+        say(f"{', '.join(shape or SHAPES)}: waiting for a GPU; there is none here.")
+    costs = []
+    for cost in chain.from_iterable(measured):
+        costs.append(cost.as_dict())
+        if not as_json:
+            _print_vllm(cost)
+    if as_json:
+        print(json.dumps(costs, indent=2))
+
+
+def _print_vllm(cost: VllmCost) -> None:
+    print(", ".join(f"{name}={value}" for name, value in cost.settings.items()), flush=True)
+    for row in cost.rows:
+        goal = "" if row.goal is None else f"; goal {row.goal:.3f}"
+        times = (f"{r.median:.3f} ({r.low:.3f} to {r.high:.3f})" for r in (row.wall, row.cpu))
+        print(
+            f"{row.way} / {row.rival}: wall {next(times)}, CPU {next(times)}{goal}; layer passes "
+            f"again {row.again:.1%}; responses equal {row.equal}"
         )
 
 

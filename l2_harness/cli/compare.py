@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ from l2_harness.cli.compare_folders import (
     Tasks,
     folder_outcomes,
 )
+from l2_harness.cli.engine_choice import Engine, engine_of
 from l2_harness.cli.lm_eval_options import arguments_of, batch_size_of, words_of
 from l2_harness.cli.run_suite import run_suite
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from l2_harness.compare.leaderboard import Options
     from l2_harness.compare.plan import Plan, PlannedCell
+    from l2_harness.compare.shards import Shard
     from l2_harness.compare.suite import Overrides, Suite
     from l2_harness.lm_eval_files.outcomes import Outcome
 
@@ -39,7 +42,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[SUITE]",
-            help="A suite's file, or one of the package's; with --from, further folders.",
+            help="A suite's file, or one of the package's; further folders of --from and --merge.",
         ),
     ] = None,
     out: Annotated[
@@ -64,6 +67,15 @@ def command(
     strict: Annotated[
         bool, typer.Option("--strict", help="float32, deterministic: a rerun gives the same.")
     ] = False,
+    engine: Engine = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: run the i-th of n shares of the cells, and write no leaderboard."),
+    ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run nothing: the leaderboard of what shards left in these folders."),
+    ] = None,
     from_: From = None,
     plain: Plain = None,
     metric: Metric = None,
@@ -79,7 +91,9 @@ def command(
     Run again, it goes on where it was. Ends with status 1 if a cell failed.
     """
     from l2_harness.compare.leaderboard import Options
+    from l2_harness.compare.merging import merged_outcomes
     from l2_harness.compare.registered import looked
+    from l2_harness.compare.shards import Shard
     from l2_harness.findings.terminal import console as standard_output
 
     console = standard_output(width=200)
@@ -87,8 +101,19 @@ def command(
     if list_:
         _list(console)
         return
-    runs_only = {"--limit": limit, "--model-args": model_args, "--batch-size": batch_size}
-    runs_only |= {"--device": device, "--dry-run": dry_run, "--strict": strict}
+    runs_only: dict[str, Any] = {
+        "--limit": limit,
+        "--model-args": model_args,
+        "--batch-size": batch_size,
+    }
+    runs_only |= {
+        "--engine": engine,
+        "--device": device,
+        "--strict": strict,
+        "--dry-run": dry_run,
+        "--shard": shard,
+        "--merge": merge,
+    }
     from_only = {"--plain": plain, "--metric": metric, "--subtasks": subtasks}
     from_only |= {"--pair-by": pair_by if pair_by != "document" else None}
     if from_:
@@ -100,21 +125,32 @@ def command(
         _leaderboard(outcomes, out or Path("l2_leaderboard"), options, console, notes=notes)
         return
     _refuse(from_only, "is for --from, with folders of results")
-    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device, strict)
-    suite = overrides.applied(_suite(words))
+    overrides = _overrides(limit, tasks, seeds, model_args, batch_size, device, strict, engine)
+    suite = overrides.applied(_suite(words[:1] if words and merge else words))
     folder = out or Path(f"compare_{suite.name}")
-    if dry_run:
-        _dry_run(suite, folder, only or [], console)
+    share = Shard() if shard is None else Shard.read(shard)
+    if dry_run and not merge:
+        _dry_run(suite, folder, only or [], share, console)
         return
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    outcomes = run_suite(suite, folder, say, only or [])
-    if any(outcome.scores or outcome.aggregate for outcome in outcomes):
-        notes = looked(folder, outcomes)
+    if merge:
+        _refuse({"--dry-run": dry_run, "--shard": shard}, "is for a run, and --merge runs nothing")
+        folders = [*merge, *map(Path, (words or [])[1:])]
+        outcomes = merged_outcomes(suite, folders, only or [])
+    else:
+        outcomes = run_suite(suite, folder, say, only or [], share)
+    if shard is not None:
+        _tell_shard(share, outcomes, words, folder, say)
+    elif any(outcome.scores or outcome.aggregate for outcome in outcomes):
+        notes = looked(folders[0] if merge else folder, outcomes)
         _leaderboard(outcomes, folder / "leaderboard", options, console, suite, notes)
-    tell_failures(outcomes, console)
+    if merge:
+        tell_failures(outcomes, console, "the command that ran them tries them again")
+    else:
+        tell_failures(outcomes, console)
 
 
 def _refuse(options: dict[str, Any], why: str) -> None:
@@ -159,8 +195,29 @@ def _leaderboard(
     show(sections, out, NAMES, console, result.notes)
 
 
-def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
-    """A line a cell that failed.
+def _tell_shard(
+    shard: Shard,
+    outcomes: Sequence[Outcome],
+    words: list[str] | None,
+    out: Path,
+    say: Callable[[str], object],
+) -> None:
+    """What is to come after it."""
+    from l2_harness.compare.processes import this_rank
+
+    if this_rank() != 0:
+        return
+    has = "has ended" if outcomes else "has no cells"
+    merge = shlex.join(["l2-harness", "compare", *(words or []), "--merge", str(out)])
+    say(f"shard {shard.number}/{shard.of} {has}; once all have ended: {merge}")
+
+
+def tell_failures(
+    outcomes: Sequence[Outcome],
+    console: Console,
+    again: str = "the same command tries them again",
+) -> None:
+    """A line a cell that failed, and what tries them again.
 
     Raises:
         typer.Exit: there is one.
@@ -172,17 +229,17 @@ def tell_failures(outcomes: Sequence[Outcome], console: Console) -> None:
         console.print(f"{outcome.error} ({outcome.folder}/error.log)", markup=False, soft_wrap=True)
     if failed:
         console.print(
-            f"{len(failed)} of {len(outcomes)} cells failed; the same command tries them again.",
+            f"{len(failed)} of {len(outcomes)} cells failed; {again}.",
             highlight=False,
         )
         raise typer.Exit(1)
 
 
-def _dry_run(suite: Suite, out: Path, only: list[str], console: Console) -> None:
+def _dry_run(suite: Suite, out: Path, only: list[str], shard: Shard, console: Console) -> None:
     from l2_harness.compare.plan import make_plan
     from l2_harness.compare.suite_checks import check_suite
 
-    plan = make_plan(suite, out, check_suite(suite, only), only)
+    plan = make_plan(suite, out, check_suite(suite, only), only, shard)
     _show_plan(plan, suite, console)
 
 
@@ -245,6 +302,7 @@ def _overrides(
     batch_size: str | None,
     device: str | None,
     strict: bool,
+    engine: str | None,
 ) -> Overrides:
     from l2_harness.compare.suite import Overrides
     from l2_harness.config.errors import ConfigError
@@ -259,6 +317,7 @@ def _overrides(
         batch_size=None if batch_size is None else batch_size_of(batch_size),
         model_args=arguments_of("--model-args", model_args),
         strict=strict,
+        engine=engine_of(engine),
     )
 
 

@@ -15,6 +15,8 @@ from unittest.mock import patch
 
 import typer
 
+from l2_harness.cli.engine_choice import Engine, engine_of
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -49,16 +51,18 @@ def command(
     pretrained: Annotated[
         str, typer.Option(help="`demo`, the packaged model, or a model folder or hub name.")
     ] = "demo",
+    engine: Engine = None,
 ) -> None:
     """Evaluate a small reasoning model through lm-eval, and write a report of it.
 
     Runs the suite `first_look` (lm-eval's own hf, l2hf with its norms recorded, a technique beside
-    its control, a choice among 8 samples), then analyze, select and report on what it left.
+    its control, a choice among 8 samples; with --engine vllm vllm and l2vllm), then analyze,
+    select and report on what it left.
     """
     # Before anything imports huggingface_hub: what is on disk needs no network.
     if pretrained == "demo" or Path(pretrained).is_dir():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    demo = _Demo(out, limit, seed, pretrained, _console())
+    demo = _Demo(out, limit, seed, pretrained, engine_of(engine), _console())
     try:
         demo.run()
     except (KeyboardInterrupt, typer.Abort):
@@ -74,6 +78,7 @@ class _Demo:
     limit: int
     seed: int
     pretrained: str
+    engine: str | None
     console: Console
 
     def run(self) -> None:
@@ -120,7 +125,9 @@ class _Demo:
         from l2_harness.compare.suite_reader import load_suite
 
         args = {} if self.pretrained == "demo" else {"pretrained": self.pretrained}
-        overrides = Overrides(limit=self.limit, seeds=(self.seed,), model_args=args)
+        overrides = Overrides(
+            limit=self.limit, seeds=(self.seed,), model_args=args, engine=self.engine
+        )
         return overrides.applied(load_suite(SUITE))
 
     def _compare(self, suite: Suite) -> Section:
@@ -134,6 +141,8 @@ class _Demo:
         words += ["--seeds", str(self.seed), "--seed", str(self.seed)]
         if self.pretrained != "demo":
             words += ["--model-args", f"pretrained={self.pretrained}"]
+        if self.engine is not None:
+            words += ["--engine", self.engine]
         with self._logged(words) as show:
             outcomes = run_suite(suite, self.out, progress=Lines(show))
         tell_failures(outcomes, self.console)

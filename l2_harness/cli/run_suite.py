@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from l2_harness.compare.shards import Shard
     from l2_harness.compare.suite import Suite
     from l2_harness.lm_eval_files.outcomes import Outcome
 
 
 def run_suite(
-    suite: Suite, out: Path, say: Callable[[str], object], only: Sequence[str] = ()
+    suite: Suite,
+    out: Path,
+    say: Callable[[str], object],
+    only: Sequence[str] = (),
+    shard: Shard | None = None,
 ) -> list[Outcome]:
     """What every cell came to, run through lm-eval as far as it has not been.
 
@@ -24,10 +29,11 @@ def run_suite(
     from l2_harness.compare import runner
     from l2_harness.compare.processes import this_rank
     from l2_harness.compare.progress import Lines, Silent
+    from l2_harness.compare.shards import WHOLE
 
     progress = Lines(say) if this_rank() == 0 else Silent()
     try:
-        return runner.run_suite(suite, out, only=only, progress=progress)
+        return runner.run_suite(suite, out, only=only, shard=shard or WHOLE, progress=progress)
     except KeyboardInterrupt:
         say("\ninterrupted; the same command goes on where it was")
         if suite.decision is not None:

@@ -1,4 +1,4 @@
-"""What a cell cost, from what lm-eval reports and what l2hf recorded."""
+"""What a cell cost, from what lm-eval reports and what our classes recorded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from l2_harness.compare.evaluation import Evaluated
 from l2_harness.compare.suite import Cell
-from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.interventions import read_interventions
 from l2_harness.config.looping import LoopingConfig
 from l2_harness.config.options import read_options
 from l2_harness.config.techniques import edit_sums
 from l2_harness.lm_eval_files.outcomes import Cost
+from l2_harness.models.capabilities import capabilities
 
 
 def cell_cost(
@@ -51,12 +51,8 @@ def _samples(evaluated: Evaluated, cell: Cell) -> int:
     """Responses to a question: our samples times lm-eval's repeats."""
     configs = evaluated.results.get("configs") or {}
     repeats = max((int(c.get("repeats") or 1) for c in configs.values()), default=1)
-    own = read_options(DecodingConfig, cell.args).num_samples if _is_ours(cell) else 1
+    own = cell.num_samples if capabilities(cell.model_class).records else 1
     return own * repeats
-
-
-def _is_ours(cell: Cell) -> bool:
-    return cell.model_class.startswith("l2")
 
 
 def _encoded_tokens(evaluated: Evaluated) -> int | None:
@@ -82,7 +78,8 @@ def _encoded_tokens(evaluated: Evaluated) -> int | None:
 def _layers(lm: Any) -> int | None:
     from l2_harness.engines.decoder_layers import number_of_layers
 
-    config = getattr(lm, "config", None)
+    # lm-eval's hf has it as a property, its vllm as an attribute
+    config = getattr(lm, "config", None) or getattr(lm, "_config", None)
     return None if config is None else number_of_layers(config)
 
 
@@ -90,7 +87,7 @@ def _extra_passes(
     cell: Cell, info: Mapping[str, Any], trace_dir: Path, layers: int | None
 ) -> int | None:
     """Passes of single layers; one of EGLR's passes runs all its top layers."""
-    if not _is_ours(cell):
+    if not capabilities(cell.model_class).records:
         return 0
     looping = read_options(LoopingConfig, cell.args)
     if looping.enabled:  # which no recursion goes with

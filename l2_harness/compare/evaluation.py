@@ -165,8 +165,13 @@ def environment_once() -> Iterator[None]:
 
 
 def release(lm: Any) -> None:
-    """Let go of what an lm-eval model holds."""
-    del lm
+    """Let go of what an lm-eval model holds; an engine of vLLM ends only when it is told to."""
+    llm = getattr(lm, "model", None)
+    if hasattr(llm, "llm_engine"):
+        from l2_harness.models.vllm.engine_pool import stop_engine
+
+        stop_engine(llm)
+    del lm, llm
     gc.collect()
 
 

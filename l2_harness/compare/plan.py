@@ -15,10 +15,12 @@ from l2_harness.compare.definition import (
     definition_digest,
     is_same,
 )
+from l2_harness.compare.shards import WHOLE, Shard
 from l2_harness.compare.sharing import shared_samples
 from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.errors import ConfigError
+from l2_harness.config.interventions import read_interventions
 from l2_harness.config.model_args import own_arguments
 from l2_harness.models.capabilities import capabilities
 
@@ -51,6 +53,12 @@ class PlannedCell:
         return record is not None and record.status == "done" and self.same_definition
 
     @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        record = self.record
+        return record is not None and record.status == "failed" and self.same_definition
+
+    @property
     def same_definition(self) -> bool:
         """Whether what is there is of this definition."""
         return self.record is not None and is_same(self.record.definition, self.definition)
@@ -71,7 +79,7 @@ class Plan:
     """What a run of a suite does.
 
     Attributes:
-        cells: all of the suite's cells, in the file's order.
+        cells: all of the suite's cells, or a shard's, in the file's order.
         to_run: those that will run, sources of samples among them, in the order in which they do.
     """
 
@@ -79,7 +87,13 @@ class Plan:
     to_run: list[PlannedCell] = field(default_factory=list)
 
 
-def make_plan(suite: Suite, out: Path, catalogue: TaskCatalogue, only: Sequence[str] = ()) -> Plan:
+def make_plan(
+    suite: Suite,
+    out: Path,
+    catalogue: TaskCatalogue,
+    only: Sequence[str] = (),
+    shard: Shard = WHOLE,
+) -> Plan:
     """What is to be run of a suite into a folder.
 
     Args:
@@ -88,6 +102,7 @@ def make_plan(suite: Suite, out: Path, catalogue: TaskCatalogue, only: Sequence[
         catalogue: of the suite's tasks.
         only: globs of cells, see :meth:`~l2_harness.compare.suite.Cell.matches`; others are
             left as they are.
+        shard: the share of the suite's cells that this run has.
 
     Raises:
         ConfigError: a glob that means no cell; a ``cell.json`` that is none.
@@ -101,11 +116,13 @@ def make_plan(suite: Suite, out: Path, catalogue: TaskCatalogue, only: Sequence[
     for shared in shared_samples(cells, catalogue):
         source = _planned(suite, shared.cell, out / "samples", catalogue, draws_only=True)
         sources |= dict.fromkeys(shared.users, source)
-    planned = _matched(
-        [
-            _planned(suite, cell, out / "cells", catalogue, source=sources.get(cell.name))
-            for cell in cells
-        ]
+    planned = shard.of_cells(
+        _matched(
+            [
+                _planned(suite, cell, out / "cells", catalogue, source=sources.get(cell.name))
+                for cell in cells
+            ]
+        )
     )
     wanted = [
         p
@@ -151,14 +168,22 @@ def _with_sources(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 
 
 def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """By model, then by what has to be loaded, otherwise as they come."""
+    """By model, then by what has to be loaded, otherwise as they come.
+
+    Of those that share an engine of vLLM the ones with techniques come first: their places are
+    compiled into it, and an engine that has them serves the others too.
+    """
     keys = [_load_key(planned.cell) for planned in cells]
     first = {key: i for i, key in reversed(list(enumerate(keys)))}
     models = {p.cell.model.name: i for i, p in reversed(list(enumerate(cells)))}
-    pairs = zip(cells, keys, strict=True)
-    return [
-        p for p, k in sorted(pairs, key=lambda pk: (models[pk[0].cell.model.name], first[pk[1]]))
-    ]
+
+    def place(pair: tuple[PlannedCell, str]) -> tuple[int, int, bool]:
+        cell, key = pair[0].cell, pair[1]
+        compiled = capabilities(cell.model_class).pool == "vllm"
+        later = compiled and not read_interventions(cell.args).enabled
+        return models[cell.model.name], first[key], later
+
+    return [planned for planned, _ in sorted(zip(cells, keys, strict=True), key=place)]
 
 
 def _load_key(cell: Cell) -> str:
@@ -166,6 +191,8 @@ def _load_key(cell: Cell) -> str:
     args = cell.args
     pool = capabilities(cell.model_class).pool
     if pool is not None:
-        args = {k: v for k, v in args.items() if k not in own_arguments()}
+        built_in = ("layers",) if pool == "vllm" else ()  # what is recorded is compiled
+        ours = own_arguments().keys() - set(built_in)
+        args = {k: v for k, v in args.items() if k not in ours}
     kind = f"pooled by {pool}" if pool is not None else cell.model_class
     return json.dumps([kind, args], sort_keys=True, default=str)

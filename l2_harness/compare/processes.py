@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from l2_harness.compare.shards import WHOLE, Shard
 from l2_harness.config.errors import ConfigError
 
 
@@ -29,8 +30,10 @@ def wait_for_all() -> None:
 
 
 @contextmanager
-def only_one_run(out: Path) -> Iterator[None]:
+def only_one_run(out: Path, shard: Shard = WHOLE) -> Iterator[None]:
     """Keeps a second run out of the same folder; a killed one's hold ends with it.
+
+    Shards of the same number of runs have no cell in common, and keep out only themselves.
 
     Raises:
         ConfigError: there is one at work, or the folder can't be made.
@@ -47,9 +50,15 @@ def only_one_run(out: Path) -> Iterator[None]:
     if this_rank() != 0:
         yield
         return
-    with open(out / ".lock", "w", encoding="ascii") as file:
+    own = f".lock-{shard.number}-of-{shard.of}"
+    with open(out / own, "w", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # its own is held by now: of two that begin at once, one sees the other
+            for path in out.glob(".lock-*"):
+                if not path.name.endswith(f"-of-{shard.of}"):
+                    with path.open("rb") as other:
+                        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigError(
                 f"another run is at work in {out}. Wait for it, end it, or pass another --out."

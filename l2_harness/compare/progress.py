@@ -10,8 +10,6 @@ from typing import Protocol
 
 from l2_harness.compare.cell_files import CellRecord
 from l2_harness.compare.plan import Plan, PlannedCell
-from l2_harness.config.decoding import DecodingConfig
-from l2_harness.config.options import read_options
 
 _CHOOSING = 0.02
 
@@ -64,7 +62,7 @@ class Remaining:
     def learn(self, planned: PlannedCell, documents: int, seconds: float) -> None:
         """A cell has ended."""
         self._documents[planned.cell.task.name] = documents
-        rate = seconds / max(1, documents * _responses(planned))
+        rate = seconds / max(1, documents * planned.cell.num_samples)
         for key in _keys(planned):
             self._rates[key].append(rate)
 
@@ -75,7 +73,7 @@ class Remaining:
             return None
         most = max(self._documents.values())
         return sum(
-            (rate or 0.0) * self._documents.get(p.cell.task.name, most) * _responses(p)
+            (rate or 0.0) * self._documents.get(p.cell.task.name, most) * p.cell.num_samples
             for p, rate in zip(cells, rates, strict=True)
         )
 
@@ -98,10 +96,6 @@ def _keys(planned: PlannedCell) -> list[tuple[str, ...]]:
 
 def _kind(planned: PlannedCell) -> str:
     return "drawing" if planned.draws_only else "choosing" if planned.source else "answering"
-
-
-def _responses(planned: PlannedCell) -> int:
-    return read_options(DecodingConfig, planned.cell.args).num_samples
 
 
 class Lines:

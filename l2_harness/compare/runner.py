@@ -14,6 +14,7 @@ from l2_harness.compare.plan import Plan, PlannedCell, make_plan
 from l2_harness.compare.processes import only_one_run, this_rank, wait_for_all, world_size
 from l2_harness.compare.progress import Progress, Silent
 from l2_harness.compare.registered import register as register_decision
+from l2_harness.compare.shards import WHOLE, Shard
 from l2_harness.compare.stopwatch import Stopwatch
 from l2_harness.compare.strict import strict_arithmetic
 from l2_harness.compare.suite import Suite
@@ -27,6 +28,7 @@ def run_suite(
     out: Path,
     *,
     only: Sequence[str] = (),
+    shard: Shard = WHOLE,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Run what is not finished of a suite, and say what all of its cells came to.
@@ -39,12 +41,14 @@ def run_suite(
         suite: what to compare.
         out: the folder that it all goes into; ``cells/<model>/<task>/<method>/seed<k>`` each.
         only: globs of the cells to run; outcomes are of all cells that have one.
+        shard: the share of the cells that this run has; other shards may be at work in the
+            same folder.
         progress: told of each step; None for nothing to be shown.
 
     Returns:
-        An outcome a cell, those that failed included, in the suite's order. Of cells that were
-        not asked for and have no result, none. Under accelerate, the first process gets them and
-        the others get none.
+        An outcome a cell of the shard, those that failed included, in the suite's order. Of cells
+        that were not asked for and have no result, none. Under accelerate, the first process gets
+        them and the others get none.
 
     Raises:
         ConfigError: something wrong in the suite, or it is to decide something else than what
@@ -55,10 +59,11 @@ def run_suite(
     catalogue = check_suite(suite, only)
     progress = progress or Silent()
     with ExitStack() as stack:
-        stack.enter_context(only_one_run(out))
-        plan = make_plan(suite, out, catalogue, only)
+        stack.enter_context(only_one_run(out, shard))
+        plan = make_plan(suite, out, catalogue, only, shard)
         if this_rank() == 0:
-            register_decision(suite, plan, out, catalogue)
+            whole = plan if shard == WHOLE else make_plan(suite, out, catalogue, only)
+            register_decision(suite, whole, out, catalogue)
         wait_for_all()
         if plan.to_run:
             _run(suite, plan, out, catalogue, progress)
@@ -254,12 +259,11 @@ def _usable_source(planned: PlannedCell) -> PlannedCell | None:
 def run_arguments(planned: PlannedCell, source: PlannedCell | None) -> dict[str, Any]:
     """model_args as lm-eval gets them: where traces go is the runner's to say."""
     args, can = planned.cell.args, capabilities(planned.cell.model_class)
-    if can.pool == "hf" and not can.records:
+    if not can.records:
         from l2_harness.engines.hf.loading import resolve_pretrained
 
-        return {**args, "pretrained": resolve_pretrained(args["pretrained"], args)}
-    if not can.records:
-        return args
+        given = args.get("pretrained")
+        return args if given is None else {**args, "pretrained": resolve_pretrained(given, args)}
     # the rows of samples that were drawn elsewhere are there already
     record = args.get("record", "tokens" if source is None else "summary")
     args["record"] = record

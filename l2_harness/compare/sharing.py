@@ -40,7 +40,7 @@ def shared_samples(cells: Sequence[Cell], catalogue: TaskCatalogue) -> list[Shar
     return [
         _shared(key, group)
         for (key, _), group in groups.items()
-        if len(group) > 1 and any(_num_samples(cell) > 1 for cell in group)
+        if len(group) > 1 and any(cell.num_samples > 1 for cell in group)
     ]
 
 
@@ -58,7 +58,7 @@ def _sampled(task_kwargs: Mapping[str, Any], cell: Cell) -> bool | None:
     for temperature in (kwargs.get("temperature"), cell.args.get("temperature")):
         if temperature is not None:
             return float(temperature) > 0
-    return None if _num_samples(cell) > 1 else False
+    return None if cell.num_samples > 1 else False
 
 
 def _can_share(cell: Cell, catalogue: TaskCatalogue) -> bool:
@@ -85,14 +85,10 @@ def _drawing(args: Mapping[str, Any]) -> dict[str, Any]:
     return affecting(args, "responses", "setup")
 
 
-def _num_samples(cell: Cell) -> int:
-    return read_options(DecodingConfig, cell.args).num_samples
-
-
 def _shared(key: str, users: Sequence[Cell]) -> SharedSamples:
-    most = max(users, key=_num_samples)
+    most = max(users, key=lambda user: user.num_samples)
     args = _drawing(most.method.args)
-    args["num_samples"] = _num_samples(most)
+    args["num_samples"] = most.num_samples
     if any(read_options(SelectionConfig, user.args).keeps_states for user in users):
         args["coe"] = True
     model = replace(most.model, args=_drawing(most.model.args))

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from l2_harness.compare.decision import Decision, read_decision
 from l2_harness.compare.marked_yaml import Entry, nullable, read_list, read_mapping, read_scalar
+from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number, number, whole
 from l2_harness.config.options import (
@@ -21,7 +22,12 @@ from l2_harness.config.options import (
     text,
 )
 from l2_harness.lm_eval_files.outcomes import Role
-from l2_harness.models.capabilities import DEFAULT_CLASS
+from l2_harness.models.capabilities import (
+    DEFAULT_CLASS,
+    capabilities,
+    class_of_engine,
+    engines,
+)
 
 BatchSize = int | str
 _TASK_NAME = "lm-eval's name of a task or group"
@@ -275,6 +281,11 @@ class Cell:
         """Generation settings over the task's own."""
         return {**self.task.gen_kwargs, **self.method.gen_kwargs}
 
+    @property
+    def num_samples(self) -> int:
+        """Responses that it takes to a question."""
+        return read_options(DecodingConfig, self.args).num_samples
+
     def matches(self, pattern: str) -> bool:
         """Whether a glob means it: ``model``, ``model/task``, … up to ``model/task/method/seed0``.
 
@@ -308,6 +319,8 @@ class Overrides:
     """What the command line says over a suite; None leaves a thing as it is.
 
     Attributes:
+        engine: in place of every row's: ours for ours, and lm-eval's own class, which has its
+            engine's name, for lm-eval's own.
         tasks: in place of the suite's, with what the suite says of all its tasks: of the first
             of its tasks, without a metric of its own.
         model_args: over every model's; ``pretrained`` among them also names the suite's only
@@ -322,6 +335,7 @@ class Overrides:
     batch_size: BatchSize | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
     strict: bool = False
+    engine: str | None = None
 
     def applied(self, suite: Suite) -> Suite:
         """The suite with these in place.
@@ -347,6 +361,13 @@ class Overrides:
         if self.strict:
             changes["strict"] = True
             models = tuple(replace(m, args={**m.args, "dtype": "float32"}) for m in models)
+        if self.engine is not None:
+            models = tuple(
+                replace(model, model_class=_class_on(model.model_class, self.engine))
+                for model in models
+            )
+            methods = changes.get("methods", suite.methods)
+            changes["methods"] = tuple(_method_on(method, self.engine) for method in methods)
         return replace(suite, models=models, tasks=tasks, **changes)
 
     def _tasks(self, tasks: tuple[TaskRow, ...]) -> tuple[TaskRow, ...]:
@@ -370,6 +391,25 @@ class Overrides:
         if named:
             found = [replace(found[0], name=short_name(str(self.model_args["pretrained"])))]
         return tuple(found)
+
+
+def _class_on(model_class: str, engine: str) -> str:
+    """A class's counterpart on another engine; of those that have none, the class itself."""
+    if capabilities(model_class).records:
+        return class_of_engine(engine) or model_class
+    return engine if model_class in engines() else model_class
+
+
+def _method_on(method: Method, engine: str) -> Method:
+    """A method whose class, and name where it is its class's, are of another engine."""
+    before = method.model_class
+    if before is None:
+        return method
+    now = _class_on(before, engine)
+    if method.name != before:
+        return replace(method, model_class=now)
+    told = method.description.replace(before, now)
+    return replace(method, model_class=now, name=now, description=told)
 
 
 def _reseeded(method: Method) -> Method:

@@ -12,12 +12,12 @@ from l2_harness.compare.sharing import sampled
 from l2_harness.compare.strict import check_strict
 from l2_harness.compare.suite import Cell, ModelRow, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
-from l2_harness.config.decoding import DecodingConfig, check_room
+from l2_harness.config.decoding import check_room
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.model_args import affecting, own_arguments
 from l2_harness.config.options import read_options
 from l2_harness.config.techniques import TECHNIQUES
-from l2_harness.models.capabilities import DEFAULT_CLASS, capabilities
+from l2_harness.models.capabilities import capabilities, class_of_engine, engines
 
 
 def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
@@ -50,10 +50,11 @@ def check_suite(suite: Suite, only: Sequence[str] = ()) -> TaskCatalogue:
         _check_arguments(cell)
         check_strict(suite, cell)
     wanted = [c for c in cells if not only or any(c.matches(pattern) for pattern in only)]
-    for cell in {c.model.name: c for c in wanted if _is_hf(c)}.values():
+    for cell in {c.model.name: c for c in wanted if _has_configuration(c)}.values():
         config = _check_configuration(cell)
         for own in {c.group: c for c in wanted if c.model.name == cell.model.name}.values():
             _check_length(own, config, catalogue)
+            _check_layers(own, config)
     for cell in {c.group: c for c in cells}.values():
         _check_sampling(cell, catalogue)
         _check_matched(cell, cells)
@@ -151,46 +152,66 @@ def _check_arguments(cell: Cell) -> None:
             f"{what}: {name} is for the runner to set, which keeps every cell's traces apart. "
             "Leave it out.",
         )
+    if capabilities(cell.model_class).engine == "vllm":
+        _check_vllm_split(cell, what)
+        return
     if not issubclass(cls, HFLM):
+        if cell.model_class in engines():
+            _check_ours_absent(cell, cls, cell.model_class, what)
         _check_signature(cell, cls, what)
         return
     from l2_harness.models.hf.base import HFBase
 
     if not issubclass(cls, HFBase):
-        _check_ours_absent(cell, what)
+        _check_ours_absent(cell, cls, "hf", what)
     _check_split(cell, what)
 
 
-def _is_hf(cell: Cell) -> bool:
+def _has_configuration(cell: Cell) -> bool:
+    """Whether its model's configuration is one that transformers reads."""
     from lm_eval.models.huggingface import HFLM
 
-    return issubclass(_check_class(cell.model_class, cell.method.name, None), HFLM)
+    cls = _check_class(cell.model_class, cell.method.name, None)
+    return issubclass(cls, HFLM) or capabilities(cell.model_class).records
 
 
 def _check_split(cell: Cell, what: str) -> None:
     """As l2hf reads its arguments itself, and knows those of lm-eval's own class."""
     from l2_harness.engines.hf.hf_args import split_hf_args
 
-    args = {k: v for k, v in cell.args.items() if k != "pretrained"}
-    if args.get("record") == "tokens":
-        args["trace_dir"] = "traces"
     try:
-        split_hf_args(args, _source(cell))
+        split_hf_args(_own_args(cell), _source(cell))
     except ConfigError as error:
         raise _blamed(cell, what, error) from error
 
 
-def _check_ours_absent(cell: Cell, what: str) -> None:
-    """lm-eval's own class hands what it doesn't know on to from_pretrained, which may ignore it."""
-    ours = own_arguments()
+def _check_vllm_split(cell: Cell, what: str) -> None:
+    """As l2vllm reads its arguments itself."""
+    from l2_harness.engines.vllm.vllm_args import split_vllm_args
+
+    try:
+        split_vllm_args(_own_args(cell))
+    except ConfigError as error:
+        raise _blamed(cell, what, error) from error
+
+
+def _own_args(cell: Cell) -> dict[str, Any]:
+    """model_args as the runner completes them."""
+    args = {k: v for k, v in cell.args.items() if k != "pretrained"}
+    return {**args, "trace_dir": "traces"} if args.get("record") == "tokens" else args
+
+
+def _check_ours_absent(cell: Cell, cls: type, engine: str, what: str) -> None:
+    """lm-eval's own class hands what it doesn't know on to its engine, which may ignore it."""
+    ours = own_arguments().keys() - inspect.signature(cls).parameters.keys()
     for name in cell.args:
         if name in ours:
             raise _error(
                 cell.place_of(name),
-                f"{what}: {name} is an argument of {DEFAULT_CLASS}, and this runs with "
+                f"{what}: {name} is an argument of {class_of_engine(engine)}, and this runs with "
                 f"{cell.model_class}. "
-                f"Set `class: {DEFAULT_CLASS}`, or leave it out (a null takes an inherited "
-                "argument away).",
+                f"Set `class: {class_of_engine(engine)}`, or leave it out (a null takes an "
+                "inherited argument away).",
             )
 
 
@@ -239,8 +260,6 @@ def _check_configuration(cell: Cell) -> Any:
             f"{what}: pretrained={args['pretrained']!r} can't be loaded ({reason}). Check the "
             "name, the network, and whether the hub lets you have it.",
         ) from error
-    if capabilities(cell.model_class).records:
-        _check_layers(cell, config)
     return config
 
 
@@ -248,7 +267,8 @@ def _check_length(cell: Cell, config: Any, catalogue: TaskCatalogue) -> None:
     """Whether a task's responses leave room for a prompt, where the configuration tells."""
     from lm_eval.models.utils import normalize_gen_kwargs, resolve_max_length
 
-    positions = cell.args.get("max_length") or resolve_max_length(config, default=0)
+    own = cell.args.get("max_length") or cell.args.get("max_model_len")
+    positions = own or resolve_max_length(config, default=0)
     for kwargs in catalogue.generation_kwargs(cell.task.task) if positions else ():
         asked = normalize_gen_kwargs({**kwargs, **cell.gen_kwargs})["max_gen_toks"]
         try:
@@ -263,6 +283,8 @@ def _check_layers(cell: Cell, config: object) -> None:
     from l2_harness.config.recording import RecordingConfig
     from l2_harness.engines.decoder_layers import number_of_layers
 
+    if config is None or not capabilities(cell.model_class).records:
+        return
     n_layers = number_of_layers(config)
     if n_layers is None or "layers_path" in cell.args:
         return
@@ -304,7 +326,7 @@ def _check_sampling(cell: Cell, catalogue: TaskCatalogue) -> None:
     """Several samples of greedy decoding, which l2hf refuses when it meets the first request."""
     if not capabilities(cell.model_class).records:
         return
-    n = read_options(DecodingConfig, cell.args).num_samples
+    n = cell.num_samples
     generates = catalogue.generation_kwargs(cell.task.task)
     if n > 1 and not generates:
         return

@@ -30,7 +30,7 @@ def told(left_out: Iterable[LeftOut]) -> list[str]:
     return [f"Left out: {few(what)} ({reason})." for reason, what in by_reason.items()]
 
 
-def few(names: Sequence[str]) -> str:
+def few(names: Sequence[str], most: int = _MOST) -> str:
     """``a, b, c and 5 more``."""
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -219,3 +219,13 @@ def test_the_packages_suites_can_be_read(name: str) -> None:
 def test_a_suite_in_a_file_of_any_name(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text(GOOD)
     assert load_suite(str(tmp_path / "mine.yml")).name == "mine"
+
+
+def test_a_suite_on_another_engine() -> None:
+    suite = load_suite("first_look")
+    on_vllm = Overrides(engine="vllm").applied(suite)
+    classes = {cell.method.name: cell.model_class for cell in cells_of(on_vllm)}
+    assert classes.pop("vllm") == "vllm"
+    assert set(classes.values()) == {"l2vllm"}
+    assert {*classes, "hf"} == {method.name for method in suite.methods}
+    assert Overrides(engine="hf").applied(on_vllm) == suite
