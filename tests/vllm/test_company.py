@@ -161,8 +161,11 @@ def test_all_off_is_the_stock_class(
     pool.clear()
     requests = [(prompt, {**GREEDY, "until": ["+"]}) for prompt in prompts]
     texts = []
-    stock, off = (VLLM, str(demo_model_path()), {}), (L2VLLM, "demo", {"record": "off"})
-    for cls, pretrained, args in (stock, off):
+    classes: list[tuple[Any, str, dict[str, Any]]] = [
+        (VLLM, str(demo_model_path()), {}),
+        (L2VLLM, "demo", {"record": "off"}),
+    ]
+    for cls, pretrained, args in classes:
         lm = cls(pretrained, batch_size="auto", **ENGINE, **args)
         texts.append(lm.generate_until(instances("generate_until", requests), disable_tqdm=True))
         stop_engine(lm.model)

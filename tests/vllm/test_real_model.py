@@ -56,7 +56,7 @@ def questions() -> list[str]:
     tokenizer = AutoTokenizer.from_pretrained(SMOLLM2)
     turns = [[{"role": "user", "content": question}] for question in QUESTIONS]
     return [
-        tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
         for turn in turns
     ]
 

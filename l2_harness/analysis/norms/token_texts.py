@@ -52,8 +52,9 @@ class TokenTexts:
         from tokenizers import Tokenizer
 
         raw = Tokenizer.from_file(str(file))
-        named = {raw.token_to_id(text) for text in _named_tokens(file.parent)} - {None}
-        special = frozenset({*raw.get_added_tokens_decoder(), *named})
+        named = [raw.token_to_id(text) for text in _named_tokens(file.parent)]
+        known = (token for token in named if token is not None)
+        special = frozenset({*raw.get_added_tokens_decoder(), *known})
         return cls(*_both_ways(raw.decode), special)
 
 

@@ -8,7 +8,7 @@ every row.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -57,7 +57,8 @@ def drop_left(cache: DynamicCache, count: int) -> None:
             layer.drop_left(count)
         elif isinstance(layer, SeeingSlidingLayer):
             layer.cumulative_length -= count
-            _store(layer, layer.keys, layer.values)
+            keys, values = cast("tuple[Tensor, Tensor]", (layer.keys, layer.values))
+            _store(layer, keys, values)
 
 
 def _join_sliding(layer: Any, new: Any, index: Tensor) -> None:
