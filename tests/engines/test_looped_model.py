@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from l2_harness.engines.hf.decoder_layers import find_decoder_layers
 from torch import Tensor
 
 from l2_harness.config import ConfigError
 from l2_harness.config.looping import LayerBlock, LoopingConfig
+from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.looped_model import looped_model
 
 LOOPED = (
