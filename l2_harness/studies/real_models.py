@@ -11,10 +11,11 @@ again; the same command goes on after an interruption. ``DIR/steps.csv`` says wh
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from l2_harness.config.layers import LayerSelection
 from l2_harness.studies.steps import Step, run_step, write_table
 from l2_harness.studies.task_files import FORMS, VALIDATION, task_name, write_tasks
 
-#: Level of difficulty and examples in the prompt, shortest responses first: the first one that the
-#: model gets right neither seldom nor nearly always, in per cent, is what is reported.
+#: Level of difficulty and examples in the prompt, shortest responses first.
 CANDIDATES = (("sums", 0), ("sums", 2), ("mixed", 0), ("mixed", 2), ("words", 2))
-MIDDLING = (20, 80)
+#: Of the answers at a level that is worth a look, the share that is right.
+MIDDLING = (0.2, 0.8)
+#: Of its responses, the share that comes to an end by itself: what is cut off has no answer.
+ENDED = 0.8
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,12 @@ def look_at(model: str, out: Path) -> Model:
 
 
 def write_suite(
-    file: Path, model: Model, tasks: Sequence[Mapping[str, Any]], methods: Any, limit: int
+    file: Path,
+    model: Model,
+    tasks: Sequence[Mapping[str, Any]],
+    methods: Any,
+    limit: int,
+    batch_size: int = 64,
 ) -> None:
     """A suite of this model, on the first ``limit`` questions of each task."""
     args = {"pretrained": model.pretrained, "dtype": "float32"}
@@ -124,7 +132,7 @@ def write_suite(
         "include_path": ["tasks"],
         "apply_chat_template": model.chat,
         "limit": limit,
-        "batch_size": 64,
+        "batch_size": batch_size,
         "device": "cpu",
         "methods": methods,
     }
@@ -147,14 +155,27 @@ def candidates_step(out: Path, model: Model, sizes: Sizes) -> Step:
     return Step("candidates", "l2-harness compare candidates.yaml --out candidates")
 
 
-def middling(out: Path) -> tuple[str, int]:
-    """The first candidate whose thinking answers are middling, else the one nearest to that."""
-    board = json.loads((out / "candidates/leaderboard/leaderboard.json").read_text("utf-8"))
-    scores = {row["task"]: row["score"] for row in board["rows"]}
-    thinking = {one: scores["{}_{}shot_thinking".format(*one)] for one in CANDIDATES}
+def candidate_scores(out: Path, model: str) -> dict[tuple[str, int], tuple[float, float]]:
+    """Of each candidate's thinking responses, the share that is right and the share that ended."""
+    from l2_harness.lm_eval_files import join_samples
+    from l2_harness.norms import read_traces
+
+    found = {}
+    for level, shots in CANDIDATES:
+        cell = out / f"candidates/cells/{model}/{level}_{shots}shot_thinking/plain/seed0"
+        rows = join_samples(read_traces(cell / "traces"), cell)
+        right = rows["metric_exact_match"].mean()
+        found[level, shots] = (float(right), float((rows["finish_reason"] != "length").mean()))
+    return found
+
+
+def middling(scores: Mapping[tuple[str, int], tuple[float, float]]) -> tuple[str, int]:
+    """The first candidate that is middling and whose responses end; else the nearest to half."""
+    ending = {one: right for one, (right, ended) in scores.items() if ended >= ENDED}
+    usable = ending or {one: right for one, (right, _) in scores.items()}
     low, high = MIDDLING
-    found = [one for one, score in thinking.items() if low <= score <= high]
-    return found[0] if found else min(CANDIDATES, key=lambda one: abs(thinking[one] - 50))
+    found = [one for one, right in usable.items() if low <= right <= high]
+    return found[0] if found else min(usable, key=lambda one: abs(usable[one] - 0.5))
 
 
 def study_steps(out: Path, model: Model, sizes: Sizes, level: str, shots: int) -> list[Step]:
@@ -163,7 +184,7 @@ def study_steps(out: Path, model: Model, sizes: Sizes, level: str, shots: int) -
     thinking, direct = (task_name(level, form) for form in FORMS)
     task = {"task": thinking, "num_fewshot": shots}
     samples = _with_samples(plan["samples"], sizes.samples)
-    write_suite(out / "samples.yaml", model, [task], samples, sizes.test)
+    write_suite(out / "samples.yaml", model, [task], samples, sizes.test, batch_size=128)
     write_suite(out / "techniques.yaml", model, [task], plan["techniques"], sizes.techniques)
     template = "--apply_chat_template" if model.chat else ""
     asked = f"--include_path tasks --num_fewshot {shots} {template} --limit {sizes.test}"
@@ -208,14 +229,16 @@ def run_study(name: str, out: Path, sizes: Sizes) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     write_tasks(out / "tasks")
-    model = look_at(name, out)
-    first = candidates_step(out, model, sizes)
-    run_step(first, out)
-    level, shots = middling(out)
+    # in another process, since what it imports would count as the memory of all steps
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        model = other.submit(look_at, name, out).result()
+        first = candidates_step(out, model, sizes)
+        key = run_step(first, out).key
+        level, shots = middling(other.submit(candidate_scores, out, model.name).result())
     print(f"{model.name} is asked: {level}, {shots} examples.", flush=True)
     steps = study_steps(out, model, sizes, level, shots)
     for step in steps:
-        run_step(step, out)
+        key = run_step(step, out, key).key
         if step.name == "samples":
             link_samples(out)
         write_table([first, *steps], out)
