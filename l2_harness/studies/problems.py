@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import cycle
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.demo.problems import FAMILIES, Problem, generate
@@ -33,12 +33,12 @@ def load_splits(families: Sequence[str], steps: Sequence[int], limit: int, **_: 
     """
     from datasets import Dataset, DatasetDict
 
-    stream = problems(families, steps, limit)
+    drawn = list(islice(problems(families, steps, limit), sum(SPLITS.values())))
+    # the last ones drawn are what is left of the small numbers: no split is to be harder
+    random.Random(0).shuffle(drawn)
+    rows = iter([asdict(problem) for problem in drawn])
     return DatasetDict(
-        {
-            split: Dataset.from_list([asdict(next(stream)) for _ in range(size)])
-            for split, size in SPLITS.items()
-        }
+        {split: Dataset.from_list(list(islice(rows, size))) for split, size in SPLITS.items()}
     )
 
 

@@ -25,8 +25,8 @@ from l2_harness.config.layers import LayerSelection
 from l2_harness.studies.steps import Step, run_step, write_table
 from l2_harness.studies.task_files import FORMS, VALIDATION, task_name, write_tasks
 
-#: Level of difficulty and examples in the prompt, shortest responses first.
-CANDIDATES = (("sums", 0), ("sums", 2), ("mixed", 0), ("mixed", 2), ("words", 2))
+#: Level of difficulty and examples in the prompt: first those whose answers have a fixed place.
+CANDIDATES = (("sums", 2), ("mixed", 2), ("words", 2), ("sums", 0), ("mixed", 0))
 #: Of the answers at a level that is worth a look, the share that is right.
 MIDDLING = (0.2, 0.8)
 #: Of its responses, the share that comes to an end by itself: what is cut off has no answer.
@@ -50,8 +50,8 @@ class Sizes:
     validation: int = 40
     test: int = 300
     samples: int = 16
-    techniques: int = 150
-    causal: int = 60
+    techniques: int = 120
+    causal: int = 50
     captured: int = 300
     sae_layers: int = 5
     sae_steps: int = 600
