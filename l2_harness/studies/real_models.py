@@ -50,8 +50,8 @@ class Sizes:
     validation: int = 40
     test: int = 300
     samples: int = 16
-    techniques: int = 120
-    causal: int = 50
+    techniques: int = 80
+    causal: int = 30
     captured: int = 300
     sae_layers: int = 5
     sae_steps: int = 600
