@@ -49,8 +49,8 @@ class Sizes:
 
     validation: int = 40
     test: int = 300
-    samples: int = 16
-    techniques: int = 80
+    samples: int = 8
+    techniques: int = 100
     causal: int = 30
     captured: int = 300
     sae_layers: int = 5
