@@ -51,12 +51,12 @@ class Sizes:
     test: int = 300
     samples: int = 8
     techniques: int = 100
-    causal: int = 30
-    captured: int = 300
+    causal: int = 24
+    captured: int = 120
     sae_layers: int = 5
-    sae_steps: int = 600
+    sae_steps: int = 300
     sae_batch: int = 512
-    injected: int = 8
+    injected: int = 4
     resamples: int = 1000
 
 
