@@ -13,7 +13,13 @@ import typer
 from l2_harness.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "results/README.md", "results/interventions/README.md", "tasks/README.md")
+DOCUMENTS = (
+    "README.md",
+    "results/README.md",
+    "results/interventions/README.md",
+    "results/real_models/README.md",
+    "tasks/README.md",
+)
 #: Before a command: variables and ``pip install . &&``.
 COMMAND = re.compile(r"^(?:    )?(?:[A-Z_]+=\S+ |.*&& )*(l2-harness .+)$", re.MULTILINE)
 
