@@ -101,8 +101,6 @@ def command(
         "--limit": limit,
         "--model-args": model_args,
         "--batch-size": batch_size,
-    }
-    runs_only |= {
         "--engine": engine,
         "--device": device,
         "--dry-run": dry_run,
