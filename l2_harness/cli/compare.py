@@ -105,8 +105,6 @@ def command(
         "--limit": limit,
         "--model-args": model_args,
         "--batch-size": batch_size,
-    }
-    runs_only |= {
         "--engine": engine,
         "--device": device,
         "--strict": strict,

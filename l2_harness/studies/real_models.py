@@ -101,7 +101,7 @@ def look_at(model: str, out: Path) -> Model:
     from transformers import AutoConfig, AutoTokenizer
 
     from l2_harness.compare.suite import short_name
-    from l2_harness.engines.hf.decoder_layers import number_of_layers
+    from l2_harness.engines.decoder_layers import number_of_layers
     from l2_harness.engines.hf.loading import resolve_pretrained
 
     name, pretrained = short_name(model), model

@@ -68,10 +68,10 @@ def _responses(out: Path, method: str) -> list[str]:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("recursion: norm", "recursio: norm", "line 13: .*did you mean 'recursion'"),
-        ("max_model_len: 384,", "max_model_le: 384,", "line 12: .*did you mean 'max_model_len'"),
+        ("recursion: norm", "recursio: norm", "line 12: .*did you mean 'recursion'"),
+        ("max_model_len: 384,", "max_model_le: 384,", "line 11: .*did you mean 'max_model_len'"),
         ("class: vllm, args: {", "class: vllm, args: {layers: all, ", "Set `class: l2vllm`"),
-        ("enforce_eager: true}}\n  alrr:", "layers: 99}}\n  alrr:", "line 12: .*layers"),
+        ("enforce_eager: true}}\n  alrr:", "layers: 99}}\n  alrr:", "line 11: .*layers"),
         ("384, enforce", "16, enforce", "model 'demo'.*task 'l2_demo'"),
         ("384, enforce", "384, pipeline_parallel_size: 2, enforce", "pipeline parallel"),
     ],
