@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import os
 import sys
 import traceback
@@ -183,6 +184,55 @@ def _no_fsync() -> Iterator[None]:
 def make_record() -> Callable[..., TraceRecord]:
     """``make_record(doc_id, rows, **columns)``: a valid record with these columns."""
     return _make_record
+
+
+@pytest.fixture(scope="session")
+def figure_faults() -> Callable[[Any], list[str]]:
+    """``figure_faults(figure)``: text over its edge or over a neighbour's, panels of nothing."""
+    return _figure_faults
+
+
+def _figure_faults(figure: Any) -> list[str]:
+    figure.canvas.draw()
+    panels = [panel for panel in figure.axes if panel.axison]
+    outside = [*figure.legends, *figure.texts]
+    legends = [*outside, *(panel.get_legend() for panel in panels if panel.get_legend())]
+    texts = [
+        text for panel in panels for text in (panel.title, panel.xaxis.label, panel.yaxis.label)
+    ]
+    found = [f"{one} is clipped" for one in (*legends, *texts) if _is_clipped(figure, one)]
+    found += [f"{panel} shows nothing" for panel in panels if not _shows_something(panel)]
+    for panel in panels:
+        for axis in (panel.xaxis, panel.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+            boxes = [
+                label.get_window_extent()
+                for place, label in ticks
+                if low <= place <= high and label.get_text() and not label.get_rotation()
+            ]
+            found += [
+                f"labels of {axis} overlap"
+                for one, other in itertools.combinations(boxes, 2)
+                if one.overlaps(other)
+            ][:1]
+    return found
+
+
+def _is_clipped(figure: Any, artist: Any) -> bool:
+    box, canvas = artist.get_window_extent(), figure.bbox
+    return box.width > 0 and not (
+        -1 <= box.x0 <= box.x1 <= canvas.x1 + 1 and -1 <= box.y0 <= box.y1 <= canvas.y1 + 1
+    )
+
+
+def _shows_something(panel: Any) -> bool:
+    """More than lines across: an image, points, bars, or a line of finite values."""
+    lines = [line for line in panel.lines if line.get_transform() is panel.transData]
+    values = [np.asarray(line.get_ydata(), float) for line in lines]
+    return bool(panel.images or panel.collections or panel.patches) or any(
+        np.isfinite(one).any() for one in values
+    )
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

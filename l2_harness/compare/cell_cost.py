@@ -15,6 +15,7 @@ from l2_harness.config.looping import LoopingConfig
 from l2_harness.config.options import read_options
 from l2_harness.config.techniques import edit_sums
 from l2_harness.lm_eval_files.outcomes import Cost
+from l2_harness.lm_eval_files.recorded_cost import taken_of
 from l2_harness.models.capabilities import capabilities
 
 
@@ -32,14 +33,15 @@ def cell_cost(
     """
     layers = _layers(evaluated.lm)
     info = evaluated.results["config"].get("l2") or {}
-    counts = (info.get("interventions") or {}).get("all_layers") or {}
-    edits, change, places = edit_sums(counts) or (None, None, None)
+    done = info.get("interventions") or {}
+    edits, change, places = edit_sums(done.get("all_layers") or {}) or (None, None, None)
     return Cost(
         seconds=round(seconds, 3),
         tokens=info.get("rows") or _encoded_tokens(evaluated),
         samples=_samples(evaluated, cell),
         extra_layer_passes=_extra_passes(cell, info, trace_dir, layers),
         layers=layers,
+        **taken_of(done.get("layers") or {}),
         peak_bytes=peak,
         edits=edits,
         edit_change=change,

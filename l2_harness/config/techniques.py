@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from l2_harness.config.recursion import RECURSION
 from l2_harness.config.steering import STEERING
@@ -77,6 +77,29 @@ def edit_sums(counts: Mapping[str, Any]) -> tuple[float, float, float] | None:
         if counts[f"{name}_dosed"] != counts[counter]:
             change += dose * counts[counter] - counts[summed]
     return edits, change, places
+
+
+class PassesTaken(NamedTuple):
+    """How many extra passes ran, whose results were taken, and the layers that took none."""
+
+    run: int
+    accepted: int
+    without: list[int]
+
+
+def passes_taken(layers: Mapping[Any, Mapping[str, Any]]) -> PassesTaken | None:
+    """What became of the extra passes of recursion; None where none ran.
+
+    Args:
+        layers: layer → counter → number.
+    """
+    ran = {int(layer): own for layer, own in layers.items() if own.get("passes_run")}
+    if not ran:
+        return None
+    run, accepted = (
+        sum(int(own[name]) for own in ran.values()) for name in ("passes_run", "passes_accepted")
+    )
+    return PassesTaken(run, accepted, sorted(i for i in ran if not ran[i]["passes_accepted"]))
 
 
 def purpose_number(purpose: str) -> int:

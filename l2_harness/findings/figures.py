@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ COLORS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, BLACK, "#666633")
 MARKERS = "osv^D<>pP*XhH"
 
 _DPI = 150
+#: Of a title; a longer one goes on in a second line.
+_TITLE_LETTERS_AN_INCH = 9
 
 
 def new_figure(
@@ -33,7 +36,7 @@ def new_figure(
     size = (width * columns + 1, height * rows)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(fill(title, int(_TITLE_LETTERS_AN_INCH * size[0])), fontsize=12)
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 

@@ -24,6 +24,8 @@ CLAIMED = "Filled marks are claimed after correction, hollow ones are not"
 #: Labels that fit under a panel without running into each other.
 _MOST_TICKS = 8
 _LETTERS_AN_INCH = 17
+#: Inches.
+_LEGEND_ROW = 0.17
 
 
 class Look(NamedTuple):
@@ -125,7 +127,7 @@ def layer_axis(panel: Axes, label: str = "layer") -> None:
     """Whole numbers below, few enough to be read."""
     from matplotlib.ticker import MaxNLocator
 
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=_MOST_TICKS, integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=_MOST_TICKS, integer=True, min_n_ticks=1))
     panel.set_xlabel(label)
 
 
@@ -150,7 +152,10 @@ def _thinned(labels: Sequence[object], most: int) -> list[int]:
 
 
 def legend(figure: Figure, panels: Sequence[Axes], handles: Sequence[Any] = ()) -> None:
-    """One legend below all panels, each label once, in as many columns as the figure is wide."""
+    """One legend below all panels, each label once, in as many columns as the figure is wide.
+
+    The figure grows by it, so that panels keep their size.
+    """
     named = {str(handle.get_label()): handle for handle in handles}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -158,12 +163,13 @@ def legend(figure: Figure, panels: Sequence[Axes], handles: Sequence[Any] = ()) 
     if not named:
         return
     widest = max(map(len, named)) + 10
-    columns = max(1, int(figure.get_figwidth() * _LETTERS_AN_INCH / widest))
+    columns = min(max(1, int(figure.get_figwidth() * _LETTERS_AN_INCH / widest)), len(named))
+    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * -(-len(named) // columns))
     figure.legend(
         list(named.values()),
         list(named),
         loc="outside lower center",
-        ncols=min(columns, len(named)),
+        ncols=columns,
         fontsize=8,
         frameon=False,
     )

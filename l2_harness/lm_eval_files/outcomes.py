@@ -33,6 +33,9 @@ class Cost:
         edits: states that techniques changed, over all layers.
         edit_change: the sum of ‖Δ‖/‖h‖ over them.
         edit_places: the sum of their rows, from 0.
+        passes: extra passes of recursion, one of all its top layers counting once.
+        accepted: those whose result was taken.
+        layers_without: at how many layers passes ran and none was taken.
     """
 
     seconds: float | None = None
@@ -44,6 +47,9 @@ class Cost:
     edits: float | None = None
     edit_change: float | None = None
     edit_places: float | None = None
+    passes: int | None = None
+    accepted: int | None = None
+    layers_without: int | None = None
 
     @property
     def tokens_per_second(self) -> float | None:

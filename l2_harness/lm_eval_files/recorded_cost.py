@@ -8,6 +8,7 @@ from typing import Any
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.interventions import read_interventions
 from l2_harness.config.options import option_names
+from l2_harness.config.techniques import passes_taken
 from l2_harness.config.thresholds import ThresholdConfig
 from l2_harness.lm_eval_files.outcomes import Cost
 from l2_harness.lm_eval_files.runs import Run
@@ -29,7 +30,24 @@ def recorded_cost(run: Run, tasks: Sequence[str]) -> Cost:
         samples=_repeats(run, tasks) * samples if isinstance(samples, int) else None,
         extra_layer_passes=_extra_passes(ours, tokens),
         layers=_integer(ours.get("decoder_layers")),
+        **taken_of(_part(_part(ours, "interventions"), "layers")),
     )
+
+
+def taken_of(layers: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """A cost's fields of what became of extra passes: of all tasks of a run.
+
+    Args:
+        layers: layer → counter → number, of a result file.
+    """
+    taken = passes_taken(layers)
+    if taken is None:
+        return {}
+    return {
+        "passes": taken.run,
+        "accepted": taken.accepted,
+        "layers_without": len(taken.without),
+    }
 
 
 def _tokens(ours: Mapping[str, Any], tasks: Sequence[str]) -> int | None:

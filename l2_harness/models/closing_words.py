@@ -8,7 +8,7 @@ from statistics import median
 from l2_harness.config.interventions import InterventionConfig
 from l2_harness.config.selection import SelectionConfig
 from l2_harness.config.selectors import SELECTORS
-from l2_harness.config.techniques import edit_counters
+from l2_harness.config.techniques import edit_counters, passes_taken
 from l2_harness.findings.words import layers
 from l2_harness.interventions import InterventionTotals
 from l2_harness.models.tally import Tally
@@ -46,14 +46,13 @@ def _acted(totals: InterventionTotals) -> Iterator[str]:
 
 def _passes(totals: InterventionTotals, config: InterventionConfig) -> Iterator[str]:
     """What share of the extra passes was taken: a control may run many and take few."""
-    run = totals.total("passes_run")
-    if not run:
+    taken = passes_taken(totals.layers)
+    if taken is None:
         return
-    none = [layer for layer, counts in totals.layers.items() if not counts["passes_accepted"]]
-    nowhere = f", none at {layers(sorted(none))}" if 0 < len(none) < len(totals.layers) else ""
+    nowhere = f", none at {layers(taken.without)}" if taken.accepted and taken.without else ""
     yield (
-        f"recursion={config.recursion.recursion}: {totals.total('passes_accepted') or 'none'} of "
-        f"{_count(run, 'extra pass', 'extra passes')} accepted{nowhere}"
+        f"recursion={config.recursion.recursion}: {taken.accepted or 'none'} of "
+        f"{_count(taken.run, 'extra pass', 'extra passes')} accepted{nowhere}"
     )
 
 

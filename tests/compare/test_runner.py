@@ -216,6 +216,12 @@ class TestOneRun:
         kinds = [e for es in traces["eglr"]["events"] for e in es if e["kind"] == "entropy"]
         passes = sum(json.loads(e["detail"])["passes"] for e in kinds)
         assert cost["eglr"].extra_layer_passes == passes * 3  # the top quarter of 12 layers
+        assert cost["eglr"].passes == passes
+        assert cost["alrr"].passes == cost["alrr"].extra_layer_passes
+        for method, kind in (("alrr", "recursion"), ("eglr", "entropy")):
+            events = [e for es in traces[method]["events"] for e in es if e["kind"] == kind]
+            assert cost[method].accepted == sum(e["value"] for e in events), method
+        assert cost["plain"].accepted is None
         assert cost["plain"].extra_layer_passes == cost["best"].extra_layer_passes == 0
         assert all(c.seconds > 0 and c.peak_bytes > 10**8 for c in cost.values())
 

@@ -161,7 +161,8 @@ def features(n: int) -> list[str]:
     size = max(min(n, 20), 1)
     kinds = ["reasoning"] * size + ["random"] * size
     scores = pd.DataFrame({"kind": kinds, "replicates": [n > 1] * (2 * size), "effect": 0.2})
-    return features_findings(scores, pd.DataFrame({"word_detector": [True] + [False] * n}), n)
+    injected = pd.DataFrame({"word_detector": [True] + [False] * n, "questions": n})
+    return features_findings(scores, injected, n)
 
 
 def selection(n: int) -> list[str]:
@@ -217,7 +218,9 @@ def test_sentences_are_right_whatever_they_count(name: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [n for n in SIZES if n < least.QUESTIONS])
-@pytest.mark.parametrize("name", ["norms", "confounds", "course", "profiles", "kinds", "trend"])
+@pytest.mark.parametrize(
+    "name", ["norms", "confounds", "course", "profiles", "kinds", "trend", "features"]
+)
 def test_below_the_least_the_reason_stands_in_place_of_figures(name: str, n: int) -> None:
     sentences = TEMPLATES[name](n)
     assert not any(INTERVAL.search(text) for text in sentences)

@@ -37,5 +37,17 @@ def test_a_tasks_share_of_the_extra_passes(settings: dict[str, Any], passes: int
     assert cost.tokens == 40
 
 
+def test_what_became_of_the_extra_passes() -> None:
+    run = run_of({"recursion": "always"}, passes_run=10)
+    layers = {
+        "7": {"passes_run": 6, "passes_accepted": 2},
+        "8": {"passes_run": 4, "passes_accepted": 0},
+        "9": {"passes_run": 0, "passes_accepted": 0},
+    }
+    run.config["l2"]["interventions"]["layers"] = layers
+    cost = recorded_cost(run, ["a"])
+    assert (cost.passes, cost.accepted, cost.layers_without) == (10, 2, 1)
+
+
 def test_without_counts_nothing_is_known() -> None:
     assert recorded_cost(run_of({"recursion": "norm"}), ["a"]).extra_layer_passes is None

@@ -86,13 +86,22 @@ def signals_finding(rows: dict[str, pd.DataFrame], questions: int) -> str:
 
 
 def beside_finding(scope: str, norms: pd.DataFrame, signals: pd.DataFrame) -> str:
-    """The surest norm statistic's AUROC beside the surest covariate's; empty without both."""
+    """The surest norm statistic's AUROC beside the surest covariate's; empty without both.
+
+    The surest of many is far from a half by chance too, so that it is claimed only where its
+    corrected p says so.
+    """
     norm, signal = surest(norms), surest(signals)
     if norm is None or signal is None:
         return ""
     where = "Over all responses" if scope == "pooled" else "Within question"
     name = str(signal["covariate"])
     words = SIGNAL_WORDS.get(name, name.replace("_", " "))
+    if not (signs(norms, null=0.5) != 0).any():
+        return (
+            f"{where} no norm figure is shown to tell right responses from wrong ones; the AUROC "
+            f"of {words} is {of_row(signal)}."
+        )
     return (
         f"{where} right responses are told from wrong ones by the "
         f"{named(norm['layer'], norm['statistic'])} with AUROC {of_row(norm)}, by {words} with "

@@ -128,7 +128,7 @@ def injection_table(
     """The injected-token test of every reasoning feature, a row a feature.
 
     Columns: ``layer``, ``feature``, ``share`` and ``control`` with ``_low`` and ``_high``,
-    ``at_tokens``, ``word_detector``, ``tokens`` (as ``text`` writes an id).
+    ``questions``, ``at_tokens``, ``word_detector``, ``tokens`` (as ``text`` writes an id).
     """
     import pandas as pd
 
@@ -154,6 +154,7 @@ def _row(layer: int, result: InjectionResult, text: Callable[[int], str]) -> dic
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
     return {
         **row,
+        "questions": result.share.questions,
         "at_tokens": result.at_tokens,
         "word_detector": result.word_detector,
         "tokens": " ".join(repr(text(token)) for token in result.tokens),

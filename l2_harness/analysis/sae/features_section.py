@@ -59,6 +59,7 @@ def features_section(
     ]
     figures = [_contrast_figure(scores)]
     if injected is not None:
+        injected = least.kept(injected, injected["questions"], ("share", "control"), values=False)
         tables.append(
             Table(
                 "injected_tokens",
@@ -107,6 +108,9 @@ def features_findings(
         ]
     if injected is None:
         return found
+    few = least.reason(int(injected["questions"].min()))
+    if few:
+        return [*found, f"Whether features fire on words alone is not shown: {few}."]
     words = int(injected["word_detector"].sum())
     return [
         *found,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,10 @@ class OutputRows:
     margin: np.ndarray
 
 
+class _Complete(Exception):  # noqa: N818 - no error
+    """All that was wanted of a pass is there."""
+
+
 class TeacherForcing:
     """A model, its decoder layers, and those of them that are watched.
 
@@ -127,7 +131,8 @@ class TeacherForcing:
             batch: padded on the right here, where causal attention never looks back at it.
             take: gets each watched layer's rows as soon as that layer has run, so that the
                 states of no two layers need be held.
-            statistics: whether the distributions are wanted.
+            statistics: whether the distributions are wanted. Where they aren't, the pass ends
+                with the last watched layer.
 
         Raises:
             RuntimeError: a watched layer did not run.
@@ -136,12 +141,20 @@ class TeacherForcing:
         ids, mask = _padded(batch, device)
         where = _rows(batch)
         done: set[int] = set()
-        with ExitStack() as stack:
+
+        def taken(layer: int, rows: LayerOutput) -> None:
+            done.add(layer)
+            take(layer, rows)
+            if not statistics and len(done) == len(self._watched):
+                raise _Complete
+
+        output = None
+        with suppress(_Complete), ExitStack() as stack:
             for layer, module in self._watched.items():
                 watch = None if self._head is None else AttentionWatch(module)
                 if watch is not None:
                     stack.callback(watch.remove)
-                hook = _hook(layer, where, take, done, self._entropies(where, watch))
+                hook = _hook(layer, where, taken, self._entropies(where, watch))
                 handle = module.register_forward_hook(hook)
                 stack.callback(handle.remove)
             output = self._causal_lm.base_model(
@@ -150,7 +163,7 @@ class TeacherForcing:
         if len(done) < len(self._watched):
             missing = sorted(set(self._watched) - done)
             raise RuntimeError(f"layers {missing} did not run: capture only those that always do.")
-        if not statistics:
+        if not statistics or output is None:
             return None
         last = output.last_hidden_state
         predicted = torch.from_numpy(np.concatenate([s.predicted for s in batch])).to(device)
@@ -189,7 +202,6 @@ def _hook(
     layer: int,
     where: tuple[Tensor, Tensor],
     take: Callable[[int, LayerOutput], None],
-    done: set[int],
     entropies: Callable[[Tensor], dict[str, Tensor]],
 ) -> Callable[[nn.Module, Any, Any], None]:
     def on_output(module: nn.Module, args: Any, output: Any) -> None:
@@ -199,7 +211,6 @@ def _hook(
         before = hidden[rows, (positions - 1).clamp_min(0)]
         wide = torch.promote_types(hidden.dtype, torch.float32)
         change = row_norms(states.to(wide) - before.to(wide)).masked_fill(positions == 0, torch.nan)
-        done.add(layer)
         take(layer, LayerOutput(states, row_norms(states), change, entropies(states)))
 
     return on_output

@@ -8,6 +8,8 @@ from typing import Any
 
 from l2_harness.lm_eval_files.outcomes import Cost
 
+_SUMS = ("passes", "accepted", "edits", "edit_change", "edit_places")
+
 
 @dataclass(frozen=True)
 class RowCost:
@@ -20,6 +22,8 @@ class RowCost:
         speed: tokens a second over plain's.
         extra_share: layer passes beyond one a token and layer, as a share of those.
         extra_a_token: the same, a token; known where the number of layers is not.
+        accepted_share: of recursion's extra passes, those whose result was taken.
+        layers_without: at how many layers passes ran and none was taken, the most over seeds.
         compute: layer passes over plain's; prompts don't count.
         time: seconds over plain's.
         peak_bytes: the largest over seeds.
@@ -35,6 +39,8 @@ class RowCost:
     speed: float | None = None
     extra_share: float | None = None
     extra_a_token: float | None = None
+    accepted_share: float | None = None
+    layers_without: int | None = None
     compute: float | None = None
     time: float | None = None
     peak_bytes: int | None = None
@@ -60,6 +66,8 @@ def row_cost(costs: Sequence[Cost], plain: Sequence[Cost]) -> RowCost:
         speed=_ratio(speed, plain_speed),
         extra_share=_ratio(_mean(costs, "extra_layer_passes"), _passes(costs)),
         extra_a_token=_ratio(_mean(costs, "extra_layer_passes"), tokens),
+        accepted_share=_ratio(_mean(costs, "accepted"), _mean(costs, "passes")),
+        layers_without=_most(costs, "layers_without"),
         compute=_compute_ratio(costs, plain),
         time=_ratio(seconds, _mean(plain, "seconds")),
         peak_bytes=_most(costs, "peak_bytes"),
@@ -79,7 +87,8 @@ def summed(costs: Sequence[Cost]) -> Cost:
         extra_layer_passes=_all(costs, "extra_layer_passes", sum),
         layers=layers.pop() if len(layers) == 1 else None,
         peak_bytes=_all(costs, "peak_bytes", max),
-        **{name: _all(costs, name, sum) for name in ("edits", "edit_change", "edit_places")},
+        layers_without=_all(costs, "layers_without", max),
+        **{name: _all(costs, name, sum) for name in _SUMS},
     )
 
 

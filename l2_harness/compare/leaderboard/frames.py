@@ -43,6 +43,9 @@ COST_MEANINGS: Mapping[str, str] = {
     "tokens": "response tokens of a run, all samples",
     "extra_passes_percent": "layer passes beyond one a token and layer, percent of those",
     "extra_passes_a_token": "layer passes beyond one a token and layer, a token",
+    "accepted_percent": "percent of recursion's extra passes whose result was taken: `always` "
+    "runs one at every state, and may take few",
+    "layers_without": "layers at which extra passes ran and none was taken",
     "compute": "layer passes over plain's, prompts not counted",
     "tokens_per_second": "response tokens a second of answering",
     "speed": "tokens a second over plain's",
@@ -110,6 +113,8 @@ def costs_of(row: Row) -> dict[str, Any]:
         "tokens": cost.tokens,
         "extra_passes_percent": None if cost.extra_share is None else 100 * cost.extra_share,
         "extra_passes_a_token": cost.extra_a_token,
+        "accepted_percent": None if cost.accepted_share is None else 100 * cost.accepted_share,
+        "layers_without": cost.layers_without,
         "compute": cost.compute,
         "tokens_per_second": cost.tokens_per_second,
         "speed": cost.speed,

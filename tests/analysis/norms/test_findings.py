@@ -63,7 +63,8 @@ def test_a_planted_effect_is_claimed_at_its_layer(folder: Path) -> None:
         found_signs = signs(rows)
         assert found_signs[rows["layer"] == LAYER] == 1
         assert not found_signs[rows["layer"] != LAYER].any()
-    section = sections(found, "cmd")[0]
+    section, confounds = sections(found, "cmd")[:2]
+    assert "told from wrong ones by the mean norm at layer 1 with" in confounds.findings[-1]
     pooled, within, held_out = section.findings
     raw = found.rows(
         variant="all_rows",
@@ -87,7 +88,7 @@ def test_of_chance_nothing_is_claimed(folder: Path) -> None:
     norms, confounds, course, _ = sections(found, "cmd")
     for text in norms.findings[:2]:
         assert "none of 24 norm figures goes with correctness" in text
-    assert confounds.findings
+    assert "Within question no norm figure is shown to tell right" in confounds.findings[-1]
     assert "not shown to be larger or smaller" in course.findings[0]
 
 

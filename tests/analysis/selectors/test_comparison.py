@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from l2_harness.analysis.selectors.comparison import RIVALS, compare
 from l2_harness.analysis.selectors.from_jsonl import load_jsonl, own_selectors
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
+from l2_harness.analysis.selectors.selection_section import selection_section
 from l2_harness.config import ConfigError
 from l2_harness.config.selectors import SELECTORS
 from l2_harness.findings.section import read_section
@@ -112,6 +113,15 @@ class TestCompare:
         assert (len(table.questions), table.n) == (4, 3)
         with pytest.raises(ValueError, match="no question"):
             sample_table({}, with_labels=False)
+
+
+def test_the_figure_can_be_read(
+    make_table: Make, figure_faults: Callable[[Any], list[str]]
+) -> None:
+    for questions, n in ((1, 2), (12, 16)):
+        found = compare(make_table(questions=questions, n=n), resamples=20, subsets=8)
+        (figure,) = selection_section(found, "a task of a long name", {}).figures
+        assert not figure_faults(figure.drawing)
 
 
 def lines(*records: dict[str, Any]) -> str:

@@ -15,10 +15,11 @@ import pytest
 import scipy.stats
 import torch
 
+from l2_harness.analysis.sae.model_runs import runner
 from l2_harness.analysis.states import capture as capturing
 from l2_harness.analysis.states import layout
 from l2_harness.analysis.states.capture import CaptureOptions, capture
-from l2_harness.analysis.states.forcing import TeacherForcing
+from l2_harness.analysis.states.forcing import KnownTokens, TeacherForcing
 from l2_harness.analysis.states.run_model import RunModel, load_run_model
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.analysis.states.wanted import Wanted, wanted_responses
@@ -110,6 +111,22 @@ def test_states_are_those_of_plain_passes(
         np.testing.assert_allclose(store.values("margin", own), top[:, 0] - top[:, 1], atol=1e-3)
         picked = log_probs[torch.arange(len(known.tokens)), torch.from_numpy(known.tokens)]
         np.testing.assert_allclose(store.values("logprob", own), picked, rtol=1e-3, atol=1e-4)
+
+
+def test_a_pass_for_one_layer_ends_with_it(llama: Any, tmp_path: Path) -> None:
+    wanted, model = wanted_and_model(llama)
+    capture(wanted, model, tmp_path, ALL)
+    store = StateStore(tmp_path)
+    one = store.index.iloc[5]
+    known = next(w for w in wanted if w.key == tuple(one[name] for name in layout.KEY))
+    prompt = np.asarray(model.lm.tokenizer(known.prompt)["input_ids"])
+    ran: list[int] = []
+    for layer, module in enumerate(model.decoder_layers):
+        module.register_forward_hook(lambda *_, layer=layer: ran.append(layer))
+    (states,) = runner(model)([KnownTokens.of(prompt, known.tokens)], 2)
+    assert ran == [0, 1, 2]
+    expected = store.take(2, store.rows_of(np.array([5])))
+    torch.testing.assert_close(states, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_norms_without_outliers(llama: Any, tmp_path: Path) -> None:

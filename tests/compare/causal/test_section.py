@@ -50,7 +50,7 @@ def row_of(section: Section, table: str, **wanted: str) -> pd.Series:
     return row
 
 
-def test_written_and_read_back(make_rows: Any, tmp_path: Path) -> None:
+def test_written_and_read_back(make_rows: Any, figure_faults: Any, tmp_path: Path) -> None:
     table = whole_table(make_rows, {"peaks": 0.5, "random": 0.1})
     both = pd.concat([table, whole_table(make_rows, {}, task="u")])
     section = causal_section(
@@ -68,6 +68,7 @@ def test_written_and_read_back(make_rows: Any, tmp_path: Path) -> None:
     assert len(frames["trends"]) == 2 * 5
     for table in back.tables:
         assert set(table.meanings) <= set(table.frame)
+    assert not any(figure_faults(figure.drawing) for figure in section.figures)
     for figure in back.figures:
         assert (back.folder / f"{figure.name}.png").stat().st_size > 10_000  # type: ignore[operator]
     assert len(back.findings) == 3

@@ -244,14 +244,14 @@ def test_a_task_on_which_everything_failed_is_shown() -> None:
 
 
 def test_costs_stand_beside_plains(made: Made) -> None:
-    def cost(tokens: int, seconds: float, extra: int, peak: int) -> Cost:
-        return Cost(seconds, tokens, 1, extra, 10, peak)
+    def cost(tokens: int, seconds: float, extra: int, peak: int, **passes: int) -> Cost:
+        return Cost(seconds, tokens, 1, extra, 10, peak, **passes)
 
     found = board(
         [
             outcome("plain", [1, 0], role="plain", cost=cost(100, 10, 0, 5)),
-            outcome("a", [1, 1], cost=cost(110, 20, 50, 6), seed=0),
-            outcome("a", [1, 1], cost=cost(90, 20, 150, 7), seed=1),
+            outcome("a", [1, 1], cost=cost(110, 20, 50, 6, passes=50, accepted=5), seed=0),
+            outcome("a", [1, 1], cost=cost(90, 20, 150, 7, passes=150, accepted=35), seed=1),
             outcome("b", [1, 1]),
         ]
     )
@@ -259,6 +259,8 @@ def test_costs_stand_beside_plains(made: Made) -> None:
     assert (a.tokens, a.seconds, a.peak_bytes) == (100, 20, 7)
     assert a.extra_share == pytest.approx(100 / 1000)
     assert a.extra_a_token == pytest.approx(1)
+    assert a.accepted_share == pytest.approx(40 / 200)
+    assert plain.accepted_share is None
     assert (a.compute, a.speed, a.time) == pytest.approx((1.1, 0.5, 2))
     assert (plain.compute, plain.speed) == (1, 1)
     assert not b.known

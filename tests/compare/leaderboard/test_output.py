@@ -66,6 +66,15 @@ def test_the_files_hold_what_was_found(result: Leaderboard, tmp_path: Path) -> N
     assert {row["outcome"] for row in content["rows"]} >= {"better", "failed", "null", "plain"}
 
 
+def test_figures_can_be_read(
+    result: Leaderboard, figure_faults: Callable[[object], list[str]], tmp_path: Path
+) -> None:
+    sections = write_leaderboard(result, tmp_path)
+    figures = {figure.name: figure.drawing for one in sections for figure in one.figures}
+    assert figures.keys() >= {"differences", "pareto", "curves"}
+    assert {name: faults for name, one in figures.items() if (faults := figure_faults(one))} == {}
+
+
 def test_markdown_cells_hold_no_markup(result: Leaderboard, tmp_path: Path) -> None:
     write_leaderboard(result, tmp_path)
     lines = (tmp_path / "leaderboard.md").read_text("utf-8").splitlines()
