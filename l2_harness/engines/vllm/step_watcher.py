@@ -119,6 +119,7 @@ class StepWatcher:
         self._head = OutputHead(self._runner.model) if tops else None
         reruns = self._top or (run.layers if any(t.reruns for t in acting) else ())
         self._second = SecondPass(self._runner, {i: self._layers[i] for i in reruns})
+        self._stops = {*run.layers, *([run.n_layers - 1] if tops else [])}
         self._config = config if config.enabled else None
         if self._config is not None:
             values = {int(layer): value for layer, value in run.values.items()}
@@ -200,7 +201,7 @@ class StepWatcher:
         rows = self._new_rows(step)
         if rows is None:
             return choose(logits, *args)
-        place = rows.requests_there
+        place = slice(None) if len(rows) == len(step.ids) else rows.requests_there
         statistics = distribution_statistics(logits[place])
         output = choose(logits, *args)
         tokens = output.sampled_token_ids[place, 0].to(torch.int64)
@@ -214,7 +215,8 @@ class StepWatcher:
         if self._trial is not None:
             self._trial.visit(layer, hidden, residual)
         rows, run = self._rows, self._run
-        if rows is None or run is None or not len(rows):
+        # other stops are there for the trial alone, or for another run of the same engine
+        if rows is None or run is None or not len(rows) or layer not in self._stops:
             return
         own = None if residual is None else residual[rows.where]
         before = stream(hidden[rows.where], own)
