@@ -95,13 +95,15 @@ class SampleChooser:
     def _read_answers(self, group: Sequence[Sample], request: Instance) -> None:
         """Where no sample has an answer, those that were cut off are read as whole."""
         self.votes.questions += 1
+        for sample in group:
+            sample.voted_as = sample.answer
         if any(sample.answer is not None for sample in group):
             return
         kind, opened = self._reading(request)
         texts, cut = [s.text for s in group], [_truncated(s) for s in group]
         answers, as_whole = vote_answers(texts, request.doc, kind, opened=opened, truncated=cut)
         for sample, answer in zip(group, answers, strict=True):
-            sample.answer = answer
+            sample.voted_as = answer
         self.votes.read_as_whole += as_whole
         self.votes.unanswered += not as_whole
 
@@ -117,7 +119,7 @@ class SampleChooser:
         candidates = Candidates(
             stacked_scores([sample.scores for sample in group]),
             np.array([_truncated(sample) for sample in group]),
-            answer_labels([s.answer for s in group], kind) if needs_answers else None,
+            answer_labels([s.voted_as for s in group], kind) if needs_answers else None,
         )
         repeat = group[0].wanted.stream // self._num_samples
         draw = selection_draw(self._seed, hash_prompt(request.args[0]), repeat)
@@ -131,7 +133,7 @@ def sampled_text(sample: Sample) -> SampledText:
         finish_reason=sample.finish_reason,
         n_tokens=sample.n_tokens,
         scores=sample.scores,
-        answer=sample.answer,
+        answer=sample.voted_as or sample.answer,
     )
 
 

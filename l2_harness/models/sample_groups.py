@@ -26,7 +26,8 @@ class Sample:
         rows: what was recorded of it, or None.
         finished: as an engine handed it over; None where an earlier run left it.
         scores: name → value.
-        answer: what a vote takes it for.
+        answer: its own; None where it has none, or was cut off before it.
+        voted_as: what a vote takes it for, once its group is complete.
         chosen: whether lm-eval gets it; None where that is not known.
         written: whether a trace part holds it already.
     """
@@ -40,6 +41,7 @@ class Sample:
     finished: FinishedResponse | None = None
     scores: dict[str, float] = field(default_factory=dict)
     answer: str | None = None
+    voted_as: str | None = None
     chosen: bool | None = None
     written: bool = False
 

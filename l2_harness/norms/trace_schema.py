@@ -132,7 +132,7 @@ class TraceRecord(HasSignals):
     )
     answer: str | None = column(
         TEXT,
-        "what a vote takes it for; null where it has no answer",
+        "its own answer; null where it has none, or was cut off before it",
         default=None,
         check=check.optional(check.text),
         since=2,

@@ -160,7 +160,8 @@ class TestResume:
         assert runs == [2]
         resumed, uncut = read_traces(tmp_path / "cut"), read_traces(tmp_path / "whole")
         for a, b in zip(resumed.norms, uncut.norms, strict=True):
-            np.testing.assert_array_equal(a, b)
+            # in float32 a row's last digits depend on who is decoded beside it
+            np.testing.assert_allclose(a, b, rtol=1e-5)
         assert lm.get_model_info()["l2"]["responses"] == len(requests)
 
     def test_nothing_runs_twice(self, requests: list[Any], runs: list[int], tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from l2_harness.selection.choice import Candidates, MissingScoreError, choose
 from l2_harness.selection.group_scores import ROW_SCORES
 from l2_harness.selection.random_choice import selection_draw
 from l2_harness.selection.sampled_text import SampledText
+from l2_harness.selection.vote_answers import vote_answers
 from l2_harness.selection.votes import answer_labels
 
 N = 4
@@ -338,6 +339,12 @@ class TestErrors:
             lm.generate_until(requests_, disable_tqdm=True)
 
 
+def read_whole(responses: pd.Series, opened: bool) -> list[str | None]:
+    """The answers of one question's responses, all of which were cut off."""
+    cut = [True] * len(responses)
+    return vote_answers(list(responses), {}, "math", opened=opened, truncated=cut)[0]
+
+
 class TestVotesOfCutOffResponses:
     """Where the limit ends every response before its box."""
 
@@ -357,7 +364,8 @@ class TestVotesOfCutOffResponses:
         votes = lm.get_model_info()["l2"]["votes"]
         traces = read_traces(tmp_path)
         assert set(traces.finish_reason) == {"length"}
-        answered = traces.groupby("doc_id").answer.apply(lambda of: of.notna().any())
+        assert traces.answer.isna().all()
+        answered = traces.groupby("doc_id").response.apply(lambda of: any(read_whole(of, True)))
         assert votes == {
             "questions": 4,
             "read_as_whole": int(answered.sum()),
@@ -376,9 +384,10 @@ class TestVotesOfCutOffResponses:
         traces = read_traces(tmp_path).sort_values(["doc_id", "sample"])
         told = 0
         for response, (_, of) in zip(responses, traces.groupby("doc_id"), strict=True):
-            if (of.finish_reason == "length").all() and of.answer.notna().any():
-                counts = of.answer.value_counts()
-                own = of[of.response == str(response)].answer.iloc[0]
+            answers = pd.Series(read_whole(of.response, False), index=of.index)
+            if (of.finish_reason == "length").all() and answers.notna().any():
+                counts = answers.value_counts()
+                own = answers[of.response == str(response)].iloc[0]
                 assert counts[own] == counts.max()
                 told += 1
         assert told

@@ -30,7 +30,7 @@ def test_name_is_added_behind_every_built_in_name(environment: Any) -> None:
     ours = list_models(environment)
     assert len(stock["names"]) > 30
     assert "l2hf" not in stock["names"]
-    assert ours["names"] == [*stock["names"], "l2hf"]
+    assert ours["names"] == [*stock["names"], "l2hf", "l2vllm"]
 
 
 def test_class_is_not_imported_before_it_is_asked_for(environment: Any) -> None:
@@ -70,7 +70,7 @@ print(get_filter("l2_majority").__name__)
 """
     switched_off = wheel_environment.probe(code, L2_HARNESS_NO_BRIDGE="1")
     added, models, filters, name = switched_off.splitlines()
-    assert added.startswith("('l2hf', 'l2_select', 'l2_majority'")
+    assert added.startswith("('l2hf', 'l2vllm', 'l2_select', 'l2_majority'")
     assert added.endswith(") ()")
     assert (models, filters, name) == ("True True", "True True", "MajorityFilter")
     assert wheel_environment.probe(code).splitlines()[0] == "() ()"
