@@ -17,7 +17,7 @@ if find_spec("vllm") is None:
 def test_the_command(run_command: Callable[..., Any], pool: Any) -> None:
     pool.clear()  # an engine that ends takes what others in its process share
     done = run_command(
-        *["l2-harness", "bench", "vllm", "--json", "--eager", "--max-new-tokens", 24],
+        *["l2-harness", "bench", "vllm", "--json", "--eager", "--max-new-tokens", 96],
         *["--rounds", 2, "--limit", 3, "--batch-size", 3],
         *["--arm", "record", "--arm", "recursion"],
     )

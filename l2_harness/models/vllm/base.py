@@ -51,7 +51,8 @@ class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
         self._watched = watches(config)
         layers: tuple[int, ...] = ()
         values: dict[int, float] = {}
-        make: Any = vllm_causallms.LLM
+        pool = current_pool()
+        make: Any = vllm_causallms.LLM if pool is None else pool.make
         if self._watched:
             n_layers = _n_layers(source, kwargs)
             layers = self._monitored(n_layers)
@@ -61,10 +62,7 @@ class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
                 self._matched = MatchedEdits(self._acting, layers)
             reruns = _reruns(config, layers, n_layers)
             plan = _plan(config, layers, reruns)
-            pool = current_pool()
             inherited |= engine_settings(inherited, plan, self._acting.enabled or pool is not None)
-            if pool is not None:
-                make = pool.make
         with patch.object(vllm_causallms, "LLM", make):
             super().__init__(source, **inherited)
         self._engine: VllmEngine | EngineReplicas

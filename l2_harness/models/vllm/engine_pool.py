@@ -40,7 +40,9 @@ class EnginePool:
         """In place of ``vllm.LLM``."""
         from vllm import LLM
 
-        key, plan = _key(args), GraphPlan.read(args["additional_config"])
+        config = args.get("additional_config") or {}
+        key = _key(args, config)
+        plan = GraphPlan.read(config) if CONFIG_KEY in config else GraphPlan()
         held = self._held
         if held is not None and held.key == key:
             if held.plan.serves(plan):
@@ -49,8 +51,9 @@ class EnginePool:
             plan = plan.and_also(held.plan)
         held = None
         self.clear()
-        own = {**args["additional_config"], CONFIG_KEY: plan.as_dict()}
-        llm = LLM(**{**args, "additional_config": own})
+        if CONFIG_KEY in config:
+            args = {**args, "additional_config": {**config, CONFIG_KEY: plan.as_dict()}}
+        llm = LLM(**args)
         self.loads += 1
         self._held = _Held(key, plan, llm)
         return llm
@@ -83,7 +86,7 @@ def current_pool() -> EnginePool | None:
 
 @contextmanager
 def pooled_engines() -> Iterator[EnginePool]:
-    """Within this, every ``l2vllm`` that is watched takes its engine from a pool."""
+    """Within this, every ``l2vllm`` takes its engine from a pool."""
     global _current
     before, pool = _current, EnginePool()
     _current = pool
@@ -94,7 +97,7 @@ def pooled_engines() -> Iterator[EnginePool]:
         pool.clear()
 
 
-def _key(args: Mapping[str, Any]) -> str:
+def _key(args: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """All that an engine is made of, but for what is built into its model."""
-    others = {k: v for k, v in args["additional_config"].items() if k != CONFIG_KEY}
+    others = {k: v for k, v in config.items() if k != CONFIG_KEY}
     return json.dumps({**args, "additional_config": others}, sort_keys=True, default=str)
