@@ -46,6 +46,10 @@ class ResponseEnds:
         """Of vLLM's output: it may have run a step more than it took to complete a stop string."""
         (completion,) = output.outputs
         tokens = list(completion.token_ids)
+        if completion.finish_reason == "length":  # it met no stop string before
+            return ResponseEnd(len(tokens), "length")
+        if tokens[-1] in self.eos_ids:
+            return ResponseEnd(len(tokens), "eos")
         end = response_end(tokens, self.eos_ids, self.stops, self._text)
         if end.reason == "length" and completion.finish_reason == "stop":
             return ResponseEnd(len(tokens), "stop")
