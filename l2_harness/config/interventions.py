@@ -99,6 +99,19 @@ class InterventionConfig:
         for config in self.techniques.values():
             config.check_layers(layers)
 
+    def top_layers(self, n_layers: int) -> range | None:
+        """The layers that a technique at the top runs again, of a model with ``n_layers``."""
+        acting = self.acting().values()
+        most = [t.layers_a_pass(n_layers) for t in acting if t.acts_at == "top"]
+        return range(n_layers - max(most), n_layers) if most else None
+
+    def rerun_layers(self, layers: Sequence[int], n_layers: int) -> list[int]:
+        """The layers that are to be run again; ``layers`` are the monitored ones."""
+        top = self.top_layers(n_layers)
+        if top is not None:
+            return list(top)
+        return list(layers) if any(t.reruns for t in self.acting().values()) else []
+
     def layer_passes(self, counts: Mapping[str, int], n_layers: int | None) -> int | None:
         """Extra passes of single layers.
 

@@ -21,9 +21,11 @@ from l2_harness.engines.decoder_layers import number_of_layers
 from l2_harness.engines.model_files import model_files
 from l2_harness.interventions import Response, stream_key
 from l2_harness.models.evaluation import Evaluation, RunPlan
+from l2_harness.models.generation_settings import GenerationSettings
 from l2_harness.models.matched_edits import MatchedEdits
 from l2_harness.models.recorder import RunRecorder, run_id
 from l2_harness.models.response_cache import keep_apart, refuse
+from l2_harness.models.response_desk import DeskRules
 from l2_harness.models.response_jobs import WantedResponse
 from l2_harness.models.response_text import ResponseTexts
 from l2_harness.models.terminal_log import terminal_log
@@ -49,6 +51,8 @@ class EvaluatedLM(LM):
     _matched: MatchedEdits | None = None
     tokenizer: Any
     think_end_token: Any
+    max_length: int
+    tok_encode: Any
     _is_over = False
     _begun = False
 
@@ -188,6 +192,20 @@ class EvaluatedLM(LM):
     def _texts(self) -> ResponseTexts:
         usual = self.tokenizer.get_vocab().get(_THINK_END)
         return ResponseTexts(self._plain_text, self._raw_text, self.think_end_token, usual)
+
+    def _desk_rules(self) -> DeskRules:
+        return DeskRules(
+            num_samples=self._decoding.num_samples,
+            choosing=self._selection.enabled,
+            max_length=self.max_length,
+            prompt_tokens=lambda prompt: len(self.tok_encode(prompt)),
+            settings=self._settings_of,
+            answered=self._store,
+        )
+
+    def _settings_of(self, request: Instance) -> GenerationSettings:
+        """How the responses to a request are generated."""
+        raise NotImplementedError
 
     def _store(self, request: Instance, text: str, is_drawn: bool) -> None:
         """What ``--use_cache`` gets."""

@@ -20,6 +20,7 @@ from vllm import LLM, SamplingParams
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from l2_harness.engines.decoder_layers import find_decoder_layers
+from l2_harness.engines.response_end import ResponseEnd
 from l2_harness.engines.vllm.engine import Answer, Ask, VllmEngine
 from l2_harness.engines.vllm.engine_settings import engine_settings
 from l2_harness.engines.vllm.graph_plan import GraphPlan
@@ -69,7 +70,11 @@ def mixed_asks(vocabulary: int, n: int = 48) -> list[Ask]:
 
 def ask(prompt: list[int], params: SamplingParams) -> Ask:
     order = partial(Order, first=len(prompt) - 1)
-    return Ask(None, prompt, params, order, lambda o: len(o.outputs[0].token_ids))
+    return Ask(None, prompt, params, order, _whole)
+
+
+def _whole(output: Any) -> ResponseEnd:
+    return ResponseEnd(len(output.outputs[0].token_ids), "length")
 
 
 def check(answers: list[Answer], model: Any, layers: tuple[int, ...]) -> None:

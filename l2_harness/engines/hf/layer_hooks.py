@@ -51,14 +51,8 @@ class LayerHooks:
         self._causal_lm = causal_lm
         self._layers = list(layers)
         self._last = len(self._layers) - 1
-        self._top: range | None = None
-        self._head: OutputHead | None = None
-        acting = run.config.acting().values()
-        self._reruns = any(technique.reruns for technique in acting)
-        at_top = [t.layers_a_pass(len(layers)) for t in acting if t.acts_at == "top"]
-        if at_top:
-            self._top = range(len(layers) - max(at_top), len(layers))
-            self._head = OutputHead(causal_lm)
+        self._top = run.config.top_layers(len(layers))
+        self._head = OutputHead(causal_lm) if self._top is not None else None
         self._calls: dict[int, LayerCall] = {}
         self._kept: dict[int, Tensor] = {}
         self._pipeline: Pipeline | None = None
@@ -68,9 +62,7 @@ class LayerHooks:
     @property
     def rerun_layers(self) -> list[int]:
         """The layers that are to be run again."""
-        if self._top is not None:
-            return list(self._top)
-        return list(self._run.layers) if self._reruns else []
+        return self._run.config.rerun_layers(self._run.layers, len(self._layers))
 
     @property
     def values(self) -> dict[int, float]:

@@ -19,9 +19,10 @@ from transformers.cache_utils import DynamicCache
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.looping import LoopingConfig
+from l2_harness.engines.close_states import close_states
 from l2_harness.engines.decoder_layers import causal_lm, find_decoder_layers
 from l2_harness.engines.hf.layer_rerun import LayerCall, first_output, with_first_output
-from l2_harness.engines.hf.rerun_check import close_states, run_text, trial_texts
+from l2_harness.engines.hf.rerun_check import run_text, trial_texts
 from l2_harness.interventions.mixing import relative_change, weighted_sum
 
 #: What a configuration says of each layer, in a list.

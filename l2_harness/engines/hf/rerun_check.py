@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
 from l2_harness.config import ConfigError
+from l2_harness.engines.close_states import close_states
 from l2_harness.engines.hf.cache_argument import cache_argument
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_rerun import LayerCall, first_output
@@ -121,13 +122,6 @@ def _fault(call: LayerCall, output: Tensor, cache: DynamicCache, index: int) -> 
     if not same or cache.get_seq_length(index) != length:
         return "a second pass changes its cache."
     return None
-
-
-def close_states(found: Tensor, expected: Tensor) -> bool:
-    """Whether each of two (m, d) tensors' rows are equal, as far as their type allows."""
-    tolerance = 1e-3 if expected.dtype in (torch.float32, torch.float64) else 3e-2
-    error = (found.float() - expected.float()).norm(dim=-1)
-    return bool((error <= tolerance * expected.float().norm(dim=-1)).all())
 
 
 def _refusal(causal_lm: Any, index: int, layer: nn.Module, why: str) -> ConfigError:

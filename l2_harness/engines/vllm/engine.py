@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any
 
 from l2_harness.config import ConfigError
+from l2_harness.engines.response_end import ResponseEnd
 from l2_harness.engines.vllm.orders import Order
 from l2_harness.engines.vllm.row_log import RowsByResponse
 from l2_harness.engines.vllm.step_watcher import WorkerRun
@@ -43,7 +44,7 @@ class Ask:
         prompt: its ids.
         params: vLLM's ``SamplingParams``.
         order: makes what the workers are told of it, from the number that it gets.
-        n_rows: how many rows a complete response has, from vLLM's output.
+        end: where a complete response ends, from vLLM's output.
         salt: keeps what it leaves in the prefix cache from requests of another salt.
     """
 
@@ -51,16 +52,17 @@ class Ask:
     prompt: Sequence[int]
     params: Any
     order: Callable[[int], Order]
-    n_rows: Callable[[Any], int]
+    end: Callable[[Any], ResponseEnd]
     salt: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What came of a request: vLLM's own output, its rows, what was done to it."""
+    """What came of a request: vLLM's own output, its end, its rows, what was done to it."""
 
     ask: Ask
     output: Any
+    end: ResponseEnd
     rows: ResponseRows | None
     report: ResponseReport | None
 
@@ -215,7 +217,8 @@ class VllmEngine:
         return 0 if self._run is None else len(self._run.layers) + len(SIGNALS.names)
 
     def _answers(self, done: Sequence[tuple[int, Ask, Any]], rows: RowsByResponse) -> list[Answer]:
-        lengths = {key: ask.n_rows(output) for key, ask, output in done}
+        ends = {key: ask.end(output) for key, ask, output in done}
+        lengths = {key: end.n_tokens for key, end in ends.items()}
         told = self._take(lengths, rows) if self._watched else {}
         answers = []
         for key, ask, output in done:
@@ -224,7 +227,7 @@ class VllmEngine:
             if self._records and lengths[key]:
                 own = rows.take(key, ask.order(key).first, lengths[key], found["scores"])
             report = None if found["report"] is None else ResponseReport.read(found["report"])
-            answers.append(Answer(ask, output, own, report))
+            answers.append(Answer(ask, output, ends[key], own, report))
         return answers
 
     def _take(self, lengths: Mapping[int, int], rows: RowsByResponse) -> dict[str, Any]:
@@ -240,5 +243,5 @@ class VllmEngine:
         return found
 
 
-def _no_rows(output: Any) -> int:
-    return 0
+def _no_rows(output: Any) -> ResponseEnd:
+    return ResponseEnd(0, "length")

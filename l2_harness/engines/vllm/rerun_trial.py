@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2_harness.engines.close_states import close_states
 from l2_harness.engines.vllm.output_head import OutputHead
 from l2_harness.engines.vllm.residual_stream import stream
 from l2_harness.engines.vllm.second_pass import CannotRunAgainError, SecondPass
@@ -60,7 +61,7 @@ class RerunTrial:
         if self._head is None or self._top is None:
             return
         last = self._states.get(self._top[-1])
-        if last is not None and not _close(
+        if last is not None and not close_states(
             self._head.log_probs(last), logits[:1].float().log_softmax(-1)
         ):
             self._faults[self._top[-1]] = "the head gives another distribution of its state."
@@ -78,12 +79,6 @@ class RerunTrial:
         found = self._second.run(layer, given, rows, which)
         if not all(torch.equal(*pair) for pair in zip(before, held, strict=True)):
             return "a second pass changes its keys and values."
-        if not _close(found, output):
+        if not close_states(found, output):
             return "on the same input its output is another one."
         return None
-
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    tolerance = 1e-3 if expected.dtype == torch.float32 else 3e-2
-    error = (found.float() - expected.float()).norm(dim=-1)
-    return bool((error <= tolerance * expected.float().norm(dim=-1)).all())

@@ -112,7 +112,3 @@ class RowsByResponse:
             )
         signals = dict(zip(SIGNALS.names, found["signals"][place].T, strict=True))
         return ResponseRows(found["norms"][place], signals, dict(scores))
-
-    def drop(self, key: int) -> None:
-        """Forget what came of a response that is of no use."""
-        self._pieces.pop(key, None)

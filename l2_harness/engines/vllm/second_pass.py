@@ -158,20 +158,6 @@ def attention_names(layer: nn.Module) -> list[str]:
     return [module.layer_name for module in found]
 
 
-def check_signature(layer: nn.Module) -> None:
-    """Whether a layer can be called with what we have.
-
-    Raises:
-        CannotRunAgainError: it needs something else.
-    """
-    for parameter in _parameters(layer):
-        known = parameter.name in (*_POSITIONS, *_HIDDEN, _RESIDUAL)
-        if not known and parameter.default is parameter.empty:
-            raise CannotRunAgainError(
-                f"its forward needs {parameter.name!r}, which only the model has."
-            )
-
-
 def _arguments(layer: nn.Module, positions: Tensor, states: Tensor) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for parameter in _parameters(layer):

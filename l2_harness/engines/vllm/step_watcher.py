@@ -113,13 +113,11 @@ class StepWatcher:
         self._forget()
         self._run = run
         config = read_interventions(run.model_args)
-        acting = config.acting().values()
-        tops = [t.layers_a_pass(run.n_layers) for t in acting if t.acts_at == "top"]
-        self._top = range(run.n_layers - max(tops), run.n_layers) if tops else None
-        self._head = OutputHead(self._runner.model) if tops else None
-        reruns = self._top or (run.layers if any(t.reruns for t in acting) else ())
+        self._top = config.top_layers(run.n_layers)
+        self._head = OutputHead(self._runner.model) if self._top is not None else None
+        reruns = config.rerun_layers(run.layers, run.n_layers)
         self._second = SecondPass(self._runner, {i: self._layers[i] for i in reruns})
-        self._stops = {*run.layers, *([run.n_layers - 1] if tops else [])}
+        self._stops = {*run.layers, *(self._top or [])[-1:]}
         self._config = config if config.enabled else None
         if self._config is not None:
             values = {int(layer): value for layer, value in run.values.items()}

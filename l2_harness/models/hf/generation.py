@@ -22,7 +22,7 @@ from l2_harness.engines.response_end import EndRule
 from l2_harness.models.generation_settings import GenerationSettings, generation_settings
 from l2_harness.models.hf.base import HFBase
 from l2_harness.models.hf.batches import GenerationBatch
-from l2_harness.models.response_desk import DeskRules, ResponseDesk, where
+from l2_harness.models.response_desk import ResponseDesk, where
 from l2_harness.models.response_jobs import PromptJob, PromptQueue, WantedResponse, run_jobs
 from l2_harness.norms import hash_prompt
 from l2_harness.random_numbers import uniform_draws
@@ -63,16 +63,6 @@ class GenerationLM(HFBase):
                 run = partial(self._runner(settings), desk, settings)
                 max_rows = run_jobs(jobs, max_rows, run)
         return desk.answers()
-
-    def _desk_rules(self) -> DeskRules:
-        return DeskRules(
-            num_samples=self._decoding.num_samples,
-            choosing=self._selection.enabled,
-            max_length=self.max_length,
-            prompt_tokens=lambda prompt: len(self.tok_encode(prompt)),
-            settings=self._settings_of,
-            answered=self._store,
-        )
 
     def _settings_of(self, request: Instance) -> GenerationSettings:
         return generation_settings(

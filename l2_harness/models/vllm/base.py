@@ -60,7 +60,7 @@ class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
             values = threshold_values(self._acting.threshold, layers)
             if self._acting.matching.matched_to is not None:
                 self._matched = MatchedEdits(self._acting, layers)
-            reruns = _reruns(config, layers, n_layers)
+            reruns = self._acting.rerun_layers(layers, n_layers)
             plan = _plan(config, layers, reruns)
             inherited |= engine_settings(inherited, plan, self._acting.enabled or pool is not None)
         with patch.object(vllm_causallms, "LLM", make):
@@ -134,15 +134,6 @@ def _n_layers(source: str, kwargs: dict[str, Any]) -> int:
             "can be watched. Pass record=off and no technique, or use --model vllm."
         )
     return found
-
-
-def _reruns(config: ModelConfig, layers: Sequence[int], n_layers: int) -> list[int]:
-    """The layers that are to be run again."""
-    acting = config.interventions.acting().values()
-    top = max((t.layers_a_pass(n_layers) for t in acting if t.acts_at == "top"), default=0)
-    if top:
-        return list(range(n_layers - top, n_layers))
-    return list(layers) if any(t.reruns for t in acting) else []
 
 
 def _plan(config: ModelConfig, layers: Sequence[int], reruns: Sequence[int]) -> GraphPlan:

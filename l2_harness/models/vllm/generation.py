@@ -19,7 +19,7 @@ from l2_harness.engines.vllm.engine import Answer, Ask
 from l2_harness.engines.vllm.orders import Order
 from l2_harness.interventions import stream_key
 from l2_harness.models.generation_settings import GenerationSettings, generation_settings
-from l2_harness.models.response_desk import DeskRules, ResponseDesk, where
+from l2_harness.models.response_desk import ResponseDesk, where
 from l2_harness.models.response_jobs import PromptJob, WantedResponse
 from l2_harness.models.vllm.base import VllmBase
 from l2_harness.norms import hash_prompt
@@ -55,10 +55,6 @@ class ResponseEnds:
             return ResponseEnd(len(tokens), "stop")
         return end
 
-    def n_tokens(self, output: Any) -> int:
-        """The length of the response."""
-        return self.of(output).n_tokens
-
     def _text(self, ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False)
         return text
@@ -86,19 +82,9 @@ class GenerationLM(VllmBase):
             preempts = self._acting.suppression.suppression != "shuffled"
             for answers in self._engine.run(asks, preempts):
                 for answer in answers:
-                    desk.take(answer.ask.about[0], self._finished(answer))
+                    desk.take(answer.ask.about, self._finished(answer))
                 desk.flush()
         return desk.answers()
-
-    def _desk_rules(self) -> DeskRules:
-        return DeskRules(
-            num_samples=self._decoding.num_samples,
-            choosing=self._selection.enabled,
-            max_length=self.max_length,
-            prompt_tokens=lambda prompt: len(self.tok_encode(prompt)),
-            settings=self._settings_of,
-            answered=self._store,
-        )
 
     def _settings_of(self, request: Instance) -> GenerationSettings:
         settings = generation_settings(
@@ -153,11 +139,11 @@ class GenerationLM(VllmBase):
         order = partial(Order, first=len(prompt) - 1, acting=acting)
         end = ResponseEnds(self._eos_ids, self._stops(settings), self.tokenizer)
         return Ask(
-            about=(response, end),
+            about=response,
             prompt=prompt,
             params=self._sampling_params(settings, digest, response.stream, max_tokens),
             order=order,
-            n_rows=end.n_tokens,
+            end=end.of,
             # what interventions leave of a response is of no use to a prompt that begins with it
             salt=digest if self._acting.enabled else None,
         )
@@ -198,11 +184,10 @@ class GenerationLM(VllmBase):
     # -- responses ------------------------------------------------------------------------
 
     def _finished(self, answer: Answer) -> FinishedResponse:
-        end: ResponseEnd = answer.ask.about[1].of(answer.output)
         return FinishedResponse(
             len(answer.ask.prompt),
-            list(answer.output.outputs[0].token_ids)[: end.n_tokens],
-            end.reason,
+            list(answer.output.outputs[0].token_ids)[: answer.end.n_tokens],
+            answer.end.reason,
             answer.rows,
             answer.report,
         )

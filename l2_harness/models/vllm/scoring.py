@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import Any
 
 from l2_harness.config import ConfigError
+from l2_harness.engines.response_end import ResponseEnd
 from l2_harness.engines.vllm.engine import Answer as EngineAnswer
 from l2_harness.engines.vllm.engine import Ask
 from l2_harness.engines.vllm.orders import Order
@@ -70,7 +71,7 @@ class ScoringLM(ScoredLM, VllmBase):
             prompt=tokens,
             params=params,
             order=order,
-            n_rows=partial(_length, len(continuation)),
+            end=partial(_end, len(continuation)),
             # its own states are changed, which no other request may read
             salt=token_hex(8) if acting is not None else None,
         )
@@ -89,6 +90,6 @@ class ScoringLM(ScoredLM, VllmBase):
             self.cache_hook.add_partial("loglikelihood", texts, scored.answer)
 
 
-def _length(n_tokens: int, output: Any) -> int:
+def _end(n_tokens: int, output: Any) -> ResponseEnd:
     """Of a continuation, whatever vLLM made of it."""
-    return n_tokens
+    return ResponseEnd(n_tokens, "length")
