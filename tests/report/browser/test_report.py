@@ -30,15 +30,16 @@ def test_the_report_opens_quietly(open_page: Open, report: Path, tmp_path: Path)
 
 
 def test_views_and_anchors(open_page: Open, report: Path) -> None:
+    """The page follows its address with an event, a moment after the address has changed."""
+    from playwright.sync_api import expect
+
     with open_page(report) as page:
         page.locator(".views a", has_text="Responses").click()
-        assert page.locator("#view-responses").is_visible()
+        page.locator("#view-responses").wait_for(state="visible")
         assert page.locator(".views [aria-current]").inner_text().startswith("Responses")
         page.goto(f"{report.as_uri()}#s-norms")
-        assert page.locator("#view-report").is_visible()
-        page.wait_for_function(
-            "document.getElementById('s-norms').getBoundingClientRect().top < 300"
-        )
+        page.locator("#view-report").wait_for(state="visible")
+        expect(page.locator("#s-norms h2").first).to_be_in_viewport()
 
 
 def test_tables_sort(open_page: Open, report: Path) -> None:
