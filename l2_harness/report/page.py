@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -112,13 +113,13 @@ def render_report(
 def _section_views(sections: Sequence[Section], base: Path | None) -> list[dict[str, Any]]:
     taken: dict[str, int] = {}
     views = []
-    for section in sections:
+    for section, title in zip(sections, _titles(sections), strict=True):
         taken[section.name] = number = taken.get(section.name, 0) + 1
         folder = section.folder
         views.append(
             {
                 "anchor": f"s-{section.name}" + (f"-{number}" if number > 1 else ""),
-                "title": section.title,
+                "title": title,
                 "findings": section.findings,
                 "caveats": section.caveats,
                 "settings": setting_texts(section.settings),
@@ -135,6 +136,26 @@ def _section_views(sections: Sequence[Section], base: Path | None) -> list[dict[
             }
         )
     return views
+
+
+def _titles(sections: Sequence[Section]) -> list[str]:
+    """Each section's own, with the folders that tell it from others of the same title."""
+    shared = Counter(section.title for section in sections)
+    return [
+        f"{section.title}: {_apart(section, sections)}" if shared[section.title] > 1 else section.title
+        for section in sections
+    ]
+
+
+def _apart(section: Section, sections: Sequence[Section]) -> str:
+    """Of a section's folder, what the folders of all others of its title don't begin or end with."""
+    paths = [one.folder.parts for one in sections if one.title == section.title and one.folder]
+    if section.folder is None or len(paths) < 2:
+        return section.name
+    start = len(os.path.commonprefix(paths))
+    end = len(os.path.commonprefix([path[start:][::-1] for path in paths]))
+    own = section.folder.parts
+    return "/".join(own[start : len(own) - end]) or section.name
 
 
 def _link(file: Path | None, base: Path | None) -> str | None:

@@ -216,4 +216,16 @@ def test_missing_files_are_named(make_section: MakeSection, tmp_path: Path) -> N
 def test_a_section_with_nothing_in_it(tmp_path: Path) -> None:
     write_section(Section(name="empty", title="Nothing"), tmp_path)
     text: Any = Page(write_report(tmp_path).read_text("utf-8")).joined()
-    assert "No finding was written." in text
+    assert "Nothing" in text
+    assert "In short" not in text
+
+
+def test_sections_of_one_title_are_told_apart(tmp_path: Path) -> None:
+    """By what differs in their folders' names, in the contents and over each."""
+    for place in ("techniques/x", "samples/deep/x"):
+        write_section(Section(name="board", title="Leaderboard"), tmp_path / place)
+    write_section(Section(name="power", title="Power"), tmp_path / "samples")
+    text = write_report(tmp_path).read_text("utf-8")
+    titles = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
+    assert titles == ["Leaderboard: samples/deep", "Leaderboard: techniques", "Power"]
+    assert all(text.count(title) >= 2 for title in titles)
