@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from l2_harness.paths import DEMO_MODEL, demo_model_path
+from l2_harness.paths import model_source
 
 
 def model_tokenizer(args: Mapping[str, Any]) -> Any:
@@ -22,11 +22,10 @@ def model_tokenizer(args: Mapping[str, Any]) -> Any:
 
     own = args.get("tokenizer")
     name = own or args.get("pretrained") or args.get("model")
-    source = str(demo_model_path()) if name == DEMO_MODEL else name
     # a GGUF file and a subfolder hold the model's own tokenizer, none that was named beside it
     places = () if own else ("gguf_file", "subfolder")
     return AutoTokenizer.from_pretrained(
-        source,
+        model_source(str(name)),
         revision=str(args.get("revision") or "main"),
         trust_remote_code=str(args.get("trust_remote_code", False)).lower() == "true",
         **{place: str(args[place]) for place in places if args.get(place)},

@@ -1,18 +1,36 @@
-"""Where the files that the package carries are, in a wheel and in a checkout."""
+"""Where a model that was named lies, and the files that the package carries."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
-#: ``pretrained=demo`` is the model that the package carries.
+#: ``pretrained=demo`` is the model that the package carries, whatever folders are at hand: one that
+#: is called so is ``./demo``.
 DEMO_MODEL = "demo"
 
 
 def demo_model_path() -> Path:
     """The folder of the packaged model, as ``from_pretrained`` takes it."""
     return _PACKAGE / "demo" / "model"
+
+
+def model_source(name: str) -> str:
+    """What ``from_pretrained`` takes for the name of a model: a folder, or a name on the hub."""
+    return str(demo_model_path()) if name == DEMO_MODEL else name
+
+
+def is_on_disk(name: str) -> bool:
+    """Whether the name is of the packaged model or of a folder."""
+    return Path(model_source(name)).expanduser().is_dir()
+
+
+def no_network_for(name: str) -> None:
+    """Leave the hub alone where the model is on disk; before anything imports huggingface_hub."""
+    if is_on_disk(name):
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def tasks_dir() -> Path:

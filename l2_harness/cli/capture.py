@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from l2_harness.cli.lm_eval_options import Device
 from l2_harness.cli.recorded_options import RunId
+from l2_harness.paths import no_network_for
 
 if TYPE_CHECKING:
     from l2_harness.analysis.states.run_model import RunModel
@@ -115,8 +115,7 @@ def _model(
 
     settings = read_run_settings(trace_dir, run_id)
     name = pretrained or str(settings.get("pretrained"))
-    if name == "demo" or Path(name).is_dir():  # what is on disk needs no network
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    no_network_for(name)
     from l2_harness.analysis.states.run_model import load_run_model
 
     return load_run_model(

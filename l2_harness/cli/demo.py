@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from unittest.mock import patch
 import typer
 
 from l2_harness.cli.engine_choice import Engine, engine_of
+from l2_harness.paths import no_network_for
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,9 +59,7 @@ def command(
     its control, a choice among 8 samples; with --engine vllm vllm and l2vllm), then analyze,
     select and report on what it left.
     """
-    # Before anything imports huggingface_hub: what is on disk needs no network.
-    if pretrained == "demo" or Path(pretrained).is_dir():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    no_network_for(pretrained)
     demo = _Demo(out, limit, seed, pretrained, engine_of(engine), _console())
     try:
         demo.run()

@@ -20,6 +20,7 @@ from l2_harness.cli.sae_support import (
     States,
     WithoutWords,
 )
+from l2_harness.paths import no_network_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -214,15 +215,12 @@ def _injection(
     pretrained: str | None,
     device: str,
 ) -> Any:
-    import os
-
     from l2_harness.analysis.sae.choosing import injection_table
     from l2_harness.norms import read_run_settings
 
     run_id = str(store.settings["run_id"])
     name = pretrained or str(store.settings["pretrained"])
-    if name == "demo" or Path(name).is_dir():  # what is on disk needs no network
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    no_network_for(name)
     from l2_harness.analysis.sae.model_runs import runner
     from l2_harness.analysis.states.run_model import load_run_model
 

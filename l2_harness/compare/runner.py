@@ -21,6 +21,7 @@ from l2_harness.compare.suite import Suite
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.lm_eval_files.outcomes import Cost, Outcome
 from l2_harness.models.capabilities import capabilities
+from l2_harness.paths import DEMO_MODEL
 
 
 def run_suite(
@@ -292,4 +293,4 @@ def _with_samples(cost: Cost, source: PlannedCell) -> Cost:
 def _threads(args: Mapping[str, Any]) -> Any:
     from l2_harness.compare.processes import few_threads
 
-    return few_threads(args.get("pretrained") == "demo")
+    return few_threads(args.get("pretrained") == DEMO_MODEL)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from l2_harness.paths import tasks_dir
+
+#: Of the systems that this runs on; a longer text is a prompt.
+_LONGEST_PATH = 4096
 
 
 class TaskCatalogue:
@@ -51,13 +55,15 @@ class TaskCatalogue:
     def describe(self, name: str) -> dict[str, Any]:
         """Each of its tasks' YAML, includes resolved and machine paths taken out.
 
-        What changes a task's prompts or scores is in here, but for its data and its functions.
+        What changes a task's prompts or scores is in here: its settings, and digests of its
+        functions' modules and of data files on this disk; not what a dataset's hub holds, and not
+        the modules of installed packages.
         """
         found: dict[str, Any] = {}
         for task in dict.fromkeys([name, *self.leaves(name)]):
             entry = self._index.get(task)
             folder = str(entry.yaml_path.parent) if entry and entry.yaml_path else ""
-            text = json.dumps(self._config(task), sort_keys=True, default=str)
+            text = json.dumps(_with_digests(self._config(task)), sort_keys=True, default=str)
             found[task] = json.loads(text.replace(f"{folder}/", "") if folder else text)
         return found
 
@@ -103,6 +109,31 @@ class TaskCatalogue:
 
             return dict(load_yaml(Path(name), resolve_func=False, recursive=True))
         return {}
+
+
+def _with_digests(value: Any) -> Any:
+    """The same, with what is in them after the names of files and of functions in files."""
+    if isinstance(value, Mapping):
+        return {key: _with_digests(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_digests(part) for part in value]
+    files = _files_of(value) if isinstance(value, str) else []
+    if not files:
+        return value
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return f"{value} {digest.hexdigest()[:16]}"
+
+
+def _files_of(name: str) -> list[Path]:
+    """A data file itself; of a function's module all modules beside it, which it may import."""
+    if len(name) > _LONGEST_PATH or "\n" in name or "\0" in name:
+        return []
+    if Path(name).is_file():
+        return [Path(name)]
+    module = Path(f"{name.rpartition('.')[0]}.py")
+    return sorted(module.parent.glob("*.py")) if module.is_file() else []
 
 
 def _is_file(name: str) -> bool:

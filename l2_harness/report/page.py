@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -140,22 +139,21 @@ def _section_views(sections: Sequence[Section], base: Path | None) -> list[dict[
 
 def _titles(sections: Sequence[Section]) -> list[str]:
     """Each section's own, with the folders that tell it from others of the same title."""
-    shared = Counter(section.title for section in sections)
-    return [
-        f"{section.title}: {_apart(section, sections)}" if shared[section.title] > 1 else section.title
-        for section in sections
-    ]
+    places: dict[str, list[str]] = {}
+    for section in sections:
+        places.setdefault(section.title, []).append(_place(section))
+    titles = []
+    for section in sections:
+        shared = places[section.title]
+        above = os.path.commonpath(shared) if len(shared) > 1 and all(shared) else None
+        place = "" if above is None else os.path.relpath(_place(section), above)
+        titles.append(f"{section.title}: {place}" if place else section.title)
+    return titles
 
 
-def _apart(section: Section, sections: Sequence[Section]) -> str:
-    """Of a section's folder, what the folders of all others of its title don't begin or end with."""
-    paths = [one.folder.parts for one in sections if one.title == section.title and one.folder]
-    if section.folder is None or len(paths) < 2:
-        return section.name
-    start = len(os.path.commonprefix(paths))
-    end = len(os.path.commonprefix([path[start:][::-1] for path in paths]))
-    own = section.folder.parts
-    return "/".join(own[start : len(own) - end]) or section.name
+def _place(section: Section) -> str:
+    """The folder that a section's own is in."""
+    return "" if section.folder is None else str(section.folder.parent.resolve())
 
 
 def _link(file: Path | None, base: Path | None) -> str | None:

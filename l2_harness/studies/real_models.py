@@ -11,7 +11,6 @@ again; the same command goes on after an interruption. ``DIR/steps.csv`` says wh
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,6 +21,7 @@ from typing import Any
 import yaml
 
 from l2_harness.config.layers import LayerSelection
+from l2_harness.paths import DEMO_MODEL, no_network_for
 from l2_harness.studies.steps import Step, run_step, write_table
 from l2_harness.studies.task_files import FORMS, VALIDATION, task_name, write_tasks
 
@@ -105,8 +105,8 @@ def look_at(model: str, out: Path) -> Model:
     from l2_harness.engines.hf.loading import resolve_pretrained
 
     name, pretrained = short_name(model), model
-    if model != "demo" and Path(model).is_dir():
-        pretrained, link = name, out / name
+    if model != DEMO_MODEL and Path(model).is_dir():
+        pretrained, link = f"./{name}", out / name
         if not link.is_symlink():
             link.symlink_to(Path(model).resolve(), target_is_directory=True)
     source = resolve_pretrained(model, {})
@@ -256,8 +256,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{size.name.replace('_', '-')}", type=int, help=default)
     given = vars(parser.parse_args(argv))
     own = {size.name: given[size.name] for size in fields(Sizes) if given[size.name] is not None}
-    if given["model"] == "demo" or Path(given["model"]).is_dir():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # what is on disk needs no network
+    no_network_for(given["model"])
     run_study(given["model"], given["out"], replace(QUICK if given["quick"] else Sizes(), **own))
 
 

@@ -51,6 +51,34 @@ def test_what_counts(head: str, old: str, new: str, changed: list[str]) -> None:
     assert (definition_digest(before) == definition_digest(now)) is not bool(changed)
 
 
+@pytest.mark.parametrize("file", ["rows.jsonl", "utils.py", "helper.py"])
+def test_changed_data_and_functions_make_another_cell(
+    suite_of: Callable[..., Suite], head: str, tmp_path: Path, file: str
+) -> None:
+    """Data on this disk, the module of a task's function, and what that one imports."""
+    texts = {
+        "rows.jsonl": '{"q": "1 + 1", "a": "2"}\n',
+        "utils.py": "from helper import prompt\n",
+        "helper.py": "def prompt(doc):\n    return doc['q']\n",
+        "own.yaml": f"""
+            task: own
+            dataset_path: json
+            dataset_kwargs: {{data_files: {{test: {tmp_path}/rows.jsonl}}}}
+            test_split: test
+            doc_to_text: !function utils.prompt
+            doc_to_target: a
+        """,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    own = head.replace("[l2_demo]", "[own]")
+    suite = suite_of("b: {args: {recursion: norm}}", head=own)
+    before = definition(suite, "b", str(tmp_path))
+    assert definition(suite, "b", str(tmp_path)) == before
+    (tmp_path / file).write_text(texts[file] + "\n")
+    assert changed_keys(before, definition(suite, "b", str(tmp_path))) == ["task_config"]
+
+
 def test_a_changed_adapter_is_another_cell_and_is_named(
     suite_of: Callable[..., Suite], tmp_path: Path
 ) -> None:

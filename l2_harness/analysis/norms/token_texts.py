@@ -19,7 +19,7 @@ from l2_harness.model_tokenizer import model_tokenizer
 from l2_harness.norms import read_run_settings
 from l2_harness.norms.trace_files import part_files
 from l2_harness.norms.trace_parts import UnreadablePartError, read_part
-from l2_harness.paths import DEMO_MODEL, demo_model_path
+from l2_harness.paths import model_source
 
 #: Recorded responses that a tokenizer's file has to reproduce before it is trusted.
 _TRIED = 64
@@ -95,7 +95,7 @@ def _tokenizer_file(named: Mapping[str, Any]) -> Path | None:
     if named.get("gguf_file") or named.get("subfolder"):
         return None
     name = named.get("tokenizer") or named.get("pretrained")
-    source = str(demo_model_path()) if name == DEMO_MODEL else str(name)
+    source = model_source(str(name))
     file = Path(source, "tokenizer.json")
     if file.is_file():
         return file

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config import ConfigError
-from l2_harness.paths import DEMO_MODEL, demo_model_path
+from l2_harness.paths import model_source
 
 _SAMPLED_BYTES = 1 << 16
 
@@ -27,11 +27,10 @@ def resolve_pretrained(pretrained: Any, args: Mapping[str, Any] | None = None) -
     """
     if not isinstance(pretrained, str):
         return pretrained
-    if pretrained == DEMO_MODEL and not Path(DEMO_MODEL).is_dir():
-        return str(demo_model_path())
+    pretrained = model_source(pretrained)
     if _looks_local(pretrained):
-        _check_local(Path(pretrained).expanduser(), args or {})
-        return str(Path(pretrained).expanduser())
+        pretrained = os.path.expanduser(pretrained)  # Path would make "demo" of "./demo"
+        _check_local(Path(pretrained), args or {})
     return pretrained
 
 
@@ -93,7 +92,7 @@ def _check_local(path: Path, args: Mapping[str, Any]) -> None:
         what = "is a file, not a folder" if path.is_file() else "does not exist"
         raise ConfigError(
             f"pretrained={str(path)!r} {what}. Pass a folder that save_pretrained wrote, "
-            f"the name of a model on the hub (such as Qwen/Qwen3-0.6B), or {DEMO_MODEL}."
+            f"the name of a model on the hub (such as Qwen/Qwen3-0.6B), or demo."
         )
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(f"pretrained={str(path)!r} cannot be read: check its permissions.")
