@@ -6,7 +6,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+
+from l2_harness.answers.piece import Piece
 
 _OPEN = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|(?P<bare>-?\d[\d.,]*(?<![.,])|[A-Za-z](?![A-Za-z])))")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -28,14 +29,6 @@ _NAME_BEFORE = re.compile(r"(\\?[A-Za-z]+(?:_\{?\w{1,3}\}?)?\s*=)\s*$")
 _GIVEN_UP = re.compile(r"\$|\n|\\\]|\\\)")
 #: Between two boxes of one answer there is no more than this.
 _LONGEST_GAP = 60
-
-
-class Box(NamedTuple):
-    """One box: where it starts and ends in the text, and what it holds."""
-
-    start: int
-    end: int
-    content: str
 
 
 def last_boxed(text: str, same: Callable[[str, str], bool] = str.__eq__) -> str | None:
@@ -62,7 +55,7 @@ def last_boxed(text: str, same: Callable[[str, str], bool] = str.__eq__) -> str 
     return ", ".join(name + box.content for name, box in zip(named, boxes, strict=False))
 
 
-def _neighbours(text: str, boxes: list[Box]) -> list[Box]:
+def _neighbours(text: str, boxes: list[Piece]) -> list[Piece]:
     """The last boxes with no more between them than joins values."""
     first = len(boxes) - 1
     while first > 0:
@@ -95,16 +88,16 @@ def ends_in_box(text: str) -> bool:
     return _closing_braces(text).get(start) is None and not _GIVEN_UP.search(text, start)
 
 
-def find_boxes(text: str) -> list[Box]:
+def find_boxes(text: str) -> list[Piece]:
     """All boxes that end, outer ones only, in the order of the text."""
-    boxes: list[Box] = []
+    boxes: list[Piece] = []
     closing = _closing_braces(text)
     given_up = [match.start() for match in _GIVEN_UP.finditer(text)]
     for opening in _OPEN.finditer(text):
         if boxes and opening.start() < boxes[-1].end:
             continue
         if opening["bare"]:
-            boxes.append(Box(opening.start(), opening.end(), opening["bare"]))
+            boxes.append(Piece(opening.start(), opening.end(), opening["bare"]))
             continue
         start = opening.end()
         end = closing.get(start)
@@ -112,7 +105,7 @@ def find_boxes(text: str) -> list[Box]:
             place = bisect_left(given_up, start)
             end = given_up[place] if place < len(given_up) else None
         if end is not None:
-            boxes.append(Box(opening.start(), end + 1, text[start:end].strip()))
+            boxes.append(Piece(opening.start(), end + 1, text[start:end].strip()))
     return boxes
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from l2_harness.answers.piece import Piece
 
 #: A number as text writes it: sign, dollar sign, thousands separators, fraction, percent sign.
 _NUMBER = re.compile(
@@ -30,7 +31,7 @@ _COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[^{}]*\})?")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 #: Words that place the value after them beside the point: `$500 in 2 years`, `$ABCD$ is 120`.
 _BESIDE = re.compile(
-    r"\b(?:in|of|after|at|for|per|with|on|by|from|every|each|over|within|than|every|during|before|"
+    r"\b(?:in|of|after|at|for|per|with|on|by|from|every|each|over|within|than|during|before|"
     r"between|the|these|those|all|when|if|let|since|because|as|where|with|out of)\s*$",
     re.IGNORECASE,
 )
@@ -39,14 +40,6 @@ _TELLS = re.compile(r"(?:\b(?:is|are|equals?|gets?|obtain|gives?|yields?)|:)\s*$
 _WHICH_IS = re.compile(r",?\swhich\s(?:is|equals|gives|makes)\b")
 #: How much of a line is read after "answer is", and of a text's end for its last value.
 LONGEST_LINE = 2_000
-
-
-class Value(NamedTuple):
-    """A value in running text: where it starts and ends, and what it says."""
-
-    start: int
-    end: int
-    content: str
 
 
 def math_in_phrase(line: str, _: Sequence[str] = ()) -> str | None:
@@ -117,25 +110,25 @@ def _sentences(text: str) -> list[str]:
     return [*pieces, text[start:]]
 
 
-def _values(text: str) -> list[Value]:
+def _values(text: str) -> list[Piece]:
     """Formulas and the numbers outside them, those with no more than `and` between as one."""
-    formulas = [Value(*match.span(), _content(match)) for match in _FORMULA.finditer(text)]
-    found: list[Value] = []
+    formulas = [Piece(*match.span(), _content(match)) for match in _FORMULA.finditer(text)]
+    found: list[Piece] = []
     for value in sorted([*formulas, *_numbers(text, formulas)]):
         if found and _joins(text[found[-1].end : value.start]):
             earlier = found.pop()
-            value = Value(earlier.start, value.end, f"{earlier.content}, {value.content}")
+            value = Piece(earlier.start, value.end, f"{earlier.content}, {value.content}")
         found.append(value)
     return found
 
 
-def _numbers(text: str, formulas: Sequence[Value]) -> list[Value]:
+def _numbers(text: str, formulas: Sequence[Piece]) -> list[Piece]:
     found, formula = [], 0
     for match in _NUMBER.finditer(text):
         while formula < len(formulas) and formulas[formula].end <= match.start():
             formula += 1
         if formula == len(formulas) or match.end() <= formulas[formula].start:
-            found.append(Value(*match.span(), match[0]))
+            found.append(Piece(*match.span(), match[0]))
     return found
 
 
@@ -143,7 +136,7 @@ def _joins(gap: str) -> bool:
     return len(gap) < 20 and bool(_JOINED.fullmatch(gap))
 
 
-def _main_value(sentence: str, values: Sequence[Value]) -> str:
+def _main_value(sentence: str, values: Sequence[Piece]) -> str:
     """The value that a sentence is about: the last one that no preposition puts aside."""
     result = _after_last_equals(sentence)
     if result:

@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig
 
 from l2_harness.config import ConfigError
 from l2_harness.engines.decoder_layers import find_decoder_layers, number_of_layers
+from l2_harness.engines.final_norm import find_final_norm
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 
 
@@ -121,3 +122,14 @@ def test_tuple_outputs() -> None:
     with norms.last_position():
         layer(torch.ones(2, 3, 4))
         assert norms.take().tolist() == [[2.0, 2.0]]
+
+
+def test_a_final_norm_that_is_not_there(tiny_model: Callable[..., Any]) -> None:
+    model = tiny_model("llama")
+    layers = list(find_decoder_layers(model))
+    assert find_final_norm(model, layers) is model.model.norm
+    model.model.unusual = model.model.norm
+    del model.model.norm
+    for some in (layers, [nn.Identity()]):
+        with pytest.raises(ConfigError, match="need the final norm of LlamaForCausalLM"):
+            find_final_norm(model, some)

@@ -396,9 +396,9 @@ class TestSecondPass:
         self, family: str, tiny_model: Callable[..., Any]
     ) -> None:
         model = tiny_model(family)
-        head, seen = OutputHead(model), []
-        layer = find_decoder_layers(model)[-1]
-        layer.register_forward_hook(
+        layers = list(find_decoder_layers(model))
+        head, seen = OutputHead(model, layers), []
+        layers[-1].register_forward_hook(
             lambda module, args, output: seen.append(
                 output if isinstance(output, Tensor) else output[0]
             )

@@ -116,7 +116,7 @@ class TeacherForcing:
         self._head: OutputHead | None = None
         if entropies:
             use_eager_attention(causal_lm)
-            self._head = OutputHead(causal_lm)
+            self._head = OutputHead(causal_lm, decoder_layers)
 
     @torch.inference_mode()
     def run(

@@ -52,7 +52,7 @@ class LayerHooks:
         self._layers = list(layers)
         self._last = len(self._layers) - 1
         self._top = run.config.top_layers(len(layers))
-        self._head = OutputHead(causal_lm) if self._top is not None else None
+        self._head = OutputHead(causal_lm, self._layers) if self._top is not None else None
         self._calls: dict[int, LayerCall] = {}
         self._kept: dict[int, Tensor] = {}
         self._pipeline: Pipeline | None = None

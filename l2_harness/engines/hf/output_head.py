@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from unittest.mock import patch
 
@@ -9,9 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from l2_harness.config import ConfigError
-
-_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f")
+from l2_harness.engines.final_norm import find_final_norm
 
 #: What some models' forward reads of their base's output besides.
 _READ_BESIDE = ("router_logits", "cross_attentions")
@@ -22,14 +21,15 @@ class OutputHead:
 
     Args:
         causal_lm: the module whose output has the logits.
+        layers: its decoder layers.
 
     Raises:
         ConfigError: its final norm is not found.
     """
 
-    def __init__(self, causal_lm: Any) -> None:
+    def __init__(self, causal_lm: Any, layers: Sequence[nn.Module]) -> None:
         self._causal_lm = causal_lm
-        self._norm = _final_norm(causal_lm.base_model)
+        self._norm = find_final_norm(causal_lm, layers)
 
     def logits(self, states: Tensor) -> Tensor:
         """(m, vocabulary) of states (m, d)."""
@@ -54,15 +54,3 @@ def head_logits(causal_lm: Any, last: Tensor) -> Tensor:
         ids = torch.zeros(last.shape[:2], dtype=torch.int64, device=last.device)
         logits: Tensor = causal_lm.forward(input_ids=ids, use_cache=False).logits
     return logits
-
-
-def _final_norm(base: Any) -> nn.Module:
-    for module in (base, getattr(base, "language_model", None), getattr(base, "decoder", None)):
-        for name in _FINAL_NORMS:
-            found = getattr(module, name, None)
-            if isinstance(found, nn.Module):
-                return found
-    raise ConfigError(
-        f"recursion=entropy needs the final norm of {type(base).__name__}, and none of "
-        f"{', '.join(_FINAL_NORMS)} is there. Pass recursion=norm or recursion=off."
-    )

@@ -114,7 +114,7 @@ class StepWatcher:
         self._run = run
         config = read_interventions(run.model_args)
         self._top = config.top_layers(run.n_layers)
-        self._head = OutputHead(self._runner.model) if self._top is not None else None
+        self._head = None if self._top is None else OutputHead(self._runner.model, self._layers)
         reruns = config.rerun_layers(run.layers, run.n_layers)
         self._second = SecondPass(self._runner, {i: self._layers[i] for i in reruns})
         self._stops = {*run.layers, *(self._top or [])[-1:]}
