@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -34,21 +33,25 @@ def test_a_ratio_is_taken_within_its_round() -> None:
     assert Ratio.of([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]) == Ratio(2.0, 1.5, 2.5)
 
 
-def test_a_part_within_a_part_counts_once() -> None:
-    owner = SimpleNamespace(inner=lambda: time.sleep(0.05))
+def test_a_part_within_a_part_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def pass_by(seconds: float) -> None:
+        clock[0] += seconds
+
+    owner = SimpleNamespace(inner=lambda: pass_by(5))
 
     def outer() -> None:
-        time.sleep(0.02)
+        pass_by(2)
         owner.inner()
 
     owner.outer = outer
     times = PartTimes()
     with times.watching({"outer": [(owner, "outer")], "inner": [(owner, "inner")]}):
         owner.outer()
-        time.sleep(0.03)
-    assert times.seconds["inner"] >= 0.05
-    assert 0.02 <= times.seconds["outer"] < 0.05
-    assert times.seconds["everything else"] >= 0.03
+        pass_by(3)
+    assert times.seconds == {"inner": 5, "outer": 2, "everything else": 3}
 
 
 def test_the_bare_loop_runs_the_same_rows() -> None:

@@ -17,7 +17,7 @@ def test_attempts_add_up(tmp_path: Path) -> None:
         return x
 
     assert first.timed(slowly)(7) == 7
-    assert 0.05 <= first.seconds < 1
+    assert first.seconds >= 0.05
     # only what was counted, and also what a process that is gone had counted
     time.sleep(0.05)
     second = Stopwatch(path)

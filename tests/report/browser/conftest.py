@@ -45,7 +45,7 @@ def _opened(browser: Any, file: Path, address: str = "", **context: Any) -> Iter
     kept = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
     kept.set_offline(True)
     page = kept.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(30_000)
     wrong: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
@@ -229,13 +228,7 @@ def test_many_long_responses_open_at_once(
     file.write_text(responses_page(responses), "utf-8")
     assert file.stat().st_size < 3_000_000
     with open_page(file) as page:
-        page.reload()
-        start = time.perf_counter()
-        page.reload()
         page.wait_for_selector("#tokens .token:nth-child(500)")
-        seconds = time.perf_counter() - start
-        assert seconds < 2
-        start = time.perf_counter()
+        assert page.evaluate("document.querySelectorAll('*').length") < 3_000  # one response's
         press(page, "ArrowLeft", "j", "ArrowLeft")
         assert number(page) == "2"
-        assert time.perf_counter() - start < 2
