@@ -1,10 +1,11 @@
 """What the files of a model hold, told by digests that cost little: whether it is still the same.
 
 Everything that decides a response counts: weights, adapters, configuration, generation settings,
-tokenizer, code, and what techniques read (thresholds, directions). Names, sizes and contents do, dates and places do not, so that a copy elsewhere
-is the same model. Files of up to 64 MiB are read in whole. Of a larger safetensors file the
-header is, and a block out of the middle of every tensor; of any other, blocks at equal distances.
-A change that spares all of these (a few values edited by hand) is not seen; training is.
+tokenizer, code, and what techniques read (thresholds, directions). Names, sizes and contents do,
+dates and places do not, so that a copy elsewhere is the same model. Files of up to 64 MiB are read
+in whole. Of a larger safetensors file the header is, and a block out of the middle of every tensor;
+of any other, blocks at equal distances. A change that spares all of these (a few values edited by
+hand) is not seen; training is.
 """
 
 from __future__ import annotations
