@@ -166,6 +166,31 @@ def interventions(
 
 
 @app.command()
+def strict(
+    rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 32,
+    limit: Annotated[int, typer.Option(min=1, help="Problems of the demo task.")] = 96,
+    device: Annotated[str, typer.Option(help="As for lm_eval.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+) -> None:
+    """Measure what `compare --strict` costs, beside float32 and bfloat16 alone."""
+    from l2_harness.bench.strict import measure_strict
+
+    cost = measure_strict(
+        rounds, limit, batch_size, device, lambda text: print(text, file=sys.stderr)
+    )
+    if as_json:
+        print(json.dumps(cost.as_dict(), indent=2))
+        return
+    for row in cost.rows:
+        r = row.ratio
+        print(
+            f"{row.way} / {row.over}: {r.median:.3f} ({r.low:.3f} to {r.high:.3f}); "
+            f"{row.again:.1%} of responses the same each time"
+        )
+
+
+@app.command()
 def vllm(
     arm: Annotated[list[str] | None, typer.Option(help="What to measure; all by default.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Runs of each way, in alternation.")] = 10,

@@ -12,7 +12,7 @@ from l2_harness import __version__
 from l2_harness.compare.suite import Cell
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.model_args import affecting
-from l2_harness.engines.model_files import model_files
+from l2_harness.engines.model_files import COMMIT, model_files
 from l2_harness.models.capabilities import capabilities
 from l2_harness.models.recorded_runs import MODEL_FILES, WEIGHTS
 from l2_harness.paths import is_on_disk
@@ -86,9 +86,9 @@ def _weights(args: Mapping[str, Any]) -> str | None:
 
 
 def _model_files(args: Mapping[str, Any]) -> dict[str, str]:
-    """Digests of what lies in folders here; a hub's repository is told by its revision."""
+    """Digests of what lies here; a hub's repository is told by its revision."""
     found = model_files({**args, "pretrained": _local_folder(args)})
-    return {name: digest for name, digest in found.items() if "/" in name}
+    return {name: digest for name, digest in found.items() if not digest.startswith(COMMIT)}
 
 
 def _local_folder(args: Mapping[str, Any]) -> str | None:

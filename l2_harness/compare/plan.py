@@ -21,7 +21,9 @@ from l2_harness.compare.suite import Cell, Suite, cells_of
 from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.interventions import read_interventions
+from l2_harness.config.looping import LoopingConfig
 from l2_harness.config.model_args import own_arguments
+from l2_harness.config.options import option_names
 from l2_harness.models.capabilities import capabilities
 
 
@@ -191,7 +193,8 @@ def _load_key(cell: Cell) -> str:
     args = cell.args
     pool = capabilities(cell.model_class).pool
     if pool is not None:
-        built_in = ("layers",) if pool == "vllm" else ()  # what is recorded is compiled
+        # what is recorded, and which layers run again, is compiled
+        built_in = ("layers", *option_names(LoopingConfig)) if pool == "vllm" else ()
         ours = own_arguments().keys() - set(built_in)
         args = {k: v for k, v in args.items() if k not in ours}
     kind = f"pooled by {pool}" if pool is not None else cell.model_class

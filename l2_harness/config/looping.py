@@ -82,6 +82,11 @@ class LoopingConfig:
         """Whether it is on."""
         return self.loop != "off"
 
+    def as_dict(self) -> dict[str, Any]:
+        """The arguments that are given, as a model's are written."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return {n: str(v) if isinstance(v, LayerBlock) else v for n, v in given.items()}
+
     @property
     def step(self) -> float:
         """How much of F(x) − x a pass adds to x."""

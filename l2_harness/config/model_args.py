@@ -100,7 +100,6 @@ def split_model_args(
     inherited: Callable[..., Any],
     passed_on: Collection[str] = (),
     config_fields: Callable[[], Iterable[str]] = tuple,
-    can_loop: bool = False,
 ) -> tuple[ModelConfig, dict[str, Any]]:
     """Our configuration, and the arguments that remain for lm-eval's class.
 
@@ -110,11 +109,9 @@ def split_model_args(
         passed_on: further names, which lm-eval's class hands on to what loads the model.
         config_fields: gives the field names of the model's configuration; called only
             where a name is not known otherwise, since it may have to read a file.
-        can_loop: whether the engine can run a block of layers again for whole prompts.
 
     Raises:
-        ConfigError: an unknown argument, a value of the wrong type, or a ``loop`` that the
-            engine cannot do.
+        ConfigError: an unknown argument, or a value of the wrong type.
     """
     own = own_arguments()
     rest = {name: value for name, value in args.items() if name not in own}
@@ -129,14 +126,7 @@ def split_model_args(
         if name in hints:
             _check_type(name, value, hints[name])
     read: dict[str, Any] = {name: read_options(group, args) for name, group in _GROUPS.items()}
-    config = ModelConfig(**read, interventions=read_interventions(args))
-    if config.looping.enabled and not can_loop:
-        raise ConfigError(
-            f"loop={config.looping.loop} runs layers again for every token, prompts included, "
-            "which this engine cannot do: use --model l2hf, or pass loop=off.",
-            "loop",
-        )
-    return config, rest
+    return ModelConfig(**read, interventions=read_interventions(args)), rest
 
 
 def _fields(

@@ -1,10 +1,11 @@
 """What the files of a model hold, told by digests that cost little: whether it is still the same.
 
 Everything that decides a response counts: weights, adapters, configuration, generation settings,
-tokenizer, code. Names, sizes and contents do, dates and places do not, so that a copy elsewhere
-is the same model. Files of up to 64 MiB are read in whole. Of a larger safetensors file the
-header is, and a block out of the middle of every tensor; of any other, blocks at equal distances.
-A change that spares all of these (a few values edited by hand) is not seen; training is.
+tokenizer, code, and what techniques read (thresholds, directions). Names, sizes and contents do,
+dates and places do not, so that a copy elsewhere is the same model. Files of up to 64 MiB are read
+in whole. Of a larger safetensors file the header is, and a block out of the middle of every tensor;
+of any other, blocks at equal distances. A change that spares all of these (a few values edited by
+hand) is not seen; training is.
 """
 
 from __future__ import annotations
@@ -21,8 +22,19 @@ _REMEMBERED = 1 << 20
 _BLOCK = 4 << 10
 _DISTANCE = 8 << 20
 
-#: Arguments that name a folder or a repository of the hub, of any engine.
-ROLES = ("pretrained", "peft", "delta", "lora_local_path", "tokenizer")
+#: Arguments that name a folder, a file or a repository of the hub, of any engine.
+ROLES = (
+    "pretrained",
+    "peft",
+    "delta",
+    "lora_local_path",
+    "tokenizer",
+    "calibration",
+    "steering_directions",
+)
+
+#: What stands before the commit of a repository of the hub, in place of a digest.
+COMMIT = "commit "
 
 _WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack")
 _OTHERS = (".json", ".model", ".jinja", ".py", ".tiktoken", ".spm", ".txt")
@@ -39,6 +51,8 @@ _PROBES = ("config.json", "adapter_config.json", "tokenizer_config.json")
 def model_files(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Role and file, such as ``pretrained/config.json`` → digest of what decides a response.
 
+    A file that an argument names goes by its role alone.
+
     Args:
         arguments: of the model class; those of :data:`ROLES` count, with ``subfolder``,
             ``revision`` and ``cache_dir``. A repository of the hub, in the cache by then, counts
@@ -52,8 +66,10 @@ def model_files(arguments: Mapping[str, Any]) -> dict[str, str]:
         folder = Path(name).expanduser()
         if folder.is_dir():
             found |= {f"{role}/{path}": digest for path, digest in _folder(folder, arguments, role)}
+        elif folder.is_file():
+            found[role] = file_digest(folder)
         elif commit := _commit(name, arguments):
-            found[role] = f"commit {commit}"
+            found[role] = COMMIT + commit
     return found
 
 

@@ -41,8 +41,9 @@ def rule(margin: float, level: float, comparisons: int) -> str:
     """
     return (
         f"Each of {count(comparisons, 'comparison')} of a model and task gets an interval that is "
-        "corrected for all of them by the largest statistic under random signs, so that in "
-        f"{100 * level:g} % of suites no verdict is wrong. Better or worse: it leaves out 0. "
+        "corrected for all of them by the largest statistic under random signs, so that with a "
+        f"chance of {100 * level:g} % none of that model's verdicts on that task is wrong. Better "
+        "or worse: it leaves out 0. "
         f"Equivalent: it holds 0 and lies within ±{margin:g} points: two one-sided tests at "
         f"{100 * (1 - level) / 2:g} %. Abstain: it holds 0 and is wider. A claim holds where its "
         "method is better, fails where it is worse or equivalent, and is not decided otherwise."

@@ -30,7 +30,6 @@ from l2_harness.models.response_jobs import WantedResponse
 from l2_harness.models.response_text import ResponseTexts
 from l2_harness.models.terminal_log import terminal_log
 from l2_harness.norms import hash_prompt
-from l2_harness.norms.directions import directions_digest
 from l2_harness.selection.chain_of_embedding import MIN_LAYERS
 
 logger = logging.getLogger(__name__)
@@ -88,9 +87,6 @@ class EvaluatedLM(LM):
             "monitored_layers": list(layers),
             "l2_harness": __version__,
         }
-        directions = self._acting.steering.steering_directions
-        if directions is not None:
-            found["directions"] = directions_digest(directions)
         if self._matched is not None:
             found["matched_run"] = self._matched.run_id
         cuts = self.think_end_token is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,3 @@ def read_directions(path: str, layers: Sequence[int]) -> dict[int, np.ndarray]:
                 f"{name}={path!r}: the vector of layer {layer} is no direction.", name
             )
     return {layer: found[layer] / lengths[layer] for layer in layers}
-
-
-def directions_digest(path: str) -> str:
-    """What tells one file's content from another's."""
-    return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]

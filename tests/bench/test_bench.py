@@ -14,6 +14,7 @@ import torch
 from l2_harness.bench.bare_loop import recorded_passes, replay
 from l2_harness.bench.parts import PartTimes
 from l2_harness.bench.rounds import Ratio, alternate
+from l2_harness.bench.strict import measure_strict
 from l2_harness.bench.workloads import SAMPLES, greedy_demo, random_model, samples
 from l2_harness.models.hf.l2hf import L2HF
 
@@ -96,3 +97,25 @@ def test_the_command(run_command: Callable[..., Any]) -> None:
     assert rows["recursion=always"]["again"] == pytest.approx(2 / 12, rel=0.1)
     assert rows["steering=norm"]["again"] == 0
     assert rows["thresholds alone"]["equal"] == 3
+
+
+@pytest.mark.slow
+def test_what_strict_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deterministic kernels are on in the strict way alone, and a rerun there is the same."""
+    asked: dict[bool, set[str]] = {True: set(), False: set()}
+    real = L2HF.generate_until
+
+    def noted(lm: L2HF, *args: Any, **kwargs: Any) -> Any:
+        asked[torch.are_deterministic_algorithms_enabled()].add(str(lm._causal_lm.dtype))
+        return real(lm, *args, **kwargs)
+
+    monkeypatch.setattr(L2HF, "generate_until", noted)
+    cost = measure_strict(2, 3, 2, "cpu", lambda text: None)
+    assert asked == {True: {"torch.float32"}, False: {"torch.float32", "torch.bfloat16"}}
+    assert [(row.way, row.over) for row in cost.rows] == [
+        ("float32, strict", "float32"),
+        ("float32, strict", "bfloat16"),
+        ("float32", "bfloat16"),
+    ]
+    assert cost.rows[0].again == 1
+    assert all(row.ratio.low > 0 for row in cost.rows)

@@ -92,6 +92,18 @@ def test_a_changed_adapter_is_another_cell_and_is_named(
     assert is_same(now, now)
 
 
+def test_a_file_of_thresholds_that_was_written_anew_is_another_cell(
+    suite_of: Callable[..., Suite], tmp_path: Path
+) -> None:
+    file = tmp_path / "calibration.json"
+    file.write_text("{}")
+    suite = suite_of(f"b: {{args: {{threshold: calibrated, calibration: {file}}}}}")
+    before = definition(suite)
+    file.write_text("{} ")
+    assert changed_keys(before, definition(suite)) == ["calibration"]
+    assert "calibration" not in definition(suite, "plain")["model_files"]
+
+
 def test_a_cell_that_is_old_is_known_by_what_it_knew(suite_of: Callable[..., Suite]) -> None:
     now = definition(suite_of("b: {args: {recursion: norm}}"))
     old = {key: value for key, value in now.items() if key != "model_files"}

@@ -134,6 +134,15 @@ def test_little_of_a_large_file_is_read(tmp_path: Path, monkeypatch: pytest.Monk
     assert read < 4 * 5_000
 
 
+@pytest.mark.parametrize("role", ["calibration", "steering_directions"])
+def test_a_file_counts_under_its_argument(tmp_path: Path, role: str) -> None:
+    (tmp_path / "file").write_bytes(b"1")
+    before = model_files({role: str(tmp_path / "file")})
+    assert list(before) == [role]
+    (tmp_path / "file").write_bytes(b"2")
+    assert changed(before, model_files({role: str(tmp_path / "file")})) == {role}
+
+
 def test_a_repository_counts_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = tmp_path / "models--org--name"
     for commit in ("a" * 40, "b" * 40):

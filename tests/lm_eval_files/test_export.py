@@ -1,4 +1,4 @@
-"""Runs as other tools read them: evalstats, Inspect where it is installed, and by hand."""
+"""Runs as other tools read them: evalstats, Inspect, and by hand."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from l2_harness.config import ConfigError
+from l2_harness.engines.model_files import file_digest
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_run_settings
-from l2_harness.norms.directions import directions_digest, write_directions
+from l2_harness.norms.directions import write_directions
 
 ARGS = {"steering": "norm", "steering_trigger": "peak", "threshold_k": 0, "threshold_warmup": 2}
 
@@ -52,7 +53,7 @@ def test_it_acts_and_the_run_names_the_file(
     assert told["interventions"]["all_layers"]["injections"] > 0
     assert told["interventions"]["dose"]["steering"] > 0
     run = read_run_settings(tmp_path / "traces", told["run_id"])
-    assert run["directions"] == directions_digest(str(tmp_path / "d.npz"))
+    assert run["model_files"]["steering_directions"] == file_digest(tmp_path / "d.npz")
 
 
 def test_a_layer_without_a_direction(make: Callable[[list[int]], L2HF]) -> None:

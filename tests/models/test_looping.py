@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from l2_harness.config import ConfigError
-from l2_harness.config.model_args import split_model_args
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_traces
 
@@ -62,12 +61,3 @@ def test_a_block_beyond_the_model() -> None:
 def test_no_block(value: str) -> None:
     with pytest.raises(ConfigError, match="is no block of layers"):
         demo(loop="rys", loop_layers=value)
-
-
-def test_an_engine_that_says_nothing_refuses() -> None:
-    """Whoever reads model_args has to say that it can loop."""
-
-    def other(pretrained: str) -> None: ...
-
-    with pytest.raises(ConfigError, match="which this engine cannot do: use --model l2hf"):
-        split_model_args({"loop": "rys"}, other)

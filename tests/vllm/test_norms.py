@@ -19,6 +19,7 @@ if find_spec("vllm") is None:
 from vllm import LLM, SamplingParams
 from vllm.v1.core.sched.scheduler import Scheduler
 
+from l2_harness.config.looping import LoopingConfig
 from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.response_end import ResponseEnd
 from l2_harness.engines.vllm.engine import Answer, Ask, VllmEngine
@@ -44,7 +45,8 @@ N_LAYERS = 5
 @contextmanager
 def engine(folder: Any, layers: tuple[int, ...], **settings: Any) -> Iterator[VllmEngine]:
     settings = {"model": str(folder), **STRESS, **settings}
-    llm = LLM(**settings, **engine_settings(settings, GraphPlan.of(layers, ()), acts=False))
+    plan = GraphPlan.of(layers, ())
+    llm = LLM(**settings, **engine_settings(settings, plan, acts=False, looping=LoopingConfig()))
     try:
         found = VllmEngine(llm)
         found.begin(WorkerRun(list(layers), True, False, max(layers) + 1, {}, {}))

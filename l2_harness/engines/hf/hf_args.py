@@ -45,5 +45,4 @@ def split_hf_args(args: Mapping[str, Any], source: Any) -> tuple[ModelConfig, di
         HFLM.__init__,
         FROM_PRETRAINED,
         lambda: config_field_names(source, args),
-        can_loop=True,
     )

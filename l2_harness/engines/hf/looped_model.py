@@ -29,6 +29,11 @@ from l2_harness.interventions.mixing import relative_change, weighted_sum
 _OF_EACH_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers")
 
 
+def mean_dose(rows: int, total: float) -> dict[str, float]:
+    """For a result file: rows, and the mean of their doses."""
+    return {"rows": rows, "dose": total / rows if rows else 0.0}
+
+
 class LoopDose:
     """How far a loop moved the states of the rows that were decoded: ‖Δ‖/‖h‖.
 
@@ -52,7 +57,7 @@ class LoopDose:
 
     def as_dict(self) -> dict[str, float]:
         """Rows, and their mean."""
-        return {"rows": self.rows, "dose": float(self._sum) / self.rows if self.rows else 0.0}
+        return mean_dose(self.rows, float(self._sum))
 
 
 def looped_model(

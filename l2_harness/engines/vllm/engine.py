@@ -144,6 +144,11 @@ class VllmEngine:
                 "other layers."
             )
 
+    def loop_dose(self) -> tuple[int, float]:
+        """How many rows a looped model decoded in this run, and the sum of their doses."""
+        ((rows, total), _), *_ = map(unpacked, self._rpc("l2_loop_dose"))
+        return rows, total
+
     def run(self, asks: Sequence[Ask], preempts: bool = True) -> Iterator[list[Answer]]:
         """Complete responses, some at a time, in the order in which they end.
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2_harness.config import ConfigError
-from l2_harness.engines.vllm.graph_plan import CONFIG_KEY, GraphPlan
+from l2_harness.config.looping import LoopingConfig
+from l2_harness.engines.vllm.graph_plan import CONFIG_KEY, LOOP_KEY, GraphPlan
 
 logger = logging.getLogger(__name__)
 
@@ -18,19 +19,24 @@ _WORKER = "l2_harness.engines.vllm.worker.WatchingWorker"
 _SCHEDULER = "l2_harness.engines.vllm.scheduler.ReplayingScheduler"
 
 
-def engine_settings(args: Mapping[str, Any], plan: GraphPlan, acts: bool) -> dict[str, Any]:
+def engine_settings(
+    args: Mapping[str, Any], plan: GraphPlan, acts: bool, looping: LoopingConfig
+) -> dict[str, Any]:
     """Arguments of ``vllm.LLM`` to be added to the user's.
 
     Args:
         args: the user's.
         plan: what is built into the model.
         acts: whether states may be changed.
+        looping: which layers are repeated.
     """
     from vllm.platforms import current_platform
 
     _choose_runner()
     own = dict(_as_dict(args, "additional_config"))
     own[CONFIG_KEY] = plan.as_dict()
+    if looping.enabled:
+        own[LOOP_KEY] = looping.as_dict()
     settings: dict[str, Any] = {"worker_cls": _WORKER, "additional_config": own}
     if acts:
         # preempted responses are replayed, and each step is settled before the next is planned

@@ -8,6 +8,8 @@ from typing import Any
 
 #: Key of our entry in vLLM's ``additional_config``, which is part of its compile cache's key.
 CONFIG_KEY = "l2_harness"
+#: Key of the ``loop_*`` arguments there.
+LOOP_KEY = "l2_harness_loop"
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ class Replica:
         """As the engine's."""
         self._engine.try_out(reruns)
 
+    def loop_dose(self) -> tuple[int, float]:
+        """As the engine's."""
+        return self._engine.loop_dose()
+
     def run(self, asks: Sequence[Ask], preempts: bool) -> Iterator[list[Answer]]:
         """As the engine's, an answer's ``ask`` being all that its asker needs: its ``about``."""
         for answers in self._engine.run(asks, preempts):
@@ -82,6 +86,11 @@ class EngineReplicas:
         """
         self._all("try_out", list(reruns))
 
+    def loop_dose(self) -> tuple[int, float]:
+        """Of all together."""
+        rows, totals = zip(*self._all("loop_dose"), strict=True)
+        return sum(rows), sum(totals)
+
     def run(self, asks: Sequence[Ask], preempts: bool = True) -> Iterator[list[Answer]]:
         """Complete responses as they come; every n-th request goes to the same replica."""
         import ray
@@ -101,14 +110,16 @@ class EngineReplicas:
                 continue
             yield [replace(answer, ask=asks[answer.ask]) for answer in answers]
 
-    def _all(self, method: str, *args: Any) -> None:
+    def _all(self, method: str, *args: Any) -> list[Any]:
         import ray
         from ray.exceptions import RayTaskError
 
         try:
-            ray.get([getattr(actor, method).remote(*args) for actor in self._actors])
+            asked = [getattr(actor, method).remote(*args) for actor in self._actors]
+            found: list[Any] = ray.get(asked)
         except RayTaskError as error:
             raise error.cause from error
+        return found
 
 
 def _end(actors: Sequence[Any]) -> None:

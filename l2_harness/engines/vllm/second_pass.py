@@ -158,6 +158,21 @@ def attention_names(layer: nn.Module) -> list[str]:
     return [module.layer_name for module in found]
 
 
+def state_parameters(layer: nn.Module) -> list[tuple[int, str]]:
+    """Place and name of those arguments of a layer's forward that hold its state: hidden, and the
+    residual if it comes apart.
+
+    Raises:
+        CannotRunAgainError: none is known.
+    """
+    names = [parameter.name for parameter in _parameters(layer)]
+    found = [(i, n) for i, n in enumerate(names) if n in _HIDDEN]
+    found += [(i, n) for i, n in enumerate(names) if n == _RESIDUAL]
+    if not found or found[0][1] == _RESIDUAL:
+        raise CannotRunAgainError("its layers take their state under a name that is not known.")
+    return found
+
+
 def _arguments(layer: nn.Module, positions: Tensor, states: Tensor) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for parameter in _parameters(layer):

@@ -85,10 +85,18 @@ class StepWatcher:
         runner: vLLM's model runner (V1).
         layers: the model's decoder layers.
         norms: (layers, tokens) float32, where each pass leaves its norms.
+        doses: (tokens,) float32, where each pass of a looped model leaves its doses.
     """
 
-    def __init__(self, runner: Any, layers: Sequence[nn.Module], norms: Tensor) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        layers: Sequence[nn.Module],
+        norms: Tensor,
+        doses: Tensor | None = None,
+    ) -> None:
         self._runner, self._layers, self._norms = runner, list(layers), norms
+        self._doses = doses
         self._most = runner.scheduler_config.max_num_seqs
         self._run: WorkerRun | None = None
         self._forget()
@@ -100,6 +108,7 @@ class StepWatcher:
         self._reports: dict[int, ResponseReport | None] = {}
         self._sums, self._moves = StateSums(), StateMoves()
         self._states: dict[int, Tensor] = {}
+        self._dose = 0, torch.zeros((), dtype=torch.float64)
         self._step: Step | None = None
         self._rows: Rows | None = None
         self._pipeline: Pipeline | None = None
@@ -154,6 +163,11 @@ class StepWatcher:
             }
         return header, self._log.take()
 
+    def loop_dose(self) -> tuple[int, float]:
+        """How many rows a looped model decoded in this run, and the sum of their doses."""
+        rows, total = self._dose
+        return rows, float(total)
+
     def drop(self) -> None:
         """Nothing that is under way is wanted any more."""
         if self._run is not None:
@@ -185,6 +199,7 @@ class StepWatcher:
         if self._rows is not None:
             self._add_states(step, self._rows)
         self._rows = None
+        self._count_doses(step, own)
         if self._run is not None and self._run.records:
             self._record_given(step, own, hidden)
         return hidden
@@ -288,6 +303,21 @@ class StepWatcher:
             slots = np.array([-1 if w is None or w.slot is None else w.slot for w in own])
             self._pipeline.begin_pass(slots[rows.requests], rows.positions)
 
+    def _count_doses(self, step: Step, own: Sequence[_Watched | None]) -> None:
+        """Of a looped model's rows, those that were decoded: a prompt's are left out."""
+        if self._doses is None:
+            return
+        floors = [
+            NEVER
+            if w is None or w.order.tokens is not None or w.is_over
+            else max(w.order.first + 1, w.next)
+            for w in own
+        ]
+        rows = step.between(np.array(floors), np.full(len(own), NEVER))
+        count, total = self._dose
+        total = total.to(self._doses.device) + self._doses[rows.where].double().sum()
+        self._dose = count + len(rows), total
+
     def _floor(self, watched: _Watched) -> int:
         acting = watched.order.acting
         from_start = self._config is not None and self._config.threshold.threshold_prompt
@@ -309,7 +339,9 @@ class StepWatcher:
 
     def _new_rows(self, step: Step) -> Rows | None:
         """The rows of which tokens are made now, without those that were recorded before."""
-        if self._run is None or not (self._run.records or self._run.keeps_states):
+        if self._run is None or not (
+            self._run.records or self._run.keeps_states or self._doses is not None
+        ):
             return None
         last, new = step.last, np.zeros(len(step.ids), dtype=bool)
         for i, request in enumerate(step.ids):

@@ -62,7 +62,7 @@ def split_vllm_args(args: Mapping[str, Any]) -> tuple[ModelConfig, dict[str, Any
 
 def watches(config: ModelConfig) -> bool:
     """Whether anything is asked for that vLLM alone doesn't do."""
-    return config.recording.enabled or config.interventions.enabled
+    return config.recording.enabled or config.interventions.enabled or config.looping.enabled
 
 
 def _check_watchable(args: Mapping[str, Any]) -> None:

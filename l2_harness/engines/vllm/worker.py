@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from vllm.platforms import current_platform
 
+from l2_harness.config.looping import LoopingConfig
+from l2_harness.config.options import read_options
 from l2_harness.engines.decoder_layers import find_decoder_layers
-from l2_harness.engines.vllm.graph_plan import GraphPlan
+from l2_harness.engines.vllm.graph_plan import LOOP_KEY, GraphPlan
 from l2_harness.engines.vllm.layer_stops import install
+from l2_harness.engines.vllm.looped_layers import loop_layers
 from l2_harness.engines.vllm.step_watcher import StepWatcher, WorkerRun
 from l2_harness.engines.vllm.wire import packed
 
@@ -28,9 +31,13 @@ class WatchingWorker(PlatformWorker):
         super().load_model(**kwargs)
         runner, config = self.model_runner, self.vllm_config
         plan = GraphPlan.read(config.additional_config)
-        layers = list(find_decoder_layers(runner.model))
-        norms = install(layers, plan, config.scheduler_config.max_num_batched_tokens)
-        self._watcher = StepWatcher(runner, layers, norms)
+        most = config.scheduler_config.max_num_batched_tokens
+        layers, doses = list(find_decoder_layers(runner.model)), None
+        if LOOP_KEY in config.additional_config:
+            looping = read_options(LoopingConfig, config.additional_config[LOOP_KEY])
+            layers, doses = loop_layers(runner, looping, most)
+        norms = install(layers, plan, most)
+        self._watcher = StepWatcher(runner, layers, norms, doses)
         self._around("_model_forward", self._watcher.forward)
         self._around("_sample", self._watcher.sample)
 
@@ -59,6 +66,10 @@ class WatchingWorker(PlatformWorker):
         """Nothing that is under way is wanted any more."""
         with torch.inference_mode():
             self._watcher.drop()
+
+    def l2_loop_dose(self) -> bytes:
+        """Of a looped model: rows that were decoded in this run, and the sum of their doses."""
+        return packed(self._watcher.loop_dose())
 
     def l2_trial(self, text: str) -> bytes:
         """After a trial request: what is wrong with layers (a JSON list) that are run again."""

@@ -11,6 +11,7 @@ from l2_harness.config import ConfigError
 from l2_harness.config.model_args import ModelConfig
 from l2_harness.engines.decoder_layers import number_of_layers
 from l2_harness.engines.hf.loading import model_fingerprint, read_config, resolve_pretrained
+from l2_harness.engines.hf.looped_model import mean_dose
 from l2_harness.engines.vllm.engine import VllmEngine
 from l2_harness.engines.vllm.engine_settings import engine_settings
 from l2_harness.engines.vllm.graph_plan import GraphPlan
@@ -54,7 +55,7 @@ class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
         pool = current_pool()
         make: Any = vllm_causallms.LLM if pool is None else pool.make
         if self._watched:
-            n_layers = _n_layers(source, kwargs)
+            n_layers = len(self._looping.path(_n_layers(source, kwargs)))
             layers = self._monitored(n_layers)
             self._acting.check_layers(layers)
             values = threshold_values(self._acting.threshold, layers)
@@ -62,7 +63,8 @@ class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
                 self._matched = MatchedEdits(self._acting, layers)
             reruns = self._acting.rerun_layers(layers, n_layers)
             plan = _plan(config, layers, reruns)
-            inherited |= engine_settings(inherited, plan, self._acting.enabled or pool is not None)
+            acts = self._acting.enabled or pool is not None
+            inherited |= engine_settings(inherited, plan, acts, self._looping)
         with patch.object(vllm_causallms, "LLM", make):
             super().__init__(source, **inherited)
         self._engine: VllmEngine | EngineReplicas
@@ -112,12 +114,11 @@ class VllmBase(EvaluatedLM, vllm_causallms.VLLM):  # type: ignore[name-defined]
 
     def get_model_info(self) -> dict[str, Any]:
         """Under ``l2`` what was recorded; lm-eval puts it into the result file."""
-        facts = self._engine.facts
-        return {
-            "model_dtype": facts.dtype,
-            "model_revision": facts.revision,
-            "l2": self._info(self._config),
-        }
+        facts, info = self._engine.facts, self._info(self._config)
+        if self._looping.enabled:
+            info["decoder_layers"] = len(self._looping.path(info["decoder_layers"]))
+            info["loop"] = mean_dose(*self._engine.loop_dose())
+        return {"model_dtype": facts.dtype, "model_revision": facts.revision, "l2": info}
 
 
 def _n_layers(source: str, kwargs: dict[str, Any]) -> int:
