@@ -16,6 +16,7 @@ from unittest.mock import patch
 import typer
 
 from l2_harness.cli.engine_choice import Engine, engine_of
+from l2_harness.cli.interrupted import Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +66,7 @@ def command(
     demo = _Demo(out, limit, seed, pretrained, engine_of(engine), _console())
     try:
         demo.run()
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Interrupted):
         demo.say(f"\nInterrupted. What was done is in {out}; the same command goes on from there.")
         raise typer.Exit(130) from None
 
