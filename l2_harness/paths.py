@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -32,3 +33,8 @@ def tasks_dir() -> Path:
         + " nor ".join(str(folder) for folder in candidates)
         + " exists. Install it again with pip."
     )
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path as it was typed, ``~`` being the home folder; where there is none, it stays ``~``."""
+    return Path(os.path.expanduser(path))

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from l2_harness import __version__
@@ -16,6 +15,7 @@ from l2_harness.config.model_args import affecting
 from l2_harness.engines.model_files import model_files
 from l2_harness.models.capabilities import capabilities
 from l2_harness.models.recorded_runs import MODEL_FILES, WEIGHTS
+from l2_harness.paths import expanded
 
 
 def cell_definition(cell: Cell, catalogue: TaskCatalogue) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _local_folder(args: Mapping[str, Any]) -> str | None:
     from l2_harness.engines.hf.loading import resolve_pretrained
     from l2_harness.paths import DEMO_MODEL
 
-    if pretrained == DEMO_MODEL or Path(pretrained).expanduser().is_dir():
+    if pretrained == DEMO_MODEL or expanded(pretrained).is_dir():
         return str(resolve_pretrained(pretrained, args))
     return None
 

@@ -12,8 +12,8 @@ from types import TracebackType
 _COMMANDS = frozenset({"lm_eval", "lm-eval"})
 _OURS = ("l2hf", "l2vllm")
 _INTERRUPTED = (
-    "interrupted; the same command goes on from the responses in its trace_dir (record=tokens), and "
-    "begins anew without one"
+    "interrupted; the same command goes on from the responses in its trace_dir (record=tokens), "
+    "and begins anew without one"
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config import ConfigError
-from l2_harness.paths import DEMO_MODEL, demo_model_path
+from l2_harness.paths import DEMO_MODEL, demo_model_path, expanded
 
 _SAMPLED_BYTES = 1 << 16
 
@@ -30,8 +30,8 @@ def resolve_pretrained(pretrained: Any, args: Mapping[str, Any] | None = None) -
     if pretrained == DEMO_MODEL and not Path(DEMO_MODEL).is_dir():
         return str(demo_model_path())
     if _looks_local(pretrained):
-        _check_local(Path(pretrained).expanduser(), args or {})
-        return str(Path(pretrained).expanduser())
+        _check_local(expanded(pretrained), args or {})
+        return str(expanded(pretrained))
     return pretrained
 
 
