@@ -24,7 +24,7 @@ def model_source(name: str) -> str:
 
 def is_on_disk(name: str) -> bool:
     """Whether the name is of the packaged model or of a folder."""
-    return Path(model_source(name)).expanduser().is_dir()
+    return expanded(model_source(name)).is_dir()
 
 
 def no_network_for(name: str) -> None:
@@ -50,3 +50,8 @@ def tasks_dir() -> Path:
         + " nor ".join(str(folder) for folder in candidates)
         + " exists. Install it again with pip."
     )
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path as it was typed, ``~`` being the home folder; where there is none, it stays ``~``."""
+    return Path(os.path.expanduser(path))

@@ -8,13 +8,13 @@ otherwise, ``{"gsm8k/test.jsonl": {"question": "frage"}}``.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.json_text import check_shape, parse_json
 
 DATA_VARIABLE = "L2_HARNESS_DATA"
 COLUMNS_FILE = "columns.json"
@@ -63,23 +63,26 @@ def columns_of(folder: Path) -> dict[str, dict[str, str]]:
     path = folder / COLUMNS_FILE
     if not path.is_file():
         return {}
-    maps = _parse(path.read_text("utf-8"), str(path))
-    if not all(isinstance(columns, dict) for columns in maps.values()):
-        raise ConfigError(f'{path} must read {{"FILE": {{"HUB COLUMN": "COLUMN"}}}}.')
+    maps = _parse(path.read_bytes(), str(path))
+    try:
+        check_shape(list(maps.values()), [dict])
+        check_shape([name for own in maps.values() for name in own.values()], [str])
+    except ValueError:
+        raise ConfigError(f'{path} must read {{"FILE": {{"HUB COLUMN": "COLUMN"}}}}.') from None
     return maps
 
 
 def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield number, _parse(line, f"{path}:{number}")
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
+def _parse(text: bytes, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise ConfigError(f"{where} is no JSON: {error}.") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{where} holds a {type(value).__name__}, not an object.")

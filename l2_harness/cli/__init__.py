@@ -12,12 +12,21 @@ import sys
 
 
 def main() -> None:
-    """Run the command line: 0 on success, 2 with one line on stderr for what a user can mend."""
-    from l2_harness.cli.app import app
-    from l2_harness.config.errors import ConfigError
+    """Run the command line: 0 on success, 2 with one line on stderr for what a user can mend.
+
+    130 with one line after Ctrl-C.
+    """
+    from l2_harness.cli.interrupted import Interrupted
 
     try:
-        app()
-    except (ConfigError, OSError) as error:
-        print(f"l2-harness: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        from l2_harness.cli.app import app
+        from l2_harness.config.errors import ConfigError
+
+        try:
+            app()
+        except (ConfigError, OSError) as error:
+            print(f"l2-harness: error: {error}", file=sys.stderr)
+            sys.exit(2)
+    except (KeyboardInterrupt, Interrupted):
+        print(f"l2-harness: {Interrupted()}", file=sys.stderr)
+        sys.exit(130)

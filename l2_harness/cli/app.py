@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from l2_harness import __version__
 from l2_harness.cli import (
@@ -22,9 +23,22 @@ from l2_harness.cli import (
     selectors,
     tasks,
 )
+from l2_harness.cli.interrupted import Interrupted
+
+
+class _Commands(TyperGroup):
+    """Ctrl-C leaves as an error of ours: Typer would say `Aborted.`, and not how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
 
 app = typer.Typer(
     name="l2-harness",
+    cls=_Commands,
     help="Hidden-state norms of language models, on top of lm-evaluation-harness.",
     add_completion=False,
     no_args_is_help=True,

@@ -321,10 +321,11 @@ def _overrides(
 
 def _seeds(words: str | None) -> tuple[int, ...] | None:
     from l2_harness.config.errors import ConfigError
+    from l2_harness.config.numbers import as_whole
 
     if words is None:
         return None
-    parts = [word.strip() for word in words.split(",")]
-    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+    seeds = [as_whole(word) if word.strip().isdecimal() else None for word in words.split(",")]
+    if None in seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"--seeds={words!r} is no list of different whole numbers: 0,1,2.")
-    return tuple(int(part) for part in parts)
+    return tuple(seed for seed in seeds if seed is not None)

@@ -15,6 +15,7 @@ from unittest.mock import patch
 import typer
 
 from l2_harness.cli.engine_choice import Engine, engine_of
+from l2_harness.cli.interrupted import Interrupted
 from l2_harness.paths import no_network_for
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def command(
     demo = _Demo(out, limit, seed, pretrained, engine_of(engine), _console())
     try:
         demo.run()
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Interrupted):
         demo.say(f"\nInterrupted. What was done is in {out}; the same command goes on from there.")
         raise typer.Exit(130) from None
 

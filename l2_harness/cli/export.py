@@ -76,9 +76,10 @@ def _inspect(folders: Sequence[Path], out: Path) -> int:
     """A log a run and task; how many."""
     from l2_harness.lm_eval_files.inspect_log import inspect_log, log_name
     from l2_harness.lm_eval_files.runs import find_runs
+    from l2_harness.paths import expanded
 
     written = 0
-    for run in (run for folder in folders for run in find_runs(folder.expanduser()).runs):
+    for run in (run for folder in folders for run in find_runs(expanded(folder)).runs):
         for task in run.tasks:
             log = inspect_log(run, task)
             if log is not None:

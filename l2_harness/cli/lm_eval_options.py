@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,12 +43,13 @@ def arguments_of(option: str, text: str) -> dict[str, Any]:
         ConfigError: it is neither.
     """
     from l2_harness.config.errors import ConfigError
+    from l2_harness.json_text import parse_json
 
     if not text:
         return {}
     if text.lstrip().startswith("{"):
         try:
-            return dict(json.loads(text))
+            return dict(parse_json(text))
         except ValueError as error:
             raise ConfigError(f"{option}={text!r} is no JSON ({error}).") from error
     from lm_eval.utils import simple_parse_args_string
@@ -67,9 +67,10 @@ def batch_size_of(text: str) -> int | str:
         ConfigError: it is neither.
     """
     from l2_harness.config.errors import ConfigError
+    from l2_harness.config.numbers import as_whole
 
-    if text.isdigit():
-        return int(text)
+    if text.isdecimal() and (size := as_whole(text)) is not None:
+        return size
     if not text.startswith("auto"):
         raise ConfigError(f"--batch-size={text!r} is no whole number, nor auto.")
     return text

@@ -43,24 +43,21 @@ def command(
 ) -> None:
     """All sections below DIR as one HTML file that opens without a network."""
     from l2_harness.config.errors import ConfigError
-    from l2_harness.findings.section import SectionError, find_sections
+    from l2_harness.findings.section import find_sections
     from l2_harness.report import ResponseSource, VerdictSource, load_responses, write_report
 
     if traces is None and samples is not None:
         raise ConfigError("--samples judges responses: pass --traces TRACE_DIR with it.")
     shown: ResponseSet | None = None
-    try:
-        sections = find_sections(folder)  # before the traces are read, which may take a while
-        if traces is not None:
-            source = None
-            if samples is not None:
-                source = VerdictSource(samples, tuple(include_path or ()), filter, metric)
-            shown = load_responses(
-                ResponseSource(traces, source, responses, task, run_id, tokenizer, seed)
-            )
-        file = write_report(folder, responses=shown, title=title, out=out)
-    except SectionError as error:
-        raise ConfigError(str(error)) from error
+    sections = find_sections(folder)  # before the traces are read, which may take a while
+    if traces is not None:
+        source = None
+        if samples is not None:
+            source = VerdictSource(samples, tuple(include_path or ()), filter, metric)
+        shown = load_responses(
+            ResponseSource(traces, source, responses, task, run_id, tokenizer, seed)
+        )
+    file = write_report(folder, responses=shown, title=title, out=out)
     size = file.stat().st_size
     count = f"{len(sections)} section{'s' * (len(sections) != 1)}"
     also = f", {len(shown.views)} responses" if shown is not None else ""

@@ -15,14 +15,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from l2_harness.compare.definition import definition_digest, is_same
 from l2_harness.config.errors import ConfigError
+from l2_harness.json_text import check_shape, parse_json
 from l2_harness.lm_eval_files.outcomes import Cost
 from l2_harness.norms.trace_files import write_atomically
 
 Status = Literal["running", "done", "failed"]
+_SHAPE = {
+    **{"name": str, "status": str, "definition": dict, "started": str, "attempts": int},
+    **{"batch_size": (int, str, None), "device": (str, None), "finished": (str, None)},
+    **{"documents": (int, None), "own_seconds": (float, None), "error": (str, None)},
+    "shared_samples": (str, None),
+    "cost": {spec.name: (float, None) for spec in fields(Cost)},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +98,24 @@ def read_record(folder: Path) -> CellRecord | None:
         return None
     known = {spec.name for spec in fields(CellRecord)}
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
+        check_shape(content, _SHAPE)
         values = {name: value for name, value in content.items() if name in known}
         values["cost"] = Cost(**values["cost"])
-        return CellRecord(**values)
+        return _checked(CellRecord(**values))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
             f"{path} isn't what compare writes ({error}). Delete that folder to run its cell again."
         ) from error
+
+
+def _checked(record: CellRecord) -> CellRecord:
+    if record.status not in get_args(Status):
+        raise ValueError(f"status is {record.status!r}")
+    shared = Path(record.shared_samples or "")
+    if shared.is_absolute() or ".." in shared.parts:
+        raise ValueError(f"shared_samples is {record.shared_samples!r}, outside of the folder")
+    return record
 
 
 def prepare_folder(folder: Path, definition: Mapping[str, Any]) -> int:

@@ -12,6 +12,8 @@ import yaml
 from l2_harness.config.errors import ConfigError, nearest
 from l2_harness.config.options import Parser
 
+_MOST_VALUES = 100_000
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -128,24 +130,40 @@ def read_marked(path: Path) -> Entry:
 
 def marked(text: str, file: str) -> Entry:
     """As :func:`read_marked`, of a text."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            raise ConfigError(f"{file} is empty. A suite has models, tasks and methods.")
-        return _entry(loader, node, file, ())
+        return _document(text, file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{file}{line}: no YAML: {error.problem}.") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: no YAML: {error}.") from error
+        first = " ".join(str(error).split())
+        raise ConfigError(f"{file}: no YAML: {first}.") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: no suite: nested too deeply.") from error
+
+
+def _document(text: str, file: str) -> Entry:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise ConfigError(f"{file} is empty. A suite has models, tasks and methods.")
+        # an alias stands for all that its anchor holds, and aliases of aliases for more than fits
+        loader.values_left = _MOST_VALUES  # type: ignore[attr-defined]
+        return _entry(loader, node, file, ())
     finally:
         loader.dispose()
 
 
 def _entry(loader: Any, node: yaml.Node, file: str, above: tuple[int, ...]) -> Entry:
     line = node.start_mark.line + 1
+    loader.values_left -= 1
+    if loader.values_left < 0:
+        raise ConfigError(
+            f"{file}, line {line}: more than {_MOST_VALUES} values, aliases (*name) written out. "
+            "Split the suite."
+        )
     if id(node) in above:
         raise ConfigError(f"{file}, line {line}: this value contains itself. Write it out.")
     above = (*above, id(node))
@@ -153,7 +171,13 @@ def _entry(loader: Any, node: yaml.Node, file: str, above: tuple[int, ...]) -> E
         return Entry(_mapping(loader, node, file, above), "a mapping", file, line)
     if isinstance(node, yaml.SequenceNode):
         return Entry([_entry(loader, n, file, above) for n in node.value], "a list", file, line)
-    return Entry(loader.construct_object(node), str(node.value), file, line)
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:  # such as a date without such a day
+        raise ConfigError(
+            f"{file}, line {line}: {node.value!r} can't be read ({error}). Put it in quotes."
+        ) from error
+    return Entry(value, str(node.value), file, line)
 
 
 def _mapping(

@@ -20,6 +20,7 @@ from l2_harness.compare.task_catalogue import TaskCatalogue
 from l2_harness.config.errors import ConfigError
 from l2_harness.findings.verdicts import planned, rule
 from l2_harness.findings.words import capital, count, listed
+from l2_harness.json_text import parse_json
 from l2_harness.lm_eval_files.outcomes import Outcome
 from l2_harness.lm_eval_files.tasks import load_task
 from l2_harness.norms.trace_files import write_atomically
@@ -140,9 +141,9 @@ def _notes(content: dict[str, Any], done: int) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content: dict[str, Any] = parse_json(path.read_bytes())
         return {**content, "looks": list(content["looks"]), "runs": int(content["runs"])}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ConfigError(f"{path} is damaged ({error}). Pass another --out.") from error
 
 

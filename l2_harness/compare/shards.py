@@ -33,7 +33,7 @@ class Shard:
         Raises:
             ConfigError: it is none, or there is no such one.
         """
-        found = re.fullmatch(r"(-?\d+)/(-?\d+)", text.strip())
+        found = re.fullmatch(r"(-?\d{1,9})/(-?\d{1,9})", text.strip())
         if found is None:
             raise ConfigError(f"--shard={text!r} is no i/n, such as 2/8 for the second of 8 runs.")
         number, of = map(int, found.groups())

@@ -17,6 +17,7 @@ from l2_harness.compare.suite import Method, ModelRow, Suite, TaskOptions, TaskR
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.options import option_names, read_options
 from l2_harness.models.capabilities import class_of_engine, engines
+from l2_harness.paths import expanded
 
 _NAME = re.compile(r"[\w+.-]+")
 
@@ -34,7 +35,7 @@ def load_suite(name: str) -> Suite:
         ConfigError: no such suite, or something wrong in it; file and line are named.
     """
     packaged = packaged_suites()
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name in packaged and not path.is_file():
         path = packaged[name]
     elif not path.is_file():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2_harness.paths import tasks_dir
+from l2_harness.paths import expanded, tasks_dir
 
 #: Of the systems that this runs on; a longer text is a prompt.
 _LONGEST_PATH = 4096
@@ -24,7 +24,7 @@ class TaskCatalogue:
     """
 
     def __init__(self, names: Iterable[str], include_path: Sequence[str] = ()) -> None:
-        self._folders = [str(tasks_dir()), *(str(Path(p).expanduser()) for p in include_path)]
+        self._folders = [str(tasks_dir()), *(str(expanded(p)) for p in include_path)]
         self._defaults = False
         self._index = self._manager().task_index
         missing = [name for name in names if not self.knows(name)]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from l2_harness.config.errors import ConfigError, unknown_value
 
 _PRESETS = ("late", "all")
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+#: No model has layers of more figures, and a range of them would fill the memory.
+_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,8 @@ def _late(n_layers: int) -> tuple[int, ...]:
 
 
 def _indices(value: object) -> tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return (value,)
-    if isinstance(value, str):
-        items: Sequence[object] = value.split("+")
+    if isinstance(value, str | int):
+        items: Sequence[object] = value.split("+") if isinstance(value, str) else [value]
     elif isinstance(value, Sequence):
         items = value
     else:

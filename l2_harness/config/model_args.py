@@ -17,6 +17,7 @@ from l2_harness.config.interventions import (
     read_interventions,
 )
 from l2_harness.config.looping import LoopingConfig
+from l2_harness.config.numbers import as_whole
 from l2_harness.config.options import Effect, options, read_options
 from l2_harness.config.recording import RecordingConfig
 from l2_harness.config.selection import SelectionConfig
@@ -184,7 +185,7 @@ def _accepts(hint: Any, value: Any) -> bool:
     if hint is bool:
         return isinstance(value, bool) or value in (0, 1)
     if hint is int:
-        return isinstance(value, int) or str(value).strip().lstrip("-").isdigit()
+        return as_whole(value) is not None
     return hint is not type(None)
 
 

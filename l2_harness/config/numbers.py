@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.options import Parser
+
+#: More figures than this spell no setting.
+_WHOLE = re.compile(r"[+-]?\d{1,30}")
 
 
 def number(low: float, high: float = math.inf, *, above: bool = False) -> Parser:
@@ -27,14 +31,24 @@ def whole(low: int) -> Parser:
     """A whole number of at least ``low``; text and floats such as 32.0 count."""
 
     def parse(name: str, value: Any) -> int:
-        found = as_number(value)
-        if found is None or found != int(found) or found < low:
+        found = as_whole(value)
+        if found is None or found < low:
             raise ConfigError(
                 f"{name}={value!r} is not allowed. Pass a whole number of at least {low}."
             )
-        return int(found)
+        return found
 
     return parse
+
+
+def as_whole(value: Any) -> int | None:
+    """The whole number that ``value`` is or spells, to its last figure, or None."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip())
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = as_number(value)
+    return int(found) if found is not None and found == int(found) else None
 
 
 def as_number(value: Any) -> float | None:

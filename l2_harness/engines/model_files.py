@@ -17,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from l2_harness.paths import expanded
+
 _SMALL = 64 << 20
 _REMEMBERED = 1 << 20
 _BLOCK = 4 << 10
@@ -63,7 +65,7 @@ def model_files(arguments: Mapping[str, Any]) -> dict[str, str]:
         name = arguments.get(role)
         if not isinstance(name, str) or not name:
             continue
-        folder = Path(name).expanduser()
+        folder = expanded(name)
         if folder.is_dir():
             found |= {f"{role}/{path}": digest for path, digest in _folder(folder, arguments, role)}
         elif folder.is_file():

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2_harness import __version__
+from l2_harness.config.errors import ConfigError
 from l2_harness.findings.figures import save_figure
+from l2_harness.json_text import check_shape, parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,10 +31,20 @@ SCHEMA = 1
 FILE = "section.json"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_SHAPE = {
+    **{"schema": int, "version": str, "name": str, "title": str, "order": int, "command": str},
+    **{"findings": [str], "caveats": [str], "settings": dict},
+    "tables": [{"name": str, "title": str, "caption": str, "meanings": dict}],
+    "figures": [{"name": str, "title": str, "caption": str, "alt": str}],
+}
 
 
-class SectionError(ValueError):
+class SectionError(ConfigError):
     """A folder that holds no section, or a damaged one; names the file and the way out."""
+
+
+class NewerSectionError(SectionError):
+    """A section that this version can't read, and so doesn't replace either."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +119,7 @@ class Section:
     def __post_init__(self) -> None:
         names = [t.name for t in self.tables] + [f.name for f in self.figures]
         for name in (self.name, *names):
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} names a file: use lower-case letters, digits, _ and -.")
+            _check_name(name)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"section {self.name!r} has two parts named {', '.join(twice)}.")
@@ -139,27 +150,53 @@ def read_section(folder: Path) -> Section:
     Raises:
         SectionError: there is none, it is damaged, or a newer version wrote it.
     """
-    path = folder / FILE
+    content = _described(folder)
     try:
-        content = json.loads(path.read_text("utf-8"))
-        if content["schema"] > SCHEMA:
-            raise SectionError(f"{path}: written by a newer version; this one reads {SCHEMA}.")
-        content.pop("schema")
-        content.pop("version")
         tables = [
             Table(frame=_read_table(folder / f"{table['name']}.csv"), **table)
             for table in content.pop("tables")
         ]
         figures = [Figure(**figure) for figure in content.pop("figures")]
         return Section(**content, tables=tables, figures=figures, folder=folder)
-    except SectionError:
-        raise
     except FileNotFoundError as error:
         raise SectionError(
             f"{folder}: {error.filename} is missing; run its command again."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise SectionError(f"{path}: no section ({error!r}); run its command again.") from error
+        raise _damaged(folder, error) from error
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """What ``section.json`` says, whose names are those of files in the folder.
+
+    Raises:
+        SectionError: there is none, it is damaged, or a newer version wrote it.
+    """
+    path = folder / FILE
+    try:
+        content: dict[str, Any] = parse_json(path.read_bytes())
+        check_shape(content, _SHAPE)
+        if content.pop("schema") > SCHEMA:
+            raise NewerSectionError(f"{path}: written by a newer version; this one reads {SCHEMA}.")
+        content.pop("version")
+        for part in (*content["tables"], *content["figures"]):
+            _check_name(part["name"])
+    except NewerSectionError:
+        raise
+    except FileNotFoundError as error:
+        raise SectionError(f"{folder}: {path} is missing; run its command again.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+    return content
+
+
+def _damaged(folder: Path, error: Exception) -> SectionError:
+    return SectionError(f"{folder / FILE}: no section ({error!r}); run its command again.")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} names a file: use lower-case letters, digits, _ and -.")
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -189,10 +226,16 @@ def _remove_earlier(folder: Path) -> None:
     path = folder / FILE
     if not path.exists():
         return
-    earlier = read_section(folder)
+    files: list[str] = []
+    try:
+        earlier = _described(folder)
+        files += [f"{table['name']}.csv" for table in earlier["tables"]]
+        files += [f"{one['name']}.{end}" for one in earlier["figures"] for end in ("png", "svg")]
+    except NewerSectionError:
+        raise
+    except SectionError:  # damaged: what is written now takes its place
+        pass
     path.unlink()
-    files = [f"{table.name}.csv" for table in earlier.tables]
-    files += [f"{figure.name}.{end}" for figure in earlier.figures for end in ("png", "svg")]
     for name in files:
         (folder / name).unlink(missing_ok=True)
 

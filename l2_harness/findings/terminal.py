@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from l2_harness.findings.section import Section, Table
 from l2_harness.findings.table_view import Column, table_view
-from l2_harness.findings.words import count
+from l2_harness.findings.words import count, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,28 +45,29 @@ def show(
     """
     to = to or console()
     for section in sections:
-        to.print(section.title, style="bold", markup=False)
+        to.print(printable(section.title), style="bold", markup=False)
         for table in section.tables:
             if table.brief:
                 print_table(table, to)
         for finding in section.findings:
-            to.print(f"• {finding}", markup=False)
+            to.print(printable(f"• {finding}"), markup=False)
     for note in notes:
-        to.print(note, markup=False)
+        to.print(printable(note), markup=False)
     names = ", ".join([*(f"{section.name}/" for section in sections), *files])
-    to.print(f"In {out}: {names}", markup=False, soft_wrap=True)
-    to.print(f"See tables and figures with: l2-harness report {out}", markup=False, soft_wrap=True)
+    for line in (f"In {out}: {names}", f"See tables and figures with: l2-harness report {out}"):
+        to.print(printable(line), markup=False, soft_wrap=True)
 
 
 def print_table(table: Table, to: Console) -> None:
     """Its columns for a terminal, and so many rows."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table as Grid
 
     view = table_view(table, MOST_ROWS)
     columns = [column for column in view.columns if column.name in table.brief]
     grid = Grid(
-        title=table.title,
+        title=escape(printable(table.title)),
         box=box.SIMPLE,
         title_justify="left",
         caption_justify="left",
@@ -75,7 +76,7 @@ def print_table(table: Table, to: Console) -> None:
     )
     for column in columns:
         side = "right" if column.numeric else "left"
-        grid.add_column(column.label, justify=side, overflow="fold")  # type: ignore[arg-type]
+        grid.add_column(escape(printable(column.label)), justify=side, overflow="fold")  # type: ignore[arg-type]
     for row in zip(*(_texts(column) for column in columns), strict=True):
         grid.add_row(*row)
     if view.total > MOST_ROWS:
@@ -86,4 +87,4 @@ def print_table(table: Table, to: Console) -> None:
 def _texts(column: Column) -> list[str]:
     from rich.markup import escape
 
-    return [escape(f"{cell.text} {cell.interval}".strip()) for cell in column.cells]
+    return [escape(printable(f"{cell.text} {cell.interval}".strip())) for cell in column.cells]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.findings.words import printable
 from l2_harness.lm_eval_files.groups import pooled, task_groups, weighting_of
 from l2_harness.lm_eval_files.left_out import LeftOut, few, told
 from l2_harness.lm_eval_files.metrics import (
@@ -18,7 +19,7 @@ from l2_harness.lm_eval_files.metrics import (
     figures_of,
     reported,
 )
-from l2_harness.lm_eval_files.names import NamedRun, Source, name_runs, printable
+from l2_harness.lm_eval_files.names import NamedRun, Source, name_runs
 from l2_harness.lm_eval_files.orphans import orphan_runs
 from l2_harness.lm_eval_files.outcomes import Aggregate, Outcome, Weighting
 from l2_harness.lm_eval_files.questions import PairBy, ScoredTask, score_task

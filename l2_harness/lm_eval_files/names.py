@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.findings.words import printable
 from l2_harness.lm_eval_files.runs import SHOTS, Run
+from l2_harness.paths import expanded
 
 PLAIN = "plain"
 _LONGEST_VALUE = 40
@@ -35,14 +37,14 @@ class Source:
         Raises:
             ConfigError: a name without letters.
         """
-        path = Path(text).expanduser()
+        path = expanded(text)
         if isinstance(text, Path) or path.exists() or "=" not in str(text):
             return cls(path)
         folder, name = str(text).rsplit("=", 1)
         model, _, method = name.rpartition("/")
         if not method.strip():
             raise ConfigError(f"{text!r} names no method: write DIR=method or DIR=model/method.")
-        return cls(Path(folder).expanduser(), method.strip(), model.strip() or None)
+        return cls(expanded(folder), method.strip(), model.strip() or None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +119,6 @@ def _words(run: Run, differing: Mapping[str, set[str]], usual: str) -> list[str]
         if task in differing.get(SHOTS, ())
     ]
     return words + ([f"{'/'.join(dict.fromkeys(shots))}-shot"] if shots else [])
-
-
-def printable(text: str) -> str:
-    """Without what moves a cursor or breaks a line: names come from files of others."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _cut(value: str) -> str:

@@ -29,6 +29,7 @@ from typing import Any
 from l2_harness.lm_eval_files.reading import UnreadableError, files_below, read_values
 from l2_harness.norms.trace_hash import hash_prompt
 from l2_harness.norms.trace_schema import TraceWarning
+from l2_harness.paths import expanded
 
 #: As file names hold it.
 DATE = r"\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(\.\d+)?"
@@ -174,7 +175,7 @@ def logged_tasks(path: str | os.PathLike[str], tasks: Sequence[str]) -> list[str
 
 
 def _files_of(path: str | os.PathLike[str], tasks: Sequence[str]) -> dict[str, list[SampleFile]]:
-    files = _files_by_task(Path(path).expanduser())
+    files = _files_by_task(expanded(path))
     found = {task: files[task] for task in tasks if task in files}
     if not found:
         raise FileNotFoundError(
@@ -231,6 +232,9 @@ def damaged_lines(numbers: Sequence[int]) -> str:
 
 def _sample(line: Mapping[str, Any], seen: Counter[int]) -> LoggedSample:
     doc_id = int(line["doc_id"])
+    filtered = line.get("filtered_resps", [])
+    if not isinstance(filtered, list):
+        raise TypeError("filtered_resps is no list")
     known = line.get("doc_hash")
     sample = LoggedSample(
         doc_id=doc_id,
@@ -241,7 +245,7 @@ def _sample(line: Mapping[str, Any], seen: Counter[int]) -> LoggedSample:
         target=line.get("target", ""),
         metrics=metrics_of(line),
         prompts=prompts_of(line.get("arguments", {})),
-        filtered=line.get("filtered_resps", []),
+        filtered=filtered,
         repeats=min((len(r) for r in line.get("resps", ()) if isinstance(r, list)), default=1),
     )
     seen[doc_id] += 1

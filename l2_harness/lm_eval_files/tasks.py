@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config.errors import ConfigError, nearest
+from l2_harness.paths import expanded
 
 #: A task's name in its YAML; an indented one is a group's entry.
 _NAME = re.compile(r"^[\"']?task[\"']?:[ \t]*[\"']?([^\s\"'#\[\]]+)", re.MULTILINE)
@@ -23,7 +24,7 @@ def load_task(
     Raises:
         ConfigError: there is none, or it can't be loaded.
     """
-    folders = tuple(str(Path(path).expanduser()) for path in include_path)
+    folders = tuple(str(expanded(path)) for path in include_path)
     return _loaded(name, folders, json.dumps(dict(metadata or {}), sort_keys=True, default=str))
 
 

@@ -15,6 +15,7 @@ from l2_harness.config.techniques import TECHNIQUES
 from l2_harness.interventions.edit_plans import RecordedEdits
 from l2_harness.norms import read_run_settings, read_trace_table
 from l2_harness.norms.trace_samples import SampleKey
+from l2_harness.paths import expanded
 
 
 class MatchedEdits:
@@ -33,7 +34,7 @@ class MatchedEdits:
         trace_dir = config.matching.matched_to
         assert trace_dir is not None
         self._where = f"matched_to={trace_dir!r}"
-        folder = Path(trace_dir).expanduser()
+        folder = expanded(trace_dir)
         runs = sorted(path.stem.removeprefix("run-") for path in folder.glob("run-*.json"))
         if len(runs) != 1:
             raise ConfigError(

@@ -26,6 +26,7 @@ from l2_harness.norms.summary import NormSummary
 from l2_harness.norms.trace_choices import Choice
 from l2_harness.norms.trace_events import recorded_events
 from l2_harness.norms.trace_files import run_file
+from l2_harness.paths import expanded
 
 if TYPE_CHECKING:
     from l2_harness.norms import CompletedResponse
@@ -183,7 +184,7 @@ class RunRecorder:
     @property
     def _folder(self) -> Path:
         assert self._config.trace_dir is not None
-        return Path(self._config.trace_dir).expanduser()
+        return expanded(self._config.trace_dir)
 
     def _open(self) -> TraceWriter:
         writer = TraceWriter(self._folder, self.run_id, self._rank)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from l2_harness.config import ConfigError
@@ -12,6 +11,7 @@ from l2_harness.config.model_args import affecting
 from l2_harness.models.recorded_runs import RecordedRun, differences, recorded_runs
 from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.norms.trace_samples import SampleKey, recorded_samples
+from l2_harness.paths import expanded
 from l2_harness.selection.group_scores import ROW_SCORES
 
 #: Settings that say again what others say: of a list of layers the resolved numbers count, which
@@ -38,7 +38,7 @@ class SampleSource:
     """
 
     def __init__(self, trace_dir: str, settings: Mapping[str, Any], keep_states: bool) -> None:
-        self._trace_dir = Path(trace_dir).expanduser()
+        self._trace_dir = expanded(trace_dir)
         self._keep_states = keep_states
         self.runs: dict[str, int] = {}
         others: list[str] = []

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.config.numbers import as_number
 from l2_harness.config.thresholds import CALIBRATED_PERCENTS, ThresholdConfig
+from l2_harness.json_text import parse_json
 from l2_harness.norms.trace_files import write_atomically
 
 CALIBRATION_VERSION = 1
@@ -52,7 +53,7 @@ def read_calibration(path: str | Path) -> dict[int, dict[str, float]]:
             puts there.
     """
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
+        content = parse_json(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigError(f"calibration={str(path)!r} can't be read: {error}. {_REMEDY}") from error
     layers = content.get("layers") if isinstance(content, dict) else None
@@ -110,7 +111,7 @@ def _describe(layer: int, norms: np.ndarray) -> dict[str, float]:
 
 
 def _check(path: str | Path, layer: str, values: Any) -> None:
-    fault = None if layer.isdecimal() else "is no layer"
+    fault = None if layer.isdecimal() and len(layer) < 6 else "is no layer"
     names = ("count", "mean", *_PERCENTILES)
     if not isinstance(values, dict) or not all(_is_number(values.get(name)) for name in names):
         fault = f"lacks a number among {', '.join(names)}"
@@ -121,5 +122,5 @@ def _check(path: str | Path, layer: str, values: Any) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and value >= 0
+    found = as_number(value)
+    return not isinstance(value, str) and found is not None and found >= 0

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.paths import expanded
+
+_MOST_BYTES = 2**28
 
 
 def write_directions(path: Path, directions: Mapping[int, np.ndarray]) -> None:
@@ -27,9 +33,12 @@ def read_directions(path: str, layers: Sequence[int]) -> dict[int, np.ndarray]:
     """
     name = "steering_directions"
     try:
-        with np.load(Path(path).expanduser(), allow_pickle=False) as file:
-            found = {int(layer): np.asarray(file[layer], dtype=np.float64) for layer in file.files}
-    except (OSError, ValueError) as error:
+        found = _vectors(expanded(path))
+    # a zip archive's faults, and a header is read as Python and fails as Python does
+    except (
+        *(OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError),
+        *(RuntimeError, KeyError, TypeError, SyntaxError, TokenError, MemoryError, OverflowError),
+    ) as error:
         raise ConfigError(
             f"{name}={path!r} cannot be read ({error}). Write such a file with l2-harness sae "
             "directions.",
@@ -49,3 +58,12 @@ def read_directions(path: str, layers: Sequence[int]) -> dict[int, np.ndarray]:
                 f"{name}={path!r}: the vector of layer {layer} is no direction.", name
             )
     return {layer: found[layer] / lengths[layer] for layer in layers}
+
+
+def _vectors(path: Path) -> dict[int, np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MOST_BYTES:
+        raise ValueError(f"it unpacks to {size / 2**20:.0f} MiB, more than vectors take")
+    with np.load(path, allow_pickle=False) as file:
+        return {int(layer): np.asarray(file[layer], dtype=np.float64) for layer in file.files}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_frame import to_frame
 from l2_harness.norms.trace_parts import TracePart, only_run, read_part, read_parts
 from l2_harness.norms.trace_schema import ResumeKey
+from l2_harness.paths import expanded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,7 +68,7 @@ def recorded_responses(
     Warns:
         TraceWarning: a part left out, whose responses are not found.
     """
-    directory = Path(trace_dir).expanduser()
+    directory = expanded(trace_dir)
     left = set(wanted)
     if not left or not directory.is_dir():
         return

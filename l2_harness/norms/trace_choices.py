@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.json_text import check_shape, parse_json
 from l2_harness.norms import trace_files as files
 from l2_harness.norms.trace_schema import ResumeKey, TraceWarning
 
@@ -103,11 +104,12 @@ def _stored(choice: Choice, name: str) -> Any:
 def _read(path: Path) -> dict[ResumeKey, Choice]:
     try:
         lines: Sequence[dict[str, Any]] = [
-            json.loads(line) for line in path.read_text("ascii").splitlines()
+            parse_json(line) for line in path.read_text("ascii").splitlines()
         ]
-        return {
-            ResumeKey(*line["key"]): Choice(line["scores"], bool(line["chosen"])) for line in lines
-        }
+        for line in lines:
+            check_shape(line, {"key": list, "scores": dict, "chosen": bool})
+            check_shape(list(line["scores"].values()), [float], "a score")
+        return {ResumeKey(*line["key"]): Choice(line["scores"], line["chosen"]) for line in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.warn(f"{path}: no file of choices ({error!r}); left out", TraceWarning, 2)
         return {}

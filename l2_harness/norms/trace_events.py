@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l2_harness.norms.recorded_responses import resume_keys
 from l2_harness.norms.trace_parts import only_run, read_part, read_parts
 from l2_harness.norms.trace_schema import ResumeKey, TraceEvent
+from l2_harness.paths import expanded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +24,7 @@ def recorded_events(
     """
     left = set(keys)
     found: dict[ResumeKey, list[TraceEvent]] = {}
-    for part in read_parts(Path(trace_dir).expanduser(), run_id, ["run_id", *ResumeKey._fields]):
+    for part in read_parts(expanded(trace_dir), run_id, ["run_id", *ResumeKey._fields]):
         if left.isdisjoint(resume_keys(part.table)):
             continue
         table = only_run(

@@ -24,6 +24,7 @@ from l2_harness.norms.trace_parts import (
     warn_of_unfinished,
 )
 from l2_harness.norms.trace_schema import TraceKey, TraceWarning, trace_schema
+from l2_harness.paths import expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ def read_trace_table(
     ``norms`` stays as stored: one flat list a response, row after row, to be reshaped to
     ``(len(tokens), len(layers))``.
     """
-    directory = Path(trace_dir).expanduser()
+    directory = expanded(trace_dir)
     wanted = _checked_columns(columns)
     _check_directory(directory)
     names = list(dict.fromkeys([*TraceKey._fields, "request_hash", *wanted]))

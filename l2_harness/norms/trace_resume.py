@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_frame import to_frame
 from l2_harness.norms.trace_parts import keep_first, read_parts
 from l2_harness.norms.trace_schema import ResumeKey
+from l2_harness.paths import expanded
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def completed_requests(
     Warns:
         TraceWarning: a part left out, whose responses are to be computed again.
     """
-    directory = Path(trace_dir).expanduser()
+    directory = expanded(trace_dir)
     if not directory.is_dir():
         return {}
     wanted = [spec.name for spec in fields(CompletedResponse)]

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.json_text import parse_json
 from l2_harness.norms import trace_checks as check
 from l2_harness.norms import trace_files as files
 from l2_harness.norms.trace_choices import Choice, write_choices
 from l2_harness.norms.trace_schema import SCHEMA_VERSION, ResumeKey, TraceRecord, trace_columns
+from l2_harness.paths import expanded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,7 +131,7 @@ def read_run_settings(trace_dir: str | os.PathLike[str], run_id: str) -> dict[st
     if not path.exists():
         raise FileNotFoundError(f"{path} isn't there: no settings of run {run_id!r}.")
     try:
-        settings = json.loads(path.read_bytes())["settings"]
+        settings = parse_json(path.read_bytes())["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} isn't a description of a run ({error}); delete it.") from error
     if not isinstance(settings, dict):
@@ -182,7 +184,7 @@ def usable_directory(trace_dir: str | os.PathLike[str]) -> Path:
     """
     if not str(trace_dir).strip():
         raise ValueError(f"trace_dir={str(trace_dir)!r} is empty: {_WAY_OUT}.")
-    path = Path(trace_dir).expanduser()
+    path = expanded(trace_dir)
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"trace_dir={str(path)!r} is a file: {_WAY_OUT}.")
     try:

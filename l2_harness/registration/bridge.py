@@ -29,6 +29,10 @@ class BridgeFinder:
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
         """The spec of ``lm_eval.models`` with our loader around its own; None for all others."""
+        if name == "lm_eval":
+            from l2_harness.registration.one_line import errors_in_one_line
+
+            errors_in_one_line()
         thread = get_ident()
         if name != TARGET or thread in self._searching:
             return None

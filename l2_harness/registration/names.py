@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from l2_harness.registration.one_line import errors_in_one_line
-
 #: Name for ``lm_eval --model`` -> where its class is. pyproject.toml repeats it as entry points.
 MODELS = {
     "l2hf": "l2_harness.models.hf.l2hf:L2HF",
@@ -70,7 +68,6 @@ def add_names_where_needed() -> None:
     Never raises, since lm-eval must go on working: a failure is logged as a warning.
     """
     try:
-        errors_in_one_line()
         if not discovers_entry_points(lm_eval_registry()):
             add_names()
     except Exception as error:  # whatever it is, lm-eval's own import must not fail on it

@@ -1,4 +1,4 @@
-"""The stock ``lm_eval`` command says what is wrong with an argument in one line.
+"""The stock ``lm_eval`` command says what is wrong, or how to go on after Ctrl-C, in one line.
 
 Without it a user of that command finds the message below the traceback of lm-eval's own code.
 """
@@ -10,27 +10,47 @@ from pathlib import Path
 from types import TracebackType
 
 _COMMANDS = frozenset({"lm_eval", "lm-eval"})
+_OURS = ("l2hf", "l2vllm")
+_INTERRUPTED = (
+    "interrupted; the same command goes on from the responses in its trace_dir (record=tokens), "
+    "and begins anew without one"
+)
 
 
 def errors_in_one_line() -> None:
-    """Where lm-eval's command runs, show a ConfigError as its message; leave all others.
+    """Where lm-eval's command runs, show a ConfigError as its message, and Ctrl-C of a model of
+    ours as the way on; leave all others.
 
     In any other program, such as a script or a notebook, tracebacks stay.
     """
-    started = Path(sys.argv[0] if sys.argv else "")
-    name = started.parent.name if started.name == "__main__.py" else started.stem
-    if name not in _COMMANDS:
-        return
     before = sys.excepthook
 
     def show(
         kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
-        from l2_harness.config.errors import ConfigError
-
-        if isinstance(error, ConfigError):
-            print(f"error: {error}", file=sys.stderr)
-        else:
+        told = _told(error) if _is_lm_eval() else None
+        if told is None:
             before(kind, error, traceback)
+        else:
+            print(told, file=sys.stderr)
 
     sys.excepthook = show
+
+
+def _told(error: BaseException) -> str | None:
+    from l2_harness.config.errors import ConfigError
+
+    if isinstance(error, ConfigError):
+        return f"error: {error}"
+    return f"\n{_INTERRUPTED}" if isinstance(error, KeyboardInterrupt) and _is_ours() else None
+
+
+def _is_lm_eval() -> bool:
+    """Known once the program has its arguments: while ``-m`` finds its module they are others."""
+    started = Path(sys.argv[0] if sys.argv else "")
+    return (started.parent.name if started.name == "__main__.py" else started.stem) in _COMMANDS
+
+
+def _is_ours() -> bool:
+    """Whether the run is of a model of this project: loaded, or named on the command line."""
+    return "l2_harness.models" in sys.modules or any(word in _OURS for word in sys.argv)

@@ -82,3 +82,17 @@ def test_error_of_a_user_is_one_line_and_status_2(
         main()
     assert stop.value.code == 2
     assert capsys.readouterr().err == f"l2-harness: error: {error}\n"
+
+
+def test_ctrl_c_is_one_line_that_says_how_to_go_on(
+    run_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stopped(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("l2_harness.findings.section.find_sections", stopped)
+    done = run_command("l2-harness", "report", tmp_path)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == (
+        "l2-harness: interrupted; the same command goes on from what it had finished\n"
+    )

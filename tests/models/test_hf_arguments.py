@@ -15,7 +15,6 @@ from lm_eval.models.huggingface import HFLM
 from l2_harness.config import ConfigError
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.paths import tasks_dir
-from l2_harness.registration.one_line import errors_in_one_line
 
 SETTINGS = {"until": ["."], "max_gen_toks": 8, "do_sample": False}
 Answers = Callable[..., list[list[str]]]
@@ -248,9 +247,3 @@ def test_the_command_shows_an_error_without_a_traceback() -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: max_gen_toks=99999 (task l2_demo, document 0) leaves no")
     assert "Traceback" not in done.stderr
-
-
-def test_other_programs_keep_their_tracebacks() -> None:
-    before = sys.excepthook
-    errors_in_one_line()
-    assert sys.excepthook is before

@@ -19,7 +19,7 @@ from l2_harness.model_tokenizer import model_tokenizer
 from l2_harness.norms import read_run_settings
 from l2_harness.norms.trace_files import part_files
 from l2_harness.norms.trace_parts import UnreadablePartError, read_part
-from l2_harness.paths import model_source
+from l2_harness.paths import expanded, model_source
 
 #: Recorded responses that a tokenizer's file has to reproduce before it is trusted.
 _TRIED = 64
@@ -85,7 +85,7 @@ def load_token_texts(
     file = _tokenizer_file(named)
     if file is not None:
         found = TokenTexts.of_file(file)
-        if _gives_what_was_recorded(found, Path(trace_dir).expanduser(), run_id):
+        if _gives_what_was_recorded(found, expanded(trace_dir), run_id):
             return found
     return _of_transformers(named)
 

@@ -13,9 +13,19 @@ import numpy as np
 from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.config.errors import ConfigError
+from l2_harness.json_text import check_shape, parse_json
 from l2_harness.norms.trace_files import write_atomically
 
 FILE = "features.json"
+_SHAPE = {
+    **{"thinking": str, "direct": str, "seed": int, "by": str, "chosen_on": [str], "held": [str]},
+    "layers": [
+        {
+            **{"layer": int, "sae": str, "d_sae": int, "selected": [int], "frequency": [float]},
+            **{"random": [[int]], "random_frequency": [[float]], "word_detectors": (list, None)},
+        }
+    ],
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +152,8 @@ def read_features(path: Path) -> FeatureSet:
     """
     file = path / FILE if path.is_dir() else path
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = parse_json(file.read_bytes())
+        check_shape(content, _SHAPE)
         pairs = Pairs(
             str(content["thinking"]),
             str(content["direct"]),
@@ -160,17 +171,22 @@ def read_features(path: Path) -> FeatureSet:
 
 
 def _layer(content: dict[str, Any]) -> LayerFeatures:
-    return LayerFeatures(
-        int(content["layer"]),
-        str(content["sae"]),
-        int(content["d_sae"]),
-        _whole(content["selected"]),
+    words = content["word_detectors"]
+    found = LayerFeatures(
+        content["layer"],
+        content["sae"],
+        content["d_sae"],
+        tuple(content["selected"]),
         np.array(content["random"], dtype=np.int64),
         np.array(content["frequency"], dtype=np.float64),
         np.array(content["random_frequency"], dtype=np.float64),
-        None if content["word_detectors"] is None else _whole(content["word_detectors"]),
+        None if words is None else tuple(words),
     )
-
-
-def _whole(values: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)
+    size, shape = len(found.selected), found.random.shape
+    if len(shape) != 2 or shape[1] != size or found.random_frequency.shape != shape:
+        raise ValueError(f"random is {shape}, of {size} selected features")
+    if found.frequency.shape != (size,):
+        raise ValueError(f"frequency is {found.frequency.shape}, of {size} selected features")
+    if not all(0 <= feature < found.d_sae for feature in found.all):
+        raise ValueError(f"a feature that an SAE of {found.d_sae} doesn't have")
+    return found

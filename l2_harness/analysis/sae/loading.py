@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness.analysis.sae.lens import quiet, sae_lens
 from l2_harness.config.errors import ConfigError, nearest
+from l2_harness.paths import expanded
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +106,7 @@ def parse_source(text: str) -> list[SaeSource]:
     """
     match = re.fullmatch(r"(.*)@(\d+)", text)
     name, layer = (match[1], int(match[2])) if match else (text, None)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         if (path / _CONFIG).is_file():
             return [SaeSource(folder=path, layer=layer)]

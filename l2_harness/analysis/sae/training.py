@@ -20,6 +20,7 @@ from l2_harness.analysis.sae.train_options import TrainOptions, training_config
 from l2_harness.analysis.states.questions import question_order
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
+from l2_harness.json_text import check_shape, parse_json
 from l2_harness.norms.trace_files import write_atomically
 
 #: What this project knows of an SAE that it trained, beside sae-lens' files.
@@ -96,8 +97,8 @@ def _is_finished(folder: Path, record: dict[str, Any]) -> bool:
     """Whether the SAE is there; its folder is prepared where it isn't."""
     path = folder / RECORD
     if path.exists():
-        before = json.loads(path.read_text("utf-8"))
-        done = bool(before.pop("finished"))
+        before = _read_record(path)
+        done = before.pop("finished")
         if before != record:
             names = [
                 n for n in record["training"] if before["training"].get(n) != record["training"][n]
@@ -110,6 +111,19 @@ def _is_finished(folder: Path, record: dict[str, Any]) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     _write_record(folder, record, finished=False)
     return False
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = parse_json(path.read_bytes())
+        check_shape(content, {"layer": int, "states": dict, "training": dict, "finished": bool})
+        for name in ("states", "training", "finished"):
+            content[name]
+    except (ValueError, KeyError) as error:
+        raise ConfigError(
+            f"{path} is damaged ({error!r}): delete {path.parent} to train this layer anew."
+        ) from error
+    return content
 
 
 def _write_record(folder: Path, record: dict[str, Any], finished: bool) -> None:

@@ -13,14 +13,15 @@ A line a response, in the order of the samples of its problem:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from l2_harness.analysis.selectors.samples import JudgedResponse, SampleTable, sample_table
 from l2_harness.config.errors import ConfigError
+from l2_harness.config.numbers import as_number
 from l2_harness.config.selectors import SELECTORS, Selector
+from l2_harness.json_text import parse_json
 from l2_harness.selection.vote_answers import answer_kind, vote_answer, vote_answers
 from l2_harness.selection.votes import answer_labels
 
@@ -37,7 +38,7 @@ def load_jsonl(path: Path, answers: str = "auto") -> SampleTable:
     Raises:
         ConfigError: a line that is no such object; it is named.
     """
-    lines = [_parse(path, i, line) for i, line in enumerate(path.read_text("utf-8").splitlines())]
+    lines = [_parse(path, i, line) for i, line in enumerate(path.read_bytes().split(b"\n"))]
     records = [record for record in lines if record is not None]
     by_problem: dict[Hashable, list[dict[str, Any]]] = {}
     for record in records:
@@ -64,12 +65,12 @@ def own_selectors(table: SampleTable) -> list[Selector]:
     return [*SELECTORS.values(), *added]
 
 
-def _parse(path: Path, index: int, line: str) -> dict[str, Any] | None:
+def _parse(path: Path, index: int, line: bytes) -> dict[str, Any] | None:
     if not line.strip():
         return None
     where = f"{path}, line {index + 1}"
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError as error:
         raise ConfigError(f"{where}: no JSON ({error}).") from error
     if not isinstance(record, dict) or any(name not in record for name in _REQUIRED):
@@ -77,9 +78,17 @@ def _parse(path: Path, index: int, line: str) -> dict[str, Any] | None:
     correct = record["correct"]
     if not isinstance(correct, bool | int | float) or not 0 <= correct <= 1:
         raise ConfigError(f"{where}: correct={correct!r}; true, false or a number from 0 to 1.")
-    if not isinstance(record.get("scores") or {}, Mapping):
-        raise ConfigError(f"{where}: scores={record['scores']!r}; an object of numbers is wanted.")
+    scores = record.get("scores") or {}
+    if not isinstance(scores, Mapping) or None in map(_number, scores.values()):
+        raise ConfigError(f"{where}: scores={scores!r}; an object of numbers is wanted.")
+    if "n_tokens" in record and _number(record["n_tokens"]) is None:
+        raise ConfigError(f"{where}: n_tokens={record['n_tokens']!r}; a number is wanted.")
     return record
+
+
+def _number(value: Any) -> float | None:
+    """A finite number or a flag; None for all else."""
+    return float(value) if isinstance(value, bool) else as_number(value)
 
 
 def _judged(

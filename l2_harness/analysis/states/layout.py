@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
+from l2_harness.json_text import check_shape, parse_json
 from l2_harness.norms.trace_files import write_atomically
 
 SCHEMA = 1
 SETTINGS = "states.json"
+_SHAPE = {"schema": int, "layers": [int], "d_model": int, "dtype": str, "run_id": str}
 INDEX = "index.parquet"
 SQUARE_SUMS = "square_sums.npy"
 DEVIATION = "deviation.json"
@@ -87,15 +89,29 @@ def read_settings(states: Path) -> dict[str, Any]:
     """
     path = states / SETTINGS
     try:
-        settings = json.loads(path.read_text("utf-8"))
-        newer = int(settings["schema"]) > SCHEMA
+        settings = parse_json(path.read_bytes())
+        check_shape(settings, _SHAPE)
+        newer = settings["schema"] > SCHEMA
+        if not newer:
+            _check_settings(settings)
     except FileNotFoundError as error:
         raise ConfigError(
             f"{states} holds no captured states ({SETTINGS} is missing): write them with "
             "l2-harness capture TRACE_DIR --samples RESULTS --out STATES."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged ({error}): capture into another folder.") from error
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"{path} is damaged ({error!r}): capture into another folder.") from error
     if newer:
         raise ConfigError(f"{path} is a newer version's: install that, or capture again.")
     return dict(settings)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """All that is needed, and states that can be read."""
+    for name in _SHAPE:
+        if name not in settings:
+            raise ValueError(f"{name} is missing")
+    if settings["dtype"] not in STORED:
+        raise ValueError(f"dtype is {settings['dtype']!r}")
+    if not settings["layers"] or settings["d_model"] < 1:
+        raise ValueError("no layer, or no component")

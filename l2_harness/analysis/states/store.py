@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,27 +155,19 @@ class StateStore:
 
     @cached_property
     def _part_ends(self) -> np.ndarray:
-        import pyarrow.parquet as pq
-
-        sums = [
-            int(np.sum(pq.read_table(p / layout.INDEX, columns=["rows"])["rows"].to_numpy()))
-            for p in self._parts
-        ]
-        return np.cumsum(sums)
+        return np.cumsum([int(_index(part, ["rows"])["rows"].sum()) for part in self._parts])
 
     def _read(self, columns: Sequence[str]) -> pd.DataFrame:
         import pandas as pd
-        import pyarrow.parquet as pq
 
-        frames = [
-            pq.read_table(p / layout.INDEX, columns=list(columns)).to_pandas() for p in self._parts
-        ]
-        return pd.concat(frames, ignore_index=True)
+        return pd.concat([_index(part, columns) for part in self._parts], ignore_index=True)
 
     def _map(self, part: int, layer: int) -> np.ndarray:
         if (part, layer) not in self._maps:
             path = self._parts[part] / layout.layer_file(layer)
-            self._maps[part, layer] = np.load(path, mmap_mode="r", allow_pickle=False)
+            rows = int(np.diff(self._part_ends, prepend=0)[part])
+            wanted = (np.dtype(layout.STORED[self.settings["dtype"]]), (rows, self.d_model))
+            self._maps[part, layer] = _mapped(path, *wanted)
         return self._maps[part, layer]
 
     def _as_float(self, values: np.ndarray) -> Tensor:
@@ -189,6 +182,51 @@ class StateStore:
                 f"{self.folder} holds the layers {listed}, and layer {layer} is asked for: capture "
                 "it too, into another folder."
             )
+
+
+def _index(part: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of a part's index.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = part / layout.INDEX
+    try:
+        table = pq.read_table(path, columns=list(columns))
+        if "rows" in columns and not pa.types.is_integer(table.schema.field("rows").type):
+            raise ValueError("rows are no whole numbers")
+        frame = table.to_pandas()
+        if "rows" in columns and not (frame["rows"] > 0).all():
+            raise ValueError("a response without rows")
+        return frame
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        raise _damaged(path, error) from error
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> np.ndarray:
+    """A layer's file, of which only what is asked for is read.
+
+    Raises:
+        ConfigError: it is damaged, or not of this type and shape.
+    """
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(found, np.ndarray) or (found.dtype, found.shape) != (dtype, shape):
+            raise ValueError(f"no array of {dtype} and shape {shape}")
+        return found
+    # a header is read as Python, and fails as Python does
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: BaseException) -> ConfigError:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return ConfigError(
+        f"{path} is damaged ({first}): delete {path.parent}, then run the same capture again."
+    )
 
 
 def chunks(lengths: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
