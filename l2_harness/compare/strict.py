@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from l2_harness.compare.suite import Cell, Suite
 from l2_harness.config.errors import ConfigError
+from l2_harness.models.capabilities import capabilities
 
 #: What a strict run computes in.
 DTYPE = "float32"
@@ -23,13 +24,13 @@ def strict_arithmetic(wanted: bool) -> Iterator[None]:
         return
     # cuBLAS reads it when it starts
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
+    before = torch.get_deterministic_debug_mode(), torch.get_float32_matmul_precision()
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        torch.set_deterministic_debug_mode(before[0])
         torch.set_float32_matmul_precision(before[1])
 
 
@@ -47,8 +48,12 @@ def check_strict(suite: Suite, cell: Cell) -> None:
     wrong = f"dtype={dtype}" if dtype != DTYPE else ""
     if isinstance(size, str):
         wrong = f"batch_size={size}"
+    remedy = f"Pass dtype={DTYPE} and a number"
+    if capabilities(cell.model_class).pool != "hf":
+        wrong = f"class {cell.model_class}, which makes batches of its own"
+        remedy = "Take hf or l2hf"
     if wrong:
         raise ConfigError(
             f"method {cell.method.name!r}: a strict run computes in float32 at a fixed batch size, "
-            f"and this has {wrong}. Pass dtype={DTYPE} and a number, or leave strict out."
+            f"and this has {wrong}. {remedy}, or leave strict out."
         )

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from l2_harness.compare.runner import run_suite
-from l2_harness.compare.strict import strict_arithmetic
-from l2_harness.compare.suite import Overrides, Suite
+from l2_harness.compare.strict import check_strict, strict_arithmetic
+from l2_harness.compare.suite import Overrides, Suite, cells_of
 from l2_harness.compare.suite_checks import check_suite
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_traces
@@ -30,6 +30,16 @@ def test_what_is_not_strict(suite_of: Callable[..., Suite], method: str, message
     check_suite(suite_of(method))
 
 
+def test_an_engine_that_makes_its_own_batches_is_not_strict(
+    suite_of: Callable[..., Suite],
+) -> None:
+    of = Overrides(strict=True).applied(suite_of("fast: {class: l2vllm}"))
+    plain, fast = cells_of(of)
+    check_strict(of, plain)
+    with pytest.raises(ConfigError, match="this has class l2vllm, which makes batches of its own"):
+        check_strict(of, fast)
+
+
 def test_it_computes_in_float32(suite_of: Callable[..., Suite]) -> None:
     asked = Overrides(model_args={"dtype": "bfloat16"}, strict=True).applied(suite_of())
     assert asked.models[0].args["dtype"] == "float32"
@@ -46,7 +56,12 @@ def test_the_settings_end_with_the_run() -> None:
         assert torch.get_float32_matmul_precision() == "high"
         with strict_arithmetic(False):
             assert not torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        with strict_arithmetic(True):
+            pass
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
     finally:
+        torch.use_deterministic_algorithms(False)
         torch.set_float32_matmul_precision("highest")
 
 
