@@ -54,4 +54,7 @@ def tasks_dir() -> Path:
 
 def expanded(path: str | os.PathLike[str]) -> Path:
     """A path as it was typed, ``~`` being the home folder; where there is none, it stays ``~``."""
-    return Path(os.path.expanduser(path))
+    try:
+        return Path(os.path.expanduser(path))
+    except ValueError:  # a NUL: no such file, as whoever opens it will say
+        return Path(path)

@@ -109,6 +109,7 @@ def _report(
     """Write the section and the table of answers, and print what was found."""
     from l2_harness.compare.causal.answers import answer_table
     from l2_harness.compare.causal.section import analyse, causal_section
+    from l2_harness.findings.csv_files import write_csv
     from l2_harness.findings.section import write_section
     from l2_harness.findings.terminal import show
 
@@ -123,7 +124,7 @@ def _report(
         ],
     )
     folder = write_section(section, out)
-    table.to_csv(folder / "answers.csv", index=False)
+    write_csv(table, folder / "answers.csv")
     show([section], out, [f"{section.name}/answers.csv"])
 
 

@@ -49,6 +49,8 @@ def _evalstats(outcomes: Sequence[Outcome], out: Path) -> int:
     """A table a task; how many."""
     import pandas as pd
 
+    from l2_harness.findings.csv_files import write_csv
+
     rows: dict[str, list[dict[str, object]]] = {}
     for outcome in outcomes:
         own = {"model": outcome.model, "prompt": outcome.method, "run": outcome.seed or 0}
@@ -57,9 +59,7 @@ def _evalstats(outcomes: Sequence[Outcome], out: Path) -> int:
         )
     for task, of_task in rows.items():
         columns = ["model", "prompt", "item", "run", "score"]
-        pd.DataFrame(of_task, columns=columns).to_csv(
-            out / f"evalstats_{_fit(task)}.csv", index=False
-        )
+        write_csv(pd.DataFrame(of_task, columns=columns), out / f"evalstats_{_fit(task)}.csv")
     return len(rows)
 
 

@@ -101,6 +101,7 @@ def load(
     device: Device = "cpu",
 ) -> None:
     """Load SAEs from folders or sae-lens releases, check them, say what they are."""
+    from l2_harness.analysis.sae.checkpoints import storing
     from l2_harness.analysis.sae.loading import load_sae, load_saes, parse_source
     from l2_harness.analysis.sae.training import sae_folder
 
@@ -118,7 +119,9 @@ def load(
         if states is not None:
             _print_quality(one, store)
         if out is not None:
-            one.sae.save_model(sae_folder(out, one.layer))
+            out.mkdir(parents=True, exist_ok=True)
+            with storing(out):
+                one.sae.save_model(sae_folder(out, one.layer))
 
 
 app.command()(sae_features.features)

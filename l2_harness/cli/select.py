@@ -118,13 +118,14 @@ def _show(
     from l2_harness.analysis.selectors.choices import choices
     from l2_harness.analysis.selectors.comparison import compare
     from l2_harness.analysis.selectors.selection_section import selection_section
+    from l2_harness.findings.csv_files import write_csv
     from l2_harness.findings.section import write_section
     from l2_harness.findings.terminal import show
 
     comparison = compare(table, selectors, **drawn)
     section = selection_section(comparison, title, {**settings, **drawn}, command_line())
     write_section(section, out)
-    choices(table, selectors).to_csv(out / CHOICES, index=False)
+    write_csv(choices(table, selectors), out / CHOICES)
     show([section], out, [CHOICES])
 
 

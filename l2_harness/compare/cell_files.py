@@ -21,7 +21,7 @@ from l2_harness.compare.definition import definition_digest, is_same
 from l2_harness.config.errors import ConfigError
 from l2_harness.json_text import check_shape, parse_json
 from l2_harness.lm_eval_files.outcomes import Cost
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 Status = Literal["running", "done", "failed"]
 _SHAPE = {

@@ -173,7 +173,8 @@ def _entry(loader: Any, node: yaml.Node, file: str, above: tuple[int, ...]) -> E
         return Entry([_entry(loader, n, file, above) for n in node.value], "a list", file, line)
     try:
         value = loader.construct_object(node)
-    except ValueError as error:  # such as a date without such a day
+    # a tag such as !!timestamp or !!int of what is none fails as it happens
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
         raise ConfigError(
             f"{file}, line {line}: {node.value!r} can't be read ({error}). Put it in quotes."
         ) from error

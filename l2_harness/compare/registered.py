@@ -23,7 +23,7 @@ from l2_harness.findings.words import capital, count, listed
 from l2_harness.json_text import parse_json
 from l2_harness.lm_eval_files.outcomes import Outcome
 from l2_harness.lm_eval_files.tasks import load_task
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 FILE = "decision.json"
 #: What a run may differ in from one that goes on in the same folder; the rule's words follow from

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 _EVERY = 2.0
 

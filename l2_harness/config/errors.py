@@ -19,6 +19,10 @@ class ConfigError(ValueError):
         self.argument = argument
 
 
+class StorageError(OSError):
+    """What a run has to keep could not be written: what stands is told, and the way on."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to ``name``, or None where nothing is close."""
     matches = get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)

@@ -12,7 +12,7 @@ from l2_harness.config.options import choice, option
 
 #: Layers of the block where none is named: about the middle of the model, as in TFLT's windows.
 WIDTH = 4
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from l2_harness.config.options import boolean, choice, option, text
 CALIBRATED_PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 
 _FORM = "LAYER:VALUE joined by +, such as threshold_values=20:31.5+21:33"
-_ITEM = re.compile(r"\s*(\d+)\s*:\s*([^\s:]+)\s*")
+_LAYER = re.compile(r"\d{1,5}")
+_ITEM = re.compile(r"\s*(\d{1,5})\s*:\s*([^\s:]+)\s*")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _items(name: str, value: Any) -> list[tuple[Any, Any]]:
 
 def _pair(name: str, whole_value: Any, layer: Any, value: Any) -> tuple[int, float]:
     found = as_number(value)
-    if not str(layer).isdecimal() or found is None or found <= 0:
+    if not _LAYER.fullmatch(str(layer)) or found is None or found <= 0:
         raise ConfigError(
             f"{name}={whole_value!r} has {layer}:{value}: a layer counts from 0 and its threshold "
             f"is a number above 0. Pass {_FORM}."

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from l2_harness import __version__
 from l2_harness.config.errors import ConfigError
+from l2_harness.findings.csv_files import read_csv, write_csv
 from l2_harness.findings.figures import save_figure
 from l2_harness.json_text import check_shape, parse_json
+from l2_harness.whole_files import write_text_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,13 +136,13 @@ def write_section(section: Section, out: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder)
     for table in section.tables:
-        table.frame.to_csv(folder / f"{table.name}.csv", index=False)
+        write_csv(table.frame, folder / f"{table.name}.csv")
     for figure in section.figures:
         if figure.drawing is None:
             raise ValueError(f"figure {figure.name!r} of {section.name!r} has no drawing to write.")
         save_figure(figure.drawing, folder / figure.name)
     text = json.dumps(_as_dict(section), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / FILE).write_text(text + "\n", "utf-8")
+    write_text_atomically(folder / FILE, text + "\n")
     return folder
 
 
@@ -153,7 +155,7 @@ def read_section(folder: Path) -> Section:
     content = _described(folder)
     try:
         tables = [
-            Table(frame=_read_table(folder / f"{table['name']}.csv"), **table)
+            Table(frame=read_csv(folder / f"{table['name']}.csv"), **table)
             for table in content.pop("tables")
         ]
         figures = [Figure(**figure) for figure in content.pop("figures")]
@@ -197,13 +199,6 @@ def _damaged(folder: Path, error: Exception) -> SectionError:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} names a file: use lower-case letters, digits, _ and -.")
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Only what is empty is missing: a method may be called null, and a token nan."""
-    import pandas as pd
-
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def find_sections(folder: Path) -> list[Section]:

@@ -20,6 +20,8 @@ _POINTERS = (
 )
 _GZIP = b"\x1f\x8b"
 _START = 1000
+#: Characters of one value that is read.
+_LONGEST = 2**28
 _DECODER = json.JSONDecoder()
 
 
@@ -77,7 +79,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         with open_text(path) as file:
-            return json.load(file)
+            return json.loads(_all(file))
     except UnreadableError:
         raise
     except (ValueError, RecursionError) as error:
@@ -92,7 +94,14 @@ def read_values(path: Path) -> Iterator[tuple[int, Any]]:
     """
     is_list = head(path).lstrip().startswith("[")
     with open_text(path) as file:
-        yield from _items(file.read()) if is_list else _lines(file)
+        yield from _items(_all(file)) if is_list else _lines(file)
+
+
+def _all(file: TextIO) -> str:
+    text = file.read(_LONGEST)
+    if len(text) == _LONGEST:
+        raise UnreadableError(f"longer than {_LONGEST >> 20} million characters")
+    return text
 
 
 def _encoding(start: bytes) -> str:
@@ -105,7 +114,11 @@ def _encoding(start: bytes) -> str:
 
 
 def _lines(file: TextIO) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(file, start=1):
+    lines = iter(lambda: file.readline(_LONGEST), "")
+    for number, line in enumerate(lines, start=1):
+        if len(line) == _LONGEST:  # a few bytes may unpack to more than the memory holds
+            yield number, None
+            return
         if not line.strip():
             continue
         try:

@@ -72,6 +72,11 @@ class SampleChooser:
             for number, sample in enumerate(group):
                 sample.chosen = number == winner
 
+    def recall(self, group: Sequence[Sample], request: Instance) -> None:
+        """A complete group that an earlier run settled: what its answers rest on counts again."""
+        if len(group) > 1:
+            self._read_answers(group, request)
+
     def _score(self, group: Sequence[Sample]) -> None:
         scored = [
             ScoredResponse(s.rows, s.thinking_end, _truncated(s))

@@ -276,7 +276,9 @@ class ResponseDesk:
         group = self._groups.add(sample)
         if group is None:
             return
-        if not all(one.recalled for one in group) or not self._chooser.is_settled(group):
+        if all(one.recalled for one in group) and self._chooser.is_settled(group):
+            self._chooser.recall(group, self._request(sample))
+        else:
             self._chooser.settle(group, self._request(sample))
             for one in group:
                 self._record(one)

@@ -16,7 +16,7 @@ from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number
 from l2_harness.config.thresholds import CALIBRATED_PERCENTS, ThresholdConfig
 from l2_harness.json_text import parse_json
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 CALIBRATION_VERSION = 1
 _PERCENTILES = tuple(f"p{percent}" for percent in CALIBRATED_PERCENTS)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.json_text import check_shape, parse_json
-from l2_harness.norms import trace_files as files
 from l2_harness.norms.trace_schema import ResumeKey, TraceWarning
+from l2_harness.whole_files import write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +53,7 @@ def write_choices(
         for key, choice in choices.items()
     ]
     path = trace_dir / f"choice-{run_id}-r{rank}-{secrets.token_hex(6)}.jsonl"
-    files.write_atomically(path, ("\n".join(lines) + "\n").encode("ascii"))
+    write_atomically(path, ("\n".join(lines) + "\n").encode("ascii"))
     return path
 
 

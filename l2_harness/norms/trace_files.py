@@ -11,14 +11,14 @@ Nothing here knows what a part holds.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import secrets
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from l2_harness.whole_files import host
 
 _PART = re.compile(r"part-(?P<run_id>.+)-r(?P<rank>\d+)-(?P<sequence>\d{6,})-[0-9a-f]{12}\.parquet")
 _TEMPORARY = re.compile(r"\.(?P<final>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)\.tmp")
@@ -78,29 +78,9 @@ def remove_dead_temporaries(trace_dir: Path, run_id: str) -> None:
     for path, match in _temporaries(trace_dir):
         name = parse_part_name(match["final"])
         ours = name.run_id == run_id if name else match["final"] == f"run-{run_id}.json"
-        if ours and match["host"] == _host() and not _alive(int(match["pid"])):
+        if ours and match["host"] == host() and not _alive(int(match["pid"])):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Make ``path`` hold ``content``, complete and on disk, or leave it as it was.
-
-    Raises:
-        OSError: the write failed; nothing is left behind.
-    """
-    temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
 
 
 def check_writable(trace_dir: Path) -> None:
@@ -109,7 +89,7 @@ def check_writable(trace_dir: Path) -> None:
     Raises:
         OSError: as the system puts it.
     """
-    probe = trace_dir / f".probe-{secrets.token_hex(6)}.{_host()}-{os.getpid()}.tmp"
+    probe = trace_dir / f".probe-{secrets.token_hex(6)}.{host()}-{os.getpid()}.tmp"
     try:
         probe.write_bytes(b"l2-harness")
     finally:
@@ -121,20 +101,6 @@ def _temporaries(trace_dir: Path) -> Iterator[tuple[Path, re.Match[str]]]:
         match = _TEMPORARY.fullmatch(path.name)
         if match is not None:
             yield path, match
-
-
-def _sync_directory(directory: Path) -> None:
-    """Put the renaming itself on disk, where a directory can be opened (not on Windows)."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def _alive(pid: int) -> bool:

@@ -14,6 +14,9 @@ from l2_harness.norms.trace_schema import SCHEMA_VERSION, TraceKey, TraceWarning
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: Of what a part unpacks to: more than that, and so many times its size, is no part of ours.
+_MOST_BYTES, _MOST_TIMES = 2**29, 1000
+
 
 class UnreadablePartError(Exception):
     """Why a part can't be used, in words for a :class:`TraceWarning`."""
@@ -77,6 +80,7 @@ def read_part(path: Path, columns: Sequence[str]) -> TracePart:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.schema_arrow.metadata or {}
             _check_version(metadata)
+            _check_size(file.metadata, path.stat().st_size)
             present = [name for name in columns if name in file.schema_arrow.names]
             table = file.read(columns=present)
     except FileNotFoundError as error:
@@ -99,6 +103,16 @@ def _check_version(metadata: dict[bytes, bytes]) -> None:
             f"written in trace schema version {int(version)}, and this l2_harness reads up to "
             f"version {SCHEMA_VERSION}: upgrade it"
         )
+
+
+def _check_size(metadata: Any, size: int) -> None:
+    """A file of a few bytes can claim more values than any memory holds."""
+    claimed = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = [group.column(index) for index in range(group.num_columns)]
+        claimed += max([group.total_byte_size, *(4 * column.num_values for column in columns)])
+    if claimed > max(_MOST_BYTES, _MOST_TIMES * size):
+        raise UnreadablePartError(f"{size} bytes that claim to unpack to {claimed} bytes")
 
 
 def _current_schema(table: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.config.errors import StorageError
 from l2_harness.json_text import parse_json
 from l2_harness.norms import trace_checks as check
 from l2_harness.norms import trace_files as files
 from l2_harness.norms.trace_choices import Choice, write_choices
 from l2_harness.norms.trace_schema import SCHEMA_VERSION, ResumeKey, TraceRecord, trace_columns
 from l2_harness.paths import expanded
+from l2_harness.whole_files import write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,9 +111,9 @@ class TraceWriter:
 
     def _store(self, path: Path, content: bytes | memoryview) -> None:
         try:
-            files.write_atomically(path, content)
+            write_atomically(path, content)
         except OSError as error:
-            raise OSError(
+            raise StorageError(
                 error.errno,
                 f"can't write traces ({error.strerror or error}). Nothing was half written, and "
                 "earlier parts stand: free space or restore access, then run the same command "

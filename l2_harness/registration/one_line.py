@@ -38,9 +38,9 @@ def errors_in_one_line() -> None:
 
 
 def _told(error: BaseException) -> str | None:
-    from l2_harness.config.errors import ConfigError
+    from l2_harness.config.errors import ConfigError, StorageError
 
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | StorageError):
         return f"error: {error}"
     return f"\n{_INTERRUPTED}" if isinstance(error, KeyboardInterrupt) and _is_ours() else None
 

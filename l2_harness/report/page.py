@@ -28,6 +28,7 @@ from l2_harness.report.pictures import pictures
 from l2_harness.report.responses.views import ResponseSet
 from l2_harness.report.settings import setting_texts
 from l2_harness.report.visible_text import prose, visible
+from l2_harness.whole_files import write_text_atomically
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,7 +64,7 @@ def write_report(
     title = title if title is not None else f"Report on {folder.resolve().name}"
     text = render_report(sections, title=title, responses=responses, base=out.parent)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_text_atomically(out, text)
     return out
 
 

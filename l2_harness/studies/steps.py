@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 FOLDER = "steps"
 #: Command → module, so that a step runs in this very environment.

@@ -368,7 +368,7 @@ class TestVotesOfCutOffResponses:
         short = {**SETTINGS, "max_gen_toks": 24}
         requests = instances("generate_until", [(q, short) for q in questions[:4]])
         lm = demo(tmp_path, selection=selection)
-        lm.generate_until(requests)
+        responses: list[Any] = lm.generate_until(requests)
         votes = lm.get_model_info()["l2"]["votes"]
         traces = read_traces(tmp_path)
         assert set(traces.finish_reason) == {"length"}
@@ -379,6 +379,10 @@ class TestVotesOfCutOffResponses:
             "read_as_whole": int(answered.sum()),
             "unanswered": int((~answered).sum()),
         }
+        again = demo(tmp_path, selection=selection)
+        recalled: list[Any] = again.generate_until(requests)
+        assert again.get_model_info()["l2"]["votes"] == votes
+        assert [r.answer for r in recalled] == [r.answer for r in responses]
         assert f"to {votes['unanswered'] or votes['read_as_whole']} of 4 questions" in caplog.text
 
     def test_majority_is_that_of_what_they_end_with(

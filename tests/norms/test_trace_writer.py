@@ -23,6 +23,7 @@ from l2_harness.norms import (
     read_traces,
 )
 from l2_harness.norms import trace_files as files
+from l2_harness.whole_files import host
 
 Make = Callable[..., TraceRecord]
 
@@ -160,14 +161,14 @@ def test_a_folder_that_vanishes(tmp_path: Path, make_record: Make) -> None:
 def test_leftovers_of_dead_processes_are_cleared(tmp_path: Path, make_record: Make) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    host = files._host()
+    here = host()
     part = files.new_part_name("run1", 0, 0)
     other = files.new_part_name("run2", 0, 0)
-    stale = tmp_path / f".{part}.{host}-{dead.pid}.tmp"
+    stale = tmp_path / f".{part}.{here}-{dead.pid}.tmp"
     kept = {
-        tmp_path / f".{part}.{host}-{os.getpid()}.tmp",
+        tmp_path / f".{part}.{here}-{os.getpid()}.tmp",
         tmp_path / f".{part}.00000000-{dead.pid}.tmp",
-        tmp_path / f".{other}.{host}-{dead.pid}.tmp",
+        tmp_path / f".{other}.{here}-{dead.pid}.tmp",
         tmp_path / ".mine.tmp",
     }
     for path in (stale, *kept):

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ class Campaign:
 
     def _folder(self) -> Path:
         self.folders += 1
-        folder = self.root / f"run{self.folders}"
+        folder = self.root / f"run{os.getpid()}-{self.folders}"
         folder.mkdir()
         return folder
 
@@ -179,29 +179,36 @@ def _log(folder: Path) -> str:
     return (folder / LOG).read_text("utf-8", "replace")
 
 
-def campaign(root: Path, times: int, seed: int, names: Sequence[str]) -> dict[str, Any]:
-    """So many kills, shared among the commands."""
+def campaign(
+    root: Path, times: int, seed: int, names: Sequence[str], done_so_far: Callable[[Any], object]
+) -> dict[str, Any]:
+    """So many kills, the commands in turn; what was found so far is told after each folder."""
     done = Campaign(Forks(), root, random.Random(seed))
     if not (root / "base").exists():
         make_inputs(root / "base", done.forks.run)
     started = time.monotonic()
+
+    def found() -> dict[str, Any]:
+        return {
+            "seed": seed,
+            "kills": done.count,
+            "minutes": round((time.monotonic() - started) / 60, 1),
+            "by_command": {
+                name: {"kills": dict(sorted(kills.items())), "same_reruns": done.reruns[name]}
+                for name, kills in done.kills.items()
+            },
+            "left": dict(done.left),
+            "faults": done.faults,
+        }
+
     wholes = [(command, done.whole(command)) for command in COMMANDS if command.name in names]
     for command, whole in itertools.cycle(wholes):
         if done.count >= times:
             break
         done.trial(command, whole)
         print(f"{done.count} kills, {len(done.faults)} faults: {command.name}", flush=True)
-    return {
-        "seed": seed,
-        "kills": done.count,
-        "minutes": round((time.monotonic() - started) / 60, 1),
-        "by_command": {
-            name: {"kills": dict(sorted(kills.items())), "same_reruns": done.reruns[name]}
-            for name, kills in done.kills.items()
-        },
-        "left": dict(done.left),
-        "faults": done.faults,
-    }
+        done_so_far(found())
+    return found()
 
 
 def main() -> None:
@@ -216,14 +223,16 @@ def main() -> None:
     known = [command.name for command in COMMANDS]
     if not {*given.command} <= {*known}:
         parser.error(f"--command knows {', '.join(known)}")
+
+    def write(found: Any) -> None:
+        if given.out is not None:
+            given.out.write_text(json.dumps(found, indent=1) + "\n")
+
     with tempfile.TemporaryDirectory() as scratch:
-        found = campaign(
-            given.folder or Path(scratch), given.times, given.seed, given.command or known
-        )
-    text = json.dumps(found, indent=1)
-    print(text)
-    if given.out is not None:
-        given.out.write_text(text + "\n")
+        root, names = given.folder or Path(scratch), given.command or known
+        found = campaign(root, given.times, given.seed, names, write)
+    write(found)
+    print(json.dumps(found, indent=1))
     sys.exit(1 if found["faults"] else 0)
 
 

@@ -112,7 +112,7 @@ def _source(text: str, _: Path) -> None:
 
 # -- suites -------------------------------------------------------------------------------
 
-_SUITE = """
+SUITE = """
 name: s
 models:
   demo: {args: {pretrained: demo, dtype: float32}}
@@ -142,13 +142,13 @@ def _suite(content: bytes, folder: Path) -> None:
 
 # -- files of samples ---------------------------------------------------------------------
 
-_JSONL = [
+JSONL = [
     {"problem": "a", "correct": True, "response": "so \\boxed{5}", "scores": {"s": 0.5}},
     {"problem": "a", "correct": 0.5, "answer": "7", "n_tokens": 9, "finish_reason": "length"},
     {"problem": "b", "correct": 1, "response": "the answer is B", "scores": {"s": 1, "t": 2}},
     {"problem": "b", "correct": False, "response": ""},
 ]
-_SAMPLE = {
+SAMPLE = {
     "doc_id": 0,
     "doc": {"question": "q"},
     "target": "5",
@@ -162,7 +162,7 @@ _SAMPLE = {
     "target_hash": "t",
     "exact_match": 1.0,
 }
-_RESULTS = {
+RESULTS = {
     "results": {"t": {"alias": "t", "exact_match,none": 0.5, "exact_match_stderr,none": 0.1}},
     "group_subtasks": {"t": []},
     "configs": {"t": {"task": "t", "metric_list": [{"metric": "exact_match"}], "repeats": 1}},
@@ -253,7 +253,7 @@ def _mathematics(drawn: tuple[str, str], _: Path) -> None:
 
 
 @cache
-def _part() -> bytes:
+def part() -> bytes:
     import tempfile
 
     from l2_harness.norms import TraceRecord, TraceWriter
@@ -272,20 +272,20 @@ def _part() -> bytes:
         return path.read_bytes()
 
 
-_PART_NAME = "part-r-r0-000000-0123456789ab.parquet"
-_CHOICE = {
+PART_NAME = "part-r-r0-000000-0123456789ab.parquet"
+CHOICE = {
     "key": ["t", "generate_until", 0, 0, 0, 0, 0, "00"],
     "scores": {"l2": 1.5},
     "chosen": True,
 }
-_RUN = {"run_id": "r", "schema_version": 1, "settings": {"pretrained": "demo", "layers": [1]}}
+RUN = {"run_id": "r", "schema_version": 1, "settings": {"pretrained": "demo", "layers": [1]}}
 
 
 def _traces(contents: tuple[bytes, bytes, bytes], folder: Path) -> None:
     from l2_harness.norms import completed_requests, read_run_settings, read_traces
 
     for name, content in zip(
-        (_PART_NAME, "choice-r-r0-0123456789ab.jsonl", "run-r.json"), contents, strict=True
+        (PART_NAME, "choice-r-r0-0123456789ab.jsonl", "run-r.json"), contents, strict=True
     ):
         (folder / name).write_bytes(content)
     try:
@@ -301,8 +301,12 @@ def _traces(contents: tuple[bytes, bytes, bytes], folder: Path) -> None:
 
 
 _PERCENTILES = {f"p{n}": float(n) for n in range(1, 100)}
-_CALIBRATION = {"version": 1, "source": {}, "layers": {"2": {"count": 9, "mean": 5.0}}}
-_CALIBRATION["layers"]["2"].update(_PERCENTILES)  # type: ignore[index]
+CALIBRATION: dict[str, Any] = {
+    "version": 1,
+    "source": {},
+    "layers": {"2": {"count": 9, "mean": 5.0}},
+}
+CALIBRATION["layers"]["2"].update(_PERCENTILES)
 
 
 def _calibration(content: bytes, folder: Path) -> None:
@@ -313,7 +317,7 @@ def _calibration(content: bytes, folder: Path) -> None:
         assert math.isfinite(value)
 
 
-_FEATURES = {
+FEATURES: dict[str, Any] = {
     "thinking": "t", "direct": "d", "seed": 0, "by": "mean", "chosen_on": ["a"], "held": ["b"],
     "layers": [
         {"layer": 1, "sae": "s", "d_sae": 8, "selected": [1, 2], "frequency": [0.5, 0.25],
@@ -332,7 +336,7 @@ def _features(content: bytes, folder: Path) -> None:
             layer.without_words()
 
 
-_CELL = {
+CELL = {
     "name": "c", "status": "done", "definition": {"model": {"class": "l2hf"}}, "batch_size": 2,
     "device": "cpu", "started": "s", "finished": "f", "attempts": 1, "documents": 3,
     "cost": {"tokens": 5, "seconds": 1.5}, "own_seconds": 1.0, "shared_samples": None,
@@ -352,7 +356,7 @@ def _cell(content: bytes, folder: Path) -> None:
     assert record.shared_samples is None or ".." not in Path(record.shared_samples).parts
 
 
-_SECTION = {
+SECTION: dict[str, Any] = {
     "schema": 1, "version": "0", "name": "norms", "title": "Norms", "order": 10,
     "findings": ["a"], "caveats": ["b"], "settings": {"seed": 0}, "command": "l2-harness x",
     "tables": [
@@ -360,7 +364,7 @@ _SECTION = {
     ],
     "figures": [],
 }  # fmt: skip
-_TABLE = b"x,x_low,x_high,name\n1,0,2,a\n3,2,4,=1+1\n,,,\n"
+TABLE = b"x,x_low,x_high,name\n1,0,2,a\n3,2,4,=1+1\n,,,\n"
 
 
 def _section(contents: tuple[bytes, bytes], folder: Path) -> None:
@@ -391,14 +395,14 @@ def _section_errors() -> Errors:
     return (SectionError,)
 
 
-_STATES = {
+STATES = {
     "schema": 1, "run_id": "r", "pretrained": "demo", "layers": [1, 2], "d_model": 4,
     "dtype": "float32", "responses": 2, "rows": 6, "entropies": False, "outlier_dims": {},
 }  # fmt: skip
 
 
 @cache
-def _npy() -> bytes:
+def npy() -> bytes:
     import io
 
     file = io.BytesIO()
@@ -407,7 +411,7 @@ def _npy() -> bytes:
 
 
 @cache
-def _index() -> bytes:
+def index() -> bytes:
     import io
 
     import pyarrow as pa
@@ -438,7 +442,7 @@ def _states(contents: tuple[bytes, bytes, bytes], folder: Path) -> None:
 
 
 @cache
-def _npz() -> bytes:
+def npz() -> bytes:
     import io
 
     file = io.BytesIO()
@@ -506,7 +510,7 @@ def _layer_list(rng: Random) -> Any:
 
 
 _KINDS = ("math", "letter", "word", "text", "name")
-_TWO_SAMPLES = [_SAMPLE, {**_SAMPLE, "doc_id": 1}]
+TWO_SAMPLES = [SAMPLE, {**SAMPLE, "doc_id": 1}]
 
 
 def _targets() -> dict[str, Target]:
@@ -519,40 +523,40 @@ def _targets() -> dict[str, Target]:
         "sources": Target(  # what the system says of a name is a line too
             _near("a b : @ 3 / = m"), _source, (ConfigError, OSError, UnicodeError), share=6
         ),
-        "suites": Target(lambda rng: hostile.damaged(rng, _SUITE.encode()), _suite, share=1),
-        "samples from elsewhere": Target(lambda rng: lines(rng, _JSONL), _jsonl, share=4),
+        "suites": Target(lambda rng: hostile.damaged(rng, SUITE.encode()), _suite, share=1),
+        "samples from elsewhere": Target(lambda rng: lines(rng, JSONL), _jsonl, share=4),
         "sample files": Target(
-            lambda rng: lines(rng, _TWO_SAMPLES), _sample_file, _unreadable(), share=6
+            lambda rng: lines(rng, TWO_SAMPLES), _sample_file, _unreadable(), share=6
         ),
         "result folders": Target(
-            lambda rng: (file(rng, _RESULTS), lines(rng, _TWO_SAMPLES)), _result_folder, share=1.5
+            lambda rng: (file(rng, RESULTS), lines(rng, TWO_SAMPLES)), _result_folder, share=1.5
         ),
         "answers": Target(
             lambda rng: (_answer(rng), _answer(rng), rng.choice(_KINDS)), _answers, (), 14
         ),
         "mathematics": Target(lambda rng: (_answer(rng), _answer(rng)), _mathematics, (), 0.05),
         "traces": Target(
-            lambda rng: (some(rng, _part()), lines(rng, [_CHOICE]), file(rng, _RUN)),
+            lambda rng: (some(rng, part()), lines(rng, [CHOICE]), file(rng, RUN)),
             _traces,
             (),
             share=1,
         ),
-        "calibration": Target(lambda rng: file(rng, _CALIBRATION), _calibration, share=4),
-        "features": Target(lambda rng: file(rng, _FEATURES), _features, share=6),
-        "cells": Target(lambda rng: file(rng, _CELL), _cell, share=6),
+        "calibration": Target(lambda rng: file(rng, CALIBRATION), _calibration, share=4),
+        "features": Target(lambda rng: file(rng, FEATURES), _features, share=6),
+        "cells": Target(lambda rng: file(rng, CELL), _cell, share=6),
         "sections": Target(
-            lambda rng: (file(rng, _SECTION), some(rng, _TABLE)), _section, _section_errors(), 1
+            lambda rng: (file(rng, SECTION), some(rng, TABLE)), _section, _section_errors(), 1
         ),
         "states": Target(
             lambda rng: (
-                file(rng, _STATES) if rng.random() < 0.6 else json.dumps(_STATES).encode(),
-                some(rng, _index()),
-                some(rng, _npy()),
+                file(rng, STATES) if rng.random() < 0.6 else json.dumps(STATES).encode(),
+                some(rng, index()),
+                some(rng, npy()),
             ),
             _states,
             share=1.5,
         ),
-        "directions": Target(lambda rng: some(rng, _npz()), _directions, share=4),
+        "directions": Target(lambda rng: some(rng, npz()), _directions, share=4),
         "local rows": Target(
             lambda rng: (
                 lines(rng, [{"question": "q"}, {"frage": "f"}]),

@@ -44,15 +44,16 @@ class Forks:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["preloaded"])
 
-    def start(self, words: Sequence[str], folder: Path) -> Running:
-        """Run a command in a folder."""
-        process: Any = self._context.Process(target=_command, args=(list(words), str(folder)))
+    def start(self, words: Sequence[str], folder: Path, log: Path | None = None) -> Running:
+        """Run a command in a folder, what it prints going to a file there or elsewhere."""
+        told = str(log or folder / LOG)
+        process: Any = self._context.Process(target=_command, args=(list(words), str(folder), told))
         process.start()
         return _Forked(process)
 
-    def run(self, words: Sequence[str], folder: Path) -> int:
+    def run(self, words: Sequence[str], folder: Path, log: Path | None = None) -> int:
         """Run it to its end; its exit status."""
-        return wait(self.start(words, folder))
+        return wait(self.start(words, folder, log))
 
 
 class _Forked:
@@ -97,10 +98,10 @@ def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _command(words: list[str], folder: str) -> None:
+def _command(words: list[str], folder: str, told: str) -> None:
     """What a forked process does."""
     os.chdir(folder)
-    log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.argv = list(words)

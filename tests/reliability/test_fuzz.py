@@ -5,31 +5,16 @@ hypothesis makes the choices, so that an input that fails is told in its smalles
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from random import Random
-from types import ModuleType
 
+import fuzz
+import parsers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-HERE = Path(__file__).parent
 INPUTS = 60
-
-
-def _module(name: str) -> ModuleType:
-    """A module of this folder, under the name by which its scripts import it."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-hostile, parsers, fuzz = map(_module, ("hostile", "parsers", "fuzz"))
 
 
 @pytest.mark.parametrize("name", parsers.TARGETS)

@@ -14,6 +14,7 @@ from l2_harness.analysis.norms.norms_section import norms_section
 from l2_harness.analysis.norms.profiles_section import profiles_section
 from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least
+from l2_harness.findings.csv_files import write_csv
 from l2_harness.findings.section import Section, write_section
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write_study(study: Study, out: Path, command: str) -> list[Section]:
     written = sections(study, command)
     for section in written:
         write_section(section, out)
-    study.table.to_csv(out / ASSOCIATIONS, index=False)
+    write_csv(study.table, out / ASSOCIATIONS)
     statistics(study).to_parquet(out / STATISTICS, index=False)
     return written
 

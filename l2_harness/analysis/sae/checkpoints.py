@@ -6,17 +6,22 @@ the schedules in a file of torch's, which is read with ``weights_only=True``.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from l2_harness.config.errors import ConfigError
+from l2_harness.config.errors import ConfigError, StorageError
 
 _PREFIX = "checkpoint-"
+#: A disk with less than this left is full, where the error does not say.
+_FULL = 2**20
 
 
 def save_checkpoint(trainer: Any, folder: Path) -> None:
@@ -24,11 +29,34 @@ def save_checkpoint(trainer: Any, folder: Path) -> None:
     name = f"{_PREFIX}{trainer.n_training_samples:012d}"
     temporary = f".{name}.tmp"
     shutil.rmtree(folder / temporary, ignore_errors=True)
-    trainer.save_checkpoint(temporary, base_path=folder)
+    with storing(folder):
+        trainer.save_checkpoint(temporary, base_path=folder)
     earlier = _checkpoints(folder)
     os.replace(folder / temporary, folder / name)
     for path in earlier:
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Where libraries write into a folder: of a full disk each says something else, or nothing.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        is_full = shutil.disk_usage(folder).free < _FULL
+        number = errno.ENOSPC if is_full else getattr(error, "errno", None) or errno.EIO
+        raise StorageError(
+            number,
+            f"can't write an SAE ({os.strerror(number)}). What was finished stands: free space or "
+            "restore access, then run the same command again",
+            str(folder),
+        ) from error
 
 
 def load_checkpoint(trainer: Any, folder: Path) -> bool:

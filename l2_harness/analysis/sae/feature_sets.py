@@ -14,7 +14,7 @@ from l2_harness.analysis.sae.loading import LoadedSae
 from l2_harness.analysis.sae.pairs import Pairs
 from l2_harness.config.errors import ConfigError
 from l2_harness.json_text import check_shape, parse_json
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 FILE = "features.json"
 _SHAPE = {

@@ -104,7 +104,7 @@ def parse_source(text: str) -> list[SaeSource]:
     Raises:
         ConfigError: neither a folder with SAEs nor RELEASE:ID.
     """
-    match = re.fullmatch(r"(.*)@(\d+)", text)
+    match = re.fullmatch(r"(.*)@(\d{1,5})", text)
     name, layer = (match[1], int(match[2])) if match else (text, None)
     path = expanded(name)
     if path.is_dir():
@@ -216,11 +216,11 @@ def _layer(sae: Any, source: SaeSource) -> int:
 
 def _hook_layer(hook: str) -> int | None:
     """The decoder layer whose output a hook is, or None for any other place."""
-    if match := re.fullmatch(r"blocks\.(\d+)\.hook_resid_post", hook):
+    if match := re.fullmatch(r"blocks\.(\d{1,5})\.hook_resid_post", hook):
         return int(match[1])
-    if match := re.fullmatch(r"blocks\.(\d+)\.hook_resid_pre", hook):
+    if match := re.fullmatch(r"blocks\.(\d{1,5})\.hook_resid_pre", hook):
         return int(match[1]) - 1 if int(match[1]) else None  # the output of the layer before
-    if match := re.fullmatch(r"(?:.+\.)?(?:layers|h|blocks)\.(\d+)", hook):
+    if match := re.fullmatch(r"(?:.+\.)?(?:layers|h|blocks)\.(\d{1,5})", hook):
         return int(match[1])
     return None
 

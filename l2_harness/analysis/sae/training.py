@@ -21,7 +21,7 @@ from l2_harness.analysis.states.questions import question_order
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.config.errors import ConfigError
 from l2_harness.json_text import check_shape, parse_json
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 #: What this project knows of an SAE that it trained, beside sae-lens' files.
 RECORD = "l2_harness.json"
@@ -195,5 +195,6 @@ def _save(trainer: Any, folder: Path, record: dict[str, Any], store: StateStore)
     metadata.model_name = store.settings["pretrained"]
     metadata.hook_name = f"blocks.{record['layer']}.hook_resid_post"
     metadata.l2_harness = record
-    trainer.sae.save_inference_model(folder)
+    with checkpoints.storing(folder):
+        trainer.sae.save_inference_model(folder)
     _write_record(folder, record, finished=True)

@@ -23,7 +23,7 @@ from typing import Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.json_text import check_shape, parse_json
-from l2_harness.norms.trace_files import write_atomically
+from l2_harness.whole_files import write_atomically
 
 SCHEMA = 1
 SETTINGS = "states.json"

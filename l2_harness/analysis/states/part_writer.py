@@ -44,15 +44,15 @@ class PartWriter:
         self._lengths = np.array([len(w.tokens) for w in responses])
         n_rows = int(self._lengths.sum())
         self._folder, self._final = layout.new_part(states)
-        self._files = {
-            layer: np.lib.format.open_memmap(
-                self._folder / layout.layer_file(layer),
-                mode="w+",
-                dtype=layout.STORED[dtype],
-                shape=(n_rows, d_model),
-            )
-            for layer in layers
-        }
+        shape = (n_rows, d_model)
+        try:
+            self._files = {
+                layer: _room(self._folder / layout.layer_file(layer), layout.STORED[dtype], shape)
+                for layer in layers
+            }
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         self._square_sums = np.zeros((len(layers), d_model))
         self.norms = np.full((n_rows, len(layers)), np.nan, dtype=np.float32)
         self._change = np.full((n_rows, len(layers)), np.nan, dtype=np.float32)
@@ -139,6 +139,21 @@ class PartWriter:
             values = np.concatenate([getattr(o, name) for o in self._outputs])
             columns[name] = np.split(values.astype(np.float32), ends)
         pq.write_table(pa.table(columns), self._folder / layout.INDEX, compression="zstd")
+
+
+def _room(path: Path, dtype: str, shape: tuple[int, int]) -> np.memmap[Any, Any]:
+    """An array in a file, whose blocks are taken now.
+
+    On a disk that is full, writing into a map of blocks that are not there kills the process.
+
+    Raises:
+        OSError: there is no room.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _sync(path: Path) -> None:

@@ -12,8 +12,10 @@ from l2_harness.compare.leaderboard.frames import flat_rows
 from l2_harness.compare.leaderboard.sections import leaderboard_sections
 from l2_harness.compare.leaderboard.table import Board, ClaimRow, Leaderboard
 from l2_harness.compare.leaderboard.verdict_section import verdict_of
+from l2_harness.findings.csv_files import write_csv
 from l2_harness.findings.section import Section, Table, plain, write_section
 from l2_harness.findings.table_view import table_view
+from l2_harness.whole_files import write_text_atomically
 
 NAMES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json")
 VERDICTS = "verdicts.md"
@@ -34,11 +36,11 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
     for section in sections:
         write_section(section, out)
     rows = flat_rows(result)
-    (out / NAMES[0]).write_text(markdown(result, sections[0]), "utf-8")
+    write_text_atomically(out / NAMES[0], markdown(result, sections[0]))
     for section in sections:
         if section.name == "verdicts":
-            (out / VERDICTS).write_text(_verdicts_markdown(section), "utf-8")
-    pd.DataFrame(rows).to_csv(out / NAMES[1], index=False)
+            write_text_atomically(out / VERDICTS, _verdicts_markdown(section))
+    write_csv(pd.DataFrame(rows), out / NAMES[1])
     content = {
         "command": command,
         "options": sections[0].settings,
@@ -47,7 +49,7 @@ def write_leaderboard(result: Leaderboard, out: Path, *, command: str = "") -> l
         "rows": rows,
     }
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
-    (out / NAMES[2]).write_text(text + "\n", "utf-8")
+    write_text_atomically(out / NAMES[2], text + "\n")
     return sections
 
 

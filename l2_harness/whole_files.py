@@ -1,0 +1,51 @@
+"""Files that are there complete or not at all: written beside their place, synced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Make ``path`` hold ``content``, complete and on disk, or leave it as it was.
+
+    Raises:
+        OSError: the write failed; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{host()}-{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """The same of a text, in UTF-8; a lone surrogate becomes U+FFFD, which a file can hold."""
+    write_atomically(
+        path, text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+    )
+
+
+def host() -> str:
+    """This machine's name, in a form for the names of temporaries."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _sync_directory(directory: Path) -> None:
+    """Put the renaming itself on disk, where a directory can be opened (not on Windows)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
