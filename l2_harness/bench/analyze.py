@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from l2_harness.bench.made_up_traces import TASK, machine, made_up_response, write_made_up
+from l2_harness.bench.figure import Figure
+from l2_harness.bench.made_up_traces import TASK, made_up_response, write_made_up
 
 #: Ids of the embedded model's tokenizer, whose tokens the responses are made of.
 _TOKENS = 170
@@ -48,8 +49,7 @@ class AnalysisCost:
         cpu_seconds: of the process in all, which other work on the machine leaves as it is.
         peak_bytes: the resident set of the process at its largest, libraries included.
         file_bytes: of the trace files.
-        figures: how many associations were estimated.
-        where: on what it ran.
+        associations: how many were estimated.
     """
 
     work: AnalysisWork
@@ -58,13 +58,24 @@ class AnalysisCost:
     cpu_seconds: float
     peak_bytes: int
     file_bytes: int
-    figures: int
-    where: dict[str, Any]
+    associations: int
 
     @property
     def total(self) -> float:
         """Seconds of all steps."""
         return sum(self.seconds.values())
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The time of all steps, and the peak."""
+        note = (
+            f"{self.points / 1e6:.1f} M norms, {self.associations} associations with "
+            f"{self.work.resamples} resamples, {self.cpu_seconds:.1f} s of CPU time"
+        )
+        return [
+            Figure.of("analyze", "in all, s", self.total, note=note),
+            Figure.of("analyze", "peak, GiB", self.peak_bytes / 2**30),
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -80,7 +91,7 @@ def measure_analysis(work: AnalysisWork, say: Callable[[str], object]) -> Analys
         say("analysing")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, cpu, peak, points, figures = pool.apply(analyse, (folder, work))
-    return AnalysisCost(work, points, seconds, cpu, peak, size, figures, machine())
+    return AnalysisCost(work, points, seconds, cpu, peak, size, figures)
 
 
 def _response(work: AnalysisWork, question: int, sample: int, rng: np.random.Generator) -> Any:

@@ -13,11 +13,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from l2_harness.bench.coverage_cell import Coverage
+from l2_harness.bench.figure import Figure
 from l2_harness.bench.verdicts import verdict_cells
+from l2_harness.findings.section import plain
 from l2_harness.statistics.associations import rank_associations
 from l2_harness.statistics.design import Design
 from l2_harness.statistics.estimate import Floats
@@ -276,3 +279,24 @@ def _value(wanted: _Association, data: _Responses, resamples: int) -> tuple[floa
         return (math.nan,) * 4
     one = found[wanted.measure, wanted.control].estimates
     return tuple(float(part[0]) for part in (one.value, one.low, one.high, one.p))
+
+
+@dataclass(frozen=True)
+class CoverageCost:
+    """All cells that were tried."""
+
+    cells: Sequence[Coverage]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """How many kinds miss the goal."""
+        missing = [cell for cell in self.cells if not cell.meets]
+        named = "; ".join(f"{one.figure}, {one.data}, {one.questions}" for one in missing)
+        note = f"of {len(self.cells)}, within two Monte-Carlo errors" + (named and f": {named}")
+        name = "kinds that miss .93 coverage or .06 type I"
+        return [Figure.of("statistics", name, len(missing), note=note)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All cells, ready for JSON: null where a kind has no such figure."""
+        cells: dict[str, Any] = plain({"cells": [cell.as_dict() for cell in self.cells]})
+        return cells

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +14,14 @@ from lm_eval.models.huggingface import HFLM
 
 from l2_harness.bench import workloads
 from l2_harness.bench.bare_loop import recorded_passes, replay
+from l2_harness.bench.continuous import continuous_batching
+from l2_harness.bench.figure import Figure
 from l2_harness.bench.parts import PartTimes, Place
 from l2_harness.bench.peak_memory import MakeWorkload, peak_memory
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.workloads import Workload
 from l2_harness.engines.hf.batch_state import BatchState, PassInputs
+from l2_harness.engines.hf.loading import resolve_pretrained
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.engines.response_end import EndRule
 from l2_harness.engines.response_log import ResponseLog
@@ -28,29 +30,10 @@ from l2_harness.models.recorder import RunRecorder
 from l2_harness.models.response_text import ResponseTexts
 
 STOCK = "hf"
-TOKENS = "l2hf record=tokens, all layers"
-OFF = "l2hf record=off"
-BARE = "bare forward passes over the same rows"
-
-#: Wall time over the rival's, by work: what this project has set itself.
-GOALS = {
-    ("greedy", TOKENS, STOCK): 0.85,
-    ("samples", TOKENS, STOCK): 0.40,
-    ("greedy", TOKENS, OFF): 1.03,
-    ("samples", TOKENS, OFF): 1.03,
-    ("greedy", TOKENS, BARE): 1.10,
-    ("samples", TOKENS, BARE): 1.10,
-}
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One way against a rival."""
-
-    way: str
-    rival: str
-    ratio: Ratio
-    goal: float | None
+TOKENS = "recording all"
+OFF = "off"
+BARE = "bare forward passes"
+CONTINUOUS = "continuous batching"
 
 
 @dataclass(frozen=True)
@@ -60,7 +43,8 @@ class DecodeCost:
     Attributes:
         work: its name.
         settings: what was run, and on what.
-        times: wall seconds of every round by way.
+        times: seconds of every round by way.
+        rows: that went through the model, prompts and padding included, by way.
         tokens: how many were generated, by way.
         equal: how many responses equal ``hf``'s, and of how many; None where they are drawn.
         parts: seconds by part of one run of the loop that records everything.
@@ -70,53 +54,85 @@ class DecodeCost:
     work: str
     settings: dict[str, Any]
     times: dict[str, list[float]]
+    rows: dict[str, int]
     tokens: dict[str, int]
     equal: tuple[int, int] | None
     parts: dict[str, float]
     peak_bytes: dict[str, int]
 
-    def compared(self) -> list[Compared]:
-        """The ratios that there are goals for."""
+    @property
+    def figures(self) -> list[Figure]:
+        """What recording everything takes over each rival."""
+        benchmark, own = f"decode {self.work}", self.times[TOKENS]
         return [
-            Compared(way, rival, Ratio.of(self.times[way], self.times[rival]), goal)
-            for (work, way, rival), goal in GOALS.items()
-            if work == self.work
+            Figure.of(
+                *(benchmark, f"{TOKENS} / {rival}", Ratio.of(own, times)), note=self._note(rival)
+            )
+            for rival, times in self.times.items()
+            if rival != TOKENS
         ]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {**asdict(self), "compared": [asdict(row) for row in self.compared()]}
+        return asdict(self)
+
+    def _note(self, rival: str) -> str:
+        if rival != STOCK:
+            return ""
+        share = self.rows[OFF] / self.rows[STOCK]
+        equal = (
+            "" if self.equal is None else f"{self.equal[0]} of {self.equal[1]} responses equal, "
+        )
+        return f"{equal}{share:.2f} of its rows go through the model"
+
+
+@dataclass(frozen=True)
+class DecodeWork:
+    """What is decoded.
+
+    Attributes:
+        works: ``greedy``, ``samples`` or both.
+        limit: the demo problems of ``greedy``; None for all.
+        batch_size: responses side by side, on all sides.
+        shape: of the random model of ``samples``, one of :data:`workloads.SHAPES`.
+        pretrained, max_new_tokens: the model of ``greedy``, and the most tokens of a response.
+    """
+
+    works: Sequence[str] = ("greedy", "samples")
+    limit: int | None = None
+    batch_size: int = 32
+    shape: str = "qwen3-30m"
+    pretrained: str = "demo"
+    max_new_tokens: int = 320
+
+    def make(self, work: str, folder: Path) -> MakeWorkload:
+        """How one of the works is made; a random model is written below ``folder``."""
+        if work == "greedy":
+            model = Path(resolve_pretrained(self.pretrained))
+            return workloads.greedy_demo, (self.limit, self.batch_size, model, self.max_new_tokens)
+        model = workloads.random_model(self.shape, folder / self.shape)
+        return workloads.samples, (model, max(1, self.batch_size // 4), self.batch_size)
 
 
 def measure_decoding(
-    works: Sequence[str], rounds: int, limit: int | None, batch_size: int, shape: str, say: Say
+    works: DecodeWork, rounds: int, say: Say, cpu: bool = False
 ) -> Iterator[DecodeCost]:
-    """Measure some of the works ``greedy`` and ``samples``.
+    """Measure one work after the other.
 
     Args:
         works: which.
         rounds: runs of each way, after one that does not count.
-        limit: the demo problems of ``greedy``; None for all.
-        batch_size: responses side by side, on both sides.
-        shape: of the random model of ``samples``, one of :data:`workloads.SHAPES`.
         say: told what is being run.
+        cpu: whether the process's CPU time counts, and not wall time.
     """
     with tempfile.TemporaryDirectory() as folder:
-        for work in works:
-            if work == "greedy":
-                make: MakeWorkload = (workloads.greedy_demo, (limit, batch_size))
-                more: dict[str, Any] = {"model": "demo"}
-            else:
-                say(f"making a random model of shape {shape}")
-                model = workloads.random_model(shape, Path(folder, shape))
-                make = (workloads.samples, (model, max(1, batch_size // 4), batch_size))
-                more = {"model": shape, "prompt_tokens": workloads.PROMPT_TOKENS}
-            yield _measure(make, rounds, Path(folder), say, more)
+        for work in works.works:
+            model = works.pretrained if work == "greedy" else works.shape
+            settings = {"model": model, "cpu_time": cpu, "rounds": rounds}
+            yield _measure(works.make(work, Path(folder)), Path(folder), say, settings)
 
 
-def _measure(
-    make: MakeWorkload, rounds: int, folder: Path, say: Say, more: dict[str, Any]
-) -> DecodeCost:
+def _measure(make: MakeWorkload, folder: Path, say: Say, settings: dict[str, Any]) -> DecodeCost:
     function, arguments = make
     work = function(*arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -128,15 +144,21 @@ def _measure(
     }
     responses: dict[str, list[str]] = {}
     ways = {name: _way(lm, work, name, responses) for name, lm in lms.items()}
-    with recorded_passes(lms[OFF].model) as passes:
-        ways[OFF]()
+    rows = {}
+    for name in (STOCK, OFF):
+        with recorded_passes(lms[name].model) as passes:
+            ways[name]()
+        rows[name] = sum(one.ids.numel() for one in passes)
     ways[BARE] = _synchronised(lambda: replay(lms[OFF].model, passes))
-    times = alternate(ways, rounds, lambda text: say(f"{work.name}: {text}"))
+    ways[CONTINUOUS] = _synchronised(continuous_batching(lms[STOCK], work))
+    clock = time.process_time if settings["cpu_time"] else time.perf_counter
+    times = alternate(ways, settings["rounds"], lambda text: say(f"{work.name}: {text}"), clock)
     greedy = work.name == "greedy"
     return DecodeCost(
         work=work.name,
-        settings={**more, "rounds": rounds, "responses": len(responses[STOCK]), **args, **_where()},
+        settings={**settings, "responses": len(responses[STOCK]), **args},
         times=times,
+        rows=rows,
         tokens=_token_counts(lms[STOCK], responses),
         equal=_equal(responses[STOCK], responses[TOKENS]) if greedy else None,
         parts=_parts(lms[TOKENS], work),
@@ -215,14 +237,4 @@ def _places(lm: Any) -> dict[str, list[Place]]:
         "tokenising": [(lm, "tok_encode"), (lm, "tok_batch_encode")],
         "texts": [(ResponseTexts, "answer"), (ResponseTexts, "thinking_end")],
         "trace files": [(RunRecorder, "add"), (RunRecorder, "flush")],
-    }
-
-
-def _where() -> dict[str, Any]:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    return {
-        "hardware": device,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,8 +91,3 @@ def made_up_response(
         },
         **columns,
     )
-
-
-def machine() -> dict[str, Any]:
-    """On what a benchmark without a model runs."""
-    return {"machine": platform.machine(), "cores": os.cpu_count(), "numpy": np.__version__}

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from l2_harness.bench.figure import Figure
 from l2_harness.bench.made_up_traces import (
     RUN_ID,
     TASK,
-    machine,
     made_up_response,
     write_made_up,
 )
@@ -47,7 +47,6 @@ class SelectionCost:
         peak_bytes: the resident set of the process at its largest, libraries included.
         file_bytes: of the trace files.
         selectors: how many chose.
-        where: on what it ran.
     """
 
     work: SelectionWork
@@ -55,12 +54,24 @@ class SelectionCost:
     peak_bytes: int
     file_bytes: int
     selectors: int
-    where: dict[str, Any]
 
     @property
     def total(self) -> float:
         """Seconds of all steps but the comparison of answers."""
         return sum(s for name, s in self.seconds.items() if name != "comparing answers")
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The time of all steps, and the peak."""
+        work = self.work
+        note = (
+            f"{work.questions} questions × {work.samples} samples × {work.rows} rows × "
+            f"{work.layers} layers, {self.file_bytes / 1e9:.2f} GB, {self.selectors} selectors"
+        )
+        return [
+            Figure.of("selection", "in all, s", self.total, note=note),
+            Figure.of("selection", "peak, GiB", self.peak_bytes / 2**30),
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -74,8 +85,8 @@ def measure_selection(work: SelectionWork, say: Callable[[str], object]) -> Sele
         size = write_made_up(Path(folder), work.questions, work.samples, partial(_sample, work))
         say("reading, scoring and choosing")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, peak, selectors = pool.apply(_measure, (folder,))
-    return SelectionCost(work, seconds, peak, size, selectors, machine())
+            seconds, peak, selectors = pool.apply(score_and_choose, (folder,))
+    return SelectionCost(work, seconds, peak, size, selectors)
 
 
 def _sample(work: SelectionWork, question: int, sample: int, rng: np.random.Generator) -> Any:
@@ -91,7 +102,7 @@ def _sample(work: SelectionWork, question: int, sample: int, rng: np.random.Gene
     )
 
 
-def _measure(folder: str) -> tuple[dict[str, float], int, int]:
+def score_and_choose(folder: str) -> tuple[dict[str, float], int, int]:
     """Seconds by step, the process's peak memory in bytes, and how many selectors chose."""
     from l2_harness.analysis.norms.responses import read_groups
     from l2_harness.analysis.selectors.recorded_scores import score_groups

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from l2_harness.bench.figure import Figure
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.workloads import greedy_demo
 from l2_harness.compare.strict import DTYPE, strict_arithmetic
@@ -17,32 +18,16 @@ WAYS = {"bfloat16": "bfloat16", DTYPE: DTYPE, STRICT: DTYPE}
 
 
 @dataclass(frozen=True)
-class StrictRow:
-    """One way over another one.
-
-    Attributes:
-        way, over: their names.
-        ratio: time a token of the first over the second's.
-        again: share of the way's responses that were the same in all rounds.
-    """
-
-    way: str
-    over: str
-    ratio: Ratio
-    again: float
-
-
-@dataclass(frozen=True)
 class StrictCost:
-    """CPU seconds of every round by way, and the rows made of them."""
+    """CPU seconds of every round by way, and each way's time a token over another's."""
 
     settings: dict[str, Any]
     times: dict[str, list[float]]
-    rows: list[StrictRow]
+    figures: list[Figure]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return asdict(self)
+        """What was run and how long it took, ready for JSON."""
+        return {"settings": self.settings, "times": self.times}
 
 
 def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: Say) -> StrictCost:
@@ -76,10 +61,17 @@ def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: S
         for name, runs in responses.items()
     }
     a_token = {name: [t / tokens[name] for t in seconds] for name, seconds in times.items()}
-    again = {name: _share_of_same(runs) for name, runs in responses.items()}
     pairs = [(STRICT, DTYPE), (STRICT, "bfloat16"), (DTYPE, "bfloat16")]
-    rows = [StrictRow(a, b, Ratio.of(a_token[a], a_token[b]), again[a]) for a, b in pairs]
-    return StrictCost({"rounds": rounds, "responses": len(requests), **args}, times, rows)
+    figures = [
+        Figure.of(
+            "strict",
+            f"{way} / {over}",
+            Ratio.of(a_token[way], a_token[over]),
+            note=f"{_share_of_same(responses[way]):.1%} of responses the same each time",
+        )
+        for way, over in pairs
+    ]
+    return StrictCost({"rounds": rounds, "responses": len(requests), **args}, times, figures)
 
 
 def _share_of_same(runs: list[list[str]]) -> float:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from l2_harness.bench import workloads
+from l2_harness.bench.figure import Figure
 from l2_harness.bench.interventions import SLIGHT
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.workloads import Workload
 from l2_harness.config.interventions import read_interventions
-from l2_harness.engines.vllm.release import installed_release
 
 STOCK = "vllm"
 LATE = "record late layers"
@@ -45,9 +43,6 @@ _ARGS: dict[str, dict[str, Any]] = {
     SUPPRESSION: {"suppression": "peaks", **_ACTS},
     HF: _RECORDS,
 }
-#: Goals for time a token over the stock engine's; recursion's depends on how often layers ran.
-_GOALS = {LATE: 1.02, ALL: 1.05, STEERING: 1.05, SUPPRESSION: 1.05}
-_CALL_OVERHEAD, _ALLOWANCE = 1.15, 0.05
 #: What is measured together: two engines at a time fit a device, so each arm meets the stock
 #: engine in turn; ``l2hf`` does the work of the first.
 ARMS: dict[str, tuple[str, ...]] = {
@@ -64,28 +59,6 @@ _SHARE = 0.4
 
 
 @dataclass(frozen=True)
-class VllmRow:
-    """One way against another.
-
-    Attributes:
-        way, rival: names.
-        wall: wall time a token over the rival's.
-        cpu: the process's CPU time likewise, which other work on the machine moves less.
-        goal: for the median; None where the ratio is only reported.
-        again: layer passes beyond the plain ones, as a share of those.
-        equal: how many responses equal the rival's.
-    """
-
-    way: str
-    rival: str
-    wall: Ratio
-    cpu: Ratio
-    goal: float | None
-    again: float
-    equal: int
-
-
-@dataclass(frozen=True)
 class VllmCost:
     """What one workload took in one arm.
 
@@ -94,7 +67,7 @@ class VllmCost:
         settings: what was run, and on what.
         wall, cpu: seconds of every round by way.
         tokens: how many were generated, by way.
-        rows: the ratios.
+        figures: time a token over the stock engine's, and over ``l2hf``'s.
     """
 
     arm: str
@@ -102,11 +75,11 @@ class VllmCost:
     wall: dict[str, list[float]]
     cpu: dict[str, list[float]]
     tokens: dict[str, int]
-    rows: list[VllmRow]
+    figures: list[Figure]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return asdict(self)
+        """What was run and how long it took, ready for JSON."""
+        return {name: getattr(self, name) for name in ("arm", "settings", "wall", "cpu", "tokens")}
 
 
 def measure_vllm(
@@ -122,7 +95,7 @@ def measure_vllm(
         say: told what is being run.
     """
     engine = _engine_args(work, eager)
-    settings = {"work": work.name, "rounds": rounds, **engine, **_where()}
+    settings = {"work": work.name, "rounds": rounds, **engine}
     with tempfile.TemporaryDirectory() as folder:
         stock = _Side(STOCK, work, engine, folder)
         for arm in arms:
@@ -149,7 +122,7 @@ def _alternated(
         wall,
         cpu,
         {side.name: side.tokens for side in sides},
-        [_row(own, rival, wall, cpu) for own, rival in _pairs(sides)],
+        [_figure(own, rival, wall, cpu, settings) for own, rival in _pairs(sides)],
     )
 
 
@@ -240,36 +213,27 @@ def _pairs(sides: Sequence[_Side]) -> Iterator[tuple[_Side, _Side]]:
         yield first, other
 
 
-def _row(
+def _figure(
     own: _Side,
     rival: _Side,
     wall: Mapping[str, list[float]],
     cpu: Mapping[str, list[float]],
-) -> VllmRow:
+    settings: Mapping[str, Any],
+) -> Figure:
     scale = rival.tokens / own.tokens  # edits may make responses longer or shorter
 
     def ratio(times: Mapping[str, list[float]]) -> Ratio:
         return Ratio.of([seconds * scale for seconds in times[own.name]], times[rival.name])
 
-    again = own.again()
-    goal = _GOALS.get(own.name, 1 + _CALL_OVERHEAD * again + _ALLOWANCE)
-    return VllmRow(
-        own.name,
-        rival.name,
+    again, busy = own.again(), ratio(cpu)
+    equal = sum(a == b for a, b in zip(own.responses, rival.responses, strict=True))
+    return Figure.of(
+        "vllm",
+        own.name if rival.name == STOCK else f"{own.name} / {rival.name}",
         ratio(wall),
-        ratio(cpu),
-        goal if rival.name == STOCK else None,
-        again,
-        sum(a == b for a, b in zip(own.responses, rival.responses, strict=True)),
+        again=again,
+        work=f"{settings['work']}, batch {settings['max_num_seqs']}",
+        # CPU time is moved less by other work on the machine
+        note=f"CPU time {busy.median:.3f} ({busy.low:.3f} to {busy.high:.3f}), "
+        f"layer passes again {again:.1%}, {equal} of {len(own.responses)} responses equal",
     )
-
-
-def _where() -> dict[str, Any]:
-    gpu = torch.cuda.is_available()
-    return {
-        "hardware": torch.cuda.get_device_name() if gpu else platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "vllm": installed_release(),
-        "torch": torch.__version__,
-    }

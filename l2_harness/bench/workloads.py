@@ -14,8 +14,17 @@ from lm_eval.models.huggingface import HFLM
 
 from l2_harness.paths import demo_model_path, tasks_dir
 
-#: Qwen3's shape at several sizes; the weights are random. The smallest has 30 million parameters.
+#: Qwen3's shape at several sizes; the weights are random. The tiny one measures growth.
 SHAPES: dict[str, dict[str, Any]] = {
+    "qwen3-tiny": {
+        "vocab_size": 1024,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+    },
     "qwen3-30m": {
         "vocab_size": 16384,
         "hidden_size": 384,
@@ -108,34 +117,41 @@ def samples(folder: Path, n_prompts: int, batch_size: int) -> Workload:
     return Workload("samples", folder, requests, batch_size)
 
 
-def long_prompts(folder: Path, name: str, batch_size: int) -> Workload:
+def long_prompts(
+    folder: Path,
+    name: str,
+    batch_size: int,
+    prompt_tokens: int = PROMPT_TOKENS,
+    new_tokens: int = MAX_NEW_TOKENS,
+) -> Workload:
     """Greedy responses of one length to long random prompts, twice as many as side by side."""
-    prompts = _random_prompts(folder, max(8, 2 * batch_size))
-    settings = {"until": [], "do_sample": False, "max_gen_toks": MAX_NEW_TOKENS}
+    prompts = _random_prompts(folder, max(8, 2 * batch_size), prompt_tokens)
+    settings = {"until": [], "do_sample": False, "max_gen_toks": new_tokens}
     return Workload(name, folder, lambda lm: _instances(prompts, settings, 1), batch_size)
 
 
-def _random_prompts(folder: Path, n: int) -> list[str]:
+def _random_prompts(folder: Path, n: int, tokens: int = PROMPT_TOKENS) -> list[str]:
     rng = random.Random(0)
     size = json.loads((folder / "config.json").read_text())["vocab_size"]
-    return [" ".join(f"w{rng.randrange(1, size)}" for _ in range(PROMPT_TOKENS)) for _ in range(n)]
+    return [" ".join(f"w{rng.randrange(1, size)}" for _ in range(tokens)) for _ in range(n)]
 
 
-def random_model(shape: str, folder: Path, ends: bool = True) -> Path:
+def random_model(shape: str, folder: Path, ends: bool = True, **changes: int) -> Path:
     """Write a model of one of :data:`SHAPES` and a tokenizer of one word a token.
 
     Args:
         shape: which.
         folder: where to.
         ends: whether some of its tokens end a response.
+        **changes: fields of the configuration in place of the shape's.
     """
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(0)
-    sizes = SHAPES[shape]
+    sizes = {**SHAPES[shape], **changes}
     config = Qwen3Config(
-        **sizes, tie_word_embeddings=True, max_position_embeddings=4096, bos_token_id=None
+        **sizes, tie_word_embeddings=True, max_position_embeddings=16384, bos_token_id=None
     )
     on_gpu = torch.cuda.is_available()
     with torch.device("cuda" if on_gpu else "cpu"):
@@ -169,3 +185,25 @@ def _instances(prompts: list[str], settings: dict[str, Any], repeats: int) -> li
         for doc_id, prompt in enumerate(prompts)
     ]
     return [instance for instance in made for _ in range(repeats)]
+
+
+def deep_demo_model(layers: int, folder: Path) -> Path:
+    """Write the embedded model with layers added that leave the residual stream as it is."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    small: Any = AutoModelForCausalLM.from_pretrained(demo_model_path(), dtype=torch.float32)
+    config = type(small.config).from_pretrained(demo_model_path())
+    own = config.num_hidden_layers
+    config.num_hidden_layers = layers
+    config.layer_types = config.layer_types[:1] * layers
+    deep: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    deep.load_state_dict(small.state_dict(), strict=False)
+    with torch.no_grad():
+        for layer in deep.model.layers[own:]:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+    deep.generation_config = small.generation_config
+    deep.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(demo_model_path()).save_pretrained(folder)
+    return folder

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 if TYPE_CHECKING:
     from l2_harness.bench.coverage_cell import Coverage
-    from l2_harness.bench.decode import DecodeCost
-    from l2_harness.bench.selection import SelectionCost
-    from l2_harness.bench.vllm import VllmCost
-    from l2_harness.registration.startup_cost import StartupCost
+    from l2_harness.bench.figure import Figure
 
 app = typer.Typer(help="Measure what this project costs.", no_args_is_help=True)
+
+Rounds = Annotated[int, typer.Option(min=2, help="Runs of each way, in alternation.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Responses side by side.")]
+CpuTime = Annotated[
+    bool,
+    typer.Option("--cpu-time", help="Count the process's CPU time, for a machine with other work."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")]
+
+
+class Cost(Protocol):
+    """What a benchmark gave."""
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Each beside its goal."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was run, and all that was measured."""
 
 
 @app.callback()
@@ -28,36 +42,43 @@ def bench() -> None:
     """Measure what this project costs."""
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _show(costs: Iterable[Cost], as_json: bool) -> None:
+    """Print figures as they come, or everything as JSON."""
+    from l2_harness.bench.figure import plain_lines
+    from l2_harness.bench.machine import machine
+
+    shown: list[dict[str, Any]] = []
+    figures: list[Figure] = []
+    for cost in costs:
+        shown.append(cost.as_dict())
+        figures += cost.figures
+        if not as_json:
+            print(plain_lines(cost.figures), flush=True)
+    if as_json:
+        found = {
+            "machine": machine(),
+            "figures": [figure.as_dict() for figure in figures],
+            "costs": shown,
+        }
+        print(json.dumps(found, indent=1))
+
+
 @app.command()
 def startup(
     rounds: Annotated[
         int, typer.Option(min=2, help="Interpreter starts of each kind, in alternation.")
     ] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+    command_rounds: Annotated[int, typer.Option(min=1, help="Runs of each command.")] = 5,
+    as_json: Json = False,
 ) -> None:
-    """Measure what the import hook adds to a bare `python -c pass`, in milliseconds."""
-    from l2_harness.registration.startup_cost import measure_startup
+    """Measure the import hook against a bare `python -c pass`, `--help`, and lm_eval's start."""
+    from l2_harness.bench.startup import measure_starts
 
-    cost = measure_startup(rounds)
-    if as_json:
-        print(json.dumps(cost.as_dict(), indent=2))
-    else:
-        _print_table(cost)
-
-
-def _print_table(cost: StartupCost) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"python -c pass, {cost.rounds} starts of each kind (Python {cost.python})")
-    table.add_column("environment")
-    for column in ("median ms", "quartiles ms", "added ms", "95 % interval"):
-        table.add_column(column, justify="right")
-    for row in cost.rows():
-        added = ("", "") if row.added is None else (f"{row.added:+.2f}", row.added_interval())
-        spread = f"{row.lower_quartile:.2f} to {row.upper_quartile:.2f}"
-        table.add_row(row.environment, f"{row.median:.2f}", spread, *added)
-    Console().print(table)
+    _show([measure_starts(rounds, command_rounds, _say)], as_json)
 
 
 class Work(str, Enum):
@@ -72,130 +93,77 @@ def decode(
     work: Annotated[
         list[Work] | None, typer.Option(help="What to measure; all by default.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 32,
+    rounds: Rounds = 5,
+    batch_size: BatchSize = 32,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Problems of the demo task; all by default.")
     ] = None,
     shape: Annotated[
         str, typer.Option(help="The random model of `samples`: qwen3-30m or qwen3-0.6b.")
     ] = "qwen3-30m",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+    pretrained: Annotated[str, typer.Option(help="Of `greedy`: demo, or a folder.")] = "demo",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a `greedy` response.")] = 320,
+    cpu_time: CpuTime = False,
+    as_json: Json = False,
 ) -> None:
-    """Measure the decode loop against lm-eval's `hf`, against itself and bare forward passes.
+    """Measure the decode loop against `hf`, itself, bare passes, and continuous batching.
 
     `greedy` decodes the demo task with the embedded model; `samples` 8 responses to prompts of
-    512 tokens with a random model. Both sides run in one process, in alternation.
+    512 tokens with a random model. All ways run in one process, in alternation.
     """
-    from l2_harness.bench.decode import measure_decoding
+    from l2_harness.bench.decode import DecodeWork, measure_decoding
     from l2_harness.bench.workloads import SHAPES
     from l2_harness.config.errors import unknown_value
 
     if shape not in SHAPES:
         raise unknown_value("--shape", shape, SHAPES)
-    works = [w.value for w in work or list(Work)]
-    costs = []
-    for cost in measure_decoding(
-        works, rounds, limit, batch_size, shape, lambda text: print(text, file=sys.stderr)
-    ):
-        costs.append(cost.as_dict())
-        if not as_json:
-            _print_decoding(cost)
-    if as_json:
-        print(json.dumps(costs, indent=2))
-
-
-def _print_decoding(cost: DecodeCost) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    settings = ", ".join(f"{name}={value}" for name, value in cost.settings.items())
-    table = Table(title=f"{cost.work}: {settings}")
-    table.add_column("way")
-    for column in ("median s", "quartiles s", "tokens", "peak MB"):
-        table.add_column(column, justify="right")
-    for way, times in cost.times.items():
-        low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
-        peak = cost.peak_bytes.get(way)
-        table.add_row(
-            way,
-            f"{middle:.2f}",
-            f"{low:.2f} to {high:.2f}",
-            str(cost.tokens[way]),
-            f"{peak / 1e6:.0f}" if peak is not None else "",
-        )
-    console = Console()
-    console.print(table)
-    for row in cost.compared():
-        r = row.ratio
-        met = "" if row.goal is None else f"; goal {row.goal:.2f}"
-        print(f"{row.way} / {row.rival}: {r.median:.3f} ({r.low:.3f} to {r.high:.3f}){met}")
-    if cost.equal is not None:
-        print(f"responses equal to hf's: {cost.equal[0]} of {cost.equal[1]}")
-    whole = sum(cost.parts.values())
-    for name, seconds in sorted(cost.parts.items(), key=lambda item: -item[1]):
-        print(f"  {seconds / whole:6.1%}  {name}")
+    works = DecodeWork(
+        tuple(w.value for w in work or list(Work)),
+        **{"limit": limit, "batch_size": batch_size, "shape": shape},
+        **{"pretrained": pretrained, "max_new_tokens": max_new_tokens},
+    )
+    _show(measure_decoding(works, rounds, _say, cpu_time), as_json)
 
 
 @app.command()
 def interventions(
-    rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 32,
+    rounds: Rounds = 5,
+    batch_size: BatchSize = 32,
     limit: Annotated[int, typer.Option(min=1, help="Problems of the demo task.")] = 96,
-    cpu_time: Annotated[
-        bool, typer.Option(help="Count the process's CPU time, for a machine with other work.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+    pretrained: Annotated[str, typer.Option(help="`demo`, or a model's folder.")] = "demo",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a response.")] = 320,
+    cpu_time: CpuTime = False,
+    as_json: Json = False,
 ) -> None:
     """Measure what recursion, steering, suppression and thresholds add to plain decoding."""
     from l2_harness.bench.interventions import measure_interventions
 
     cost = measure_interventions(
-        rounds, limit, batch_size, lambda text: print(text, file=sys.stderr), cpu_time
+        rounds, limit, batch_size, _say, cpu_time, pretrained, max_new_tokens
     )
-    if as_json:
-        print(json.dumps(cost.as_dict(), indent=2))
-        return
-    print(", ".join(f"{name}={value}" for name, value in cost.settings.items()))
-    for row in cost.rows:
-        r = row.ratio
-        print(
-            f"{row.way:20s} {r.median:.3f} ({r.low:.3f} to {r.high:.3f}) of plain; goal "
-            f"{row.goal:.3f}; layer calls again {row.again:.1%}; responses equal {row.equal}"
-        )
+    _show([cost], as_json)
 
 
 @app.command()
 def strict(
-    rounds: Annotated[int, typer.Option(min=2, help="Runs of each kind, in alternation.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 32,
+    rounds: Rounds = 5,
+    batch_size: BatchSize = 32,
     limit: Annotated[int, typer.Option(min=1, help="Problems of the demo task.")] = 96,
     device: Annotated[str, typer.Option(help="As for lm_eval.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure what `compare --strict` costs, beside float32 and bfloat16 alone."""
     from l2_harness.bench.strict import measure_strict
 
-    cost = measure_strict(
-        rounds, limit, batch_size, device, lambda text: print(text, file=sys.stderr)
-    )
-    if as_json:
-        print(json.dumps(cost.as_dict(), indent=2))
-        return
-    for row in cost.rows:
-        r = row.ratio
-        print(
-            f"{row.way} / {row.over}: {r.median:.3f} ({r.low:.3f} to {r.high:.3f}); "
-            f"{row.again:.1%} of responses the same each time"
-        )
+    _show([measure_strict(rounds, limit, batch_size, device, _say)], as_json)
 
 
 @app.command()
 def vllm(
     arm: Annotated[list[str] | None, typer.Option(help="What to measure; all by default.")] = None,
-    rounds: Annotated[int, typer.Option(min=2, help="Runs of each way, in alternation.")] = 10,
+    rounds: Rounds = 10,
     limit: Annotated[int, typer.Option(min=1, help="Problems of the demo task.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Responses side by side.")] = 64,
+    batch_size: BatchSize = 64,
     pretrained: Annotated[str, typer.Option(help="`demo`, or a model's folder.")] = "demo",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a response.")] = 320,
     shape: Annotated[
@@ -203,7 +171,7 @@ def vllm(
         typer.Option(help="Random models in place of it, on a GPU: qwen3-0.6b, -4b, -8b."),
     ] = None,
     eager: Annotated[bool, typer.Option("--eager", help="Compile nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all times in it.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure `l2vllm` against lm-eval's `vllm`, and against `l2hf`.
 
@@ -211,51 +179,85 @@ def vllm(
     suppression. On a GPU random models of Qwen3's shapes follow, at batch sizes 1, 64 and 256.
     """
     from l2_harness.cli.engine_choice import prepare_vllm
-    from l2_harness.config.errors import unknown_value
 
     prepare_vllm(one_process=True)
-    import torch
-
+    from l2_harness.bench.machine import gpu_awaited
     from l2_harness.bench.vllm import ARMS, SHAPES, measure_shapes, measure_vllm
     from l2_harness.bench.workloads import greedy_demo
     from l2_harness.engines.hf.loading import resolve_pretrained
 
-    for option, names, known in (("--arm", arm, ARMS), ("--shape", shape, SHAPES)):
-        for name in names or ():
-            if name not in known:
-                raise unknown_value(option, name, known)
+    _check_names("--arm", arm, ARMS)
+    _check_names("--shape", shape, SHAPES)
     arms = arm or list(ARMS)
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr)
+    def measured() -> Iterator[Cost]:
+        if not shape:
+            model = Path(resolve_pretrained(pretrained))
+            work = greedy_demo(limit, batch_size, model, max_new_tokens)
+            yield from measure_vllm(work, arms, rounds, eager, _say)
+        waits = gpu_awaited(shape or SHAPES)
+        if waits is None:
+            yield from measure_shapes(shape or SHAPES, arms, rounds, _say)
+        else:
+            _say(waits)
 
-    measured: list[Iterator[VllmCost]] = []
-    if not shape:
-        model = Path(resolve_pretrained(pretrained))
-        work = greedy_demo(limit, batch_size, model, max_new_tokens)
-        measured.append(measure_vllm(work, arms, rounds, eager, say))
-    if torch.cuda.is_available():
-        measured.append(measure_shapes(shape or SHAPES, arms, rounds, say))
-    else:
-        say(f"{', '.join(shape or SHAPES)}: waiting for a GPU; there is none here.")
-    costs = []
-    for cost in chain.from_iterable(measured):
-        costs.append(cost.as_dict())
-        if not as_json:
-            _print_vllm(cost)
-    if as_json:
-        print(json.dumps(costs, indent=2))
+    _show(measured(), as_json)
 
 
-def _print_vllm(cost: VllmCost) -> None:
-    print(", ".join(f"{name}={value}" for name, value in cost.settings.items()), flush=True)
-    for row in cost.rows:
-        goal = "" if row.goal is None else f"; goal {row.goal:.3f}"
-        times = (f"{r.median:.3f} ({r.low:.3f} to {r.high:.3f})" for r in (row.wall, row.cpu))
-        print(
-            f"{row.way} / {row.rival}: wall {next(times)}, CPU {next(times)}{goal}; layer passes "
-            f"again {row.again:.1%}; responses equal {row.equal}"
-        )
+@app.command()
+def gpu(
+    shape: Annotated[
+        list[str] | None, typer.Option(help="qwen3-0.6b, -4b, -8b; all by default.")
+    ] = None,
+    batch_size: Annotated[
+        list[int] | None, typer.Option(min=1, help="Responses side by side; 1, 8 and 64.")
+    ] = None,
+    rounds: Rounds = 5,
+    as_json: Json = False,
+) -> None:
+    """Measure `hf`, and `l2hf` off, recording and acting, on random models in bfloat16.
+
+    Prompt and response have 2,048 tokens together. Where vLLM is installed, `l2vllm` follows as
+    in `bench vllm`. Without a GPU this says what waits for one.
+    """
+    from importlib.util import find_spec
+
+    from l2_harness.bench.machine import gpu_awaited
+    from l2_harness.cli.engine_choice import prepare_vllm
+
+    has_vllm = find_spec("vllm") is not None
+    if has_vllm:
+        prepare_vllm(one_process=True)
+    from l2_harness.bench.gpu import BATCHES, SHAPES, measure_gpu
+
+    _check_names("--shape", shape, SHAPES)
+    shapes = shape or list(SHAPES)
+
+    def measured() -> Iterator[Cost]:
+        waits = gpu_awaited(shapes)
+        if waits is not None:
+            _say(waits)
+            return
+        yield from measure_gpu(shapes, batch_size or BATCHES, rounds, _say)
+        if has_vllm:
+            from l2_harness.bench.vllm import ARMS, measure_shapes
+
+            yield from measure_shapes(shapes, list(ARMS), rounds, _say)
+
+    _show(measured(), as_json)
+
+
+@app.command()
+def commands(
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each command.")] = 3,
+    questions: Annotated[int, typer.Option(min=4, help="Problems, 8 samples of each.")] = 16,
+    layers: Annotated[int, typer.Option(min=12, help="Of the model, all monitored.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Measure `analyze`, `select` and `report` on a small recorded run."""
+    from l2_harness.bench.commands import measure_commands
+
+    _show([measure_commands(rounds, questions, layers, _say)], as_json)
 
 
 @app.command()
@@ -264,32 +266,16 @@ def selection(
     samples: Annotated[int, typer.Option(min=1, help="Responses a question.")] = 16,
     rows: Annotated[int, typer.Option(min=1, help="Tokens a response.")] = 300,
     layers: Annotated[int, typer.Option(min=1, help="Monitored layers.")] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure reading made-up trace files, all scores, and every selector's choice.
 
-    Chain-of-Embedding, which is computed while responses are sampled, is not part of it.
+    Chain-of-Embedding, which is computed while responses are sampled, is not part of it; nor is
+    comparing answers.
     """
     from l2_harness.bench.selection import SelectionWork, measure_selection
 
-    work = SelectionWork(questions, samples, rows, layers)
-    cost = measure_selection(work, lambda text: print(text, file=sys.stderr))
-    if as_json:
-        print(json.dumps(cost.as_dict(), indent=2))
-    else:
-        _print_selection(cost)
-
-
-def _print_selection(cost: SelectionCost) -> None:
-    work = cost.work
-    print(
-        f"{work.questions} questions × {work.samples} samples × {work.rows} rows × "
-        f"{work.layers} layers, {cost.file_bytes / 1e9:.2f} GB of trace files"
-    )
-    for name, seconds in cost.seconds.items():
-        print(f"{seconds:8.1f} s  {name}")
-    print(f"{cost.total:8.1f} s  in all, without comparing answers ({cost.selectors} selectors)")
-    print(f"{cost.peak_bytes / 2**30:8.2f} GiB at the peak")
+    _show([measure_selection(SelectionWork(questions, samples, rows, layers), _say)], as_json)
 
 
 @app.command()
@@ -299,25 +285,32 @@ def analyze(
     rows: Annotated[int, typer.Option(min=1, help="Tokens a response, on average.")] = 104,
     layers: Annotated[int, typer.Option(min=1, help="Monitored layers.")] = 12,
     resamples: Annotated[int, typer.Option(min=20, help="Of the bootstrap.")] = 2000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure `l2-harness analyze` on made-up trace files of ten million norms."""
     from l2_harness.bench.analyze import AnalysisWork, measure_analysis
 
     work = AnalysisWork(questions, samples, rows, layers, resamples)
-    cost = measure_analysis(work, lambda text: print(text, file=sys.stderr))
-    if as_json:
-        print(json.dumps(cost.as_dict(), indent=2))
-        return
-    print(
-        f"{work.questions} questions × {work.samples} samples at {work.layers} layers, "
-        f"{cost.points / 1e6:.1f} M norms, {cost.figures} associations with {work.resamples} "
-        "resamples"
-    )
-    for name, seconds in cost.seconds.items():
-        print(f"{seconds:8.1f} s  {name}")
-    print(f"{cost.total:8.1f} s  in all; {cost.cpu_seconds:.1f} s of CPU time")
-    print(f"{cost.peak_bytes / 2**30:8.2f} GiB at the peak")
+    _show([measure_analysis(work, _say)], as_json)
+
+
+@app.command()
+def growth(
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for growth.csv and growth.png.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Which of the axes; all by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how time and memory grow with length, layers, samples, requests, responses."""
+    from l2_harness.bench.growth import AXES, measure_growth
+
+    _check_names("--only", only, AXES)
+    cost = measure_growth(only or list(AXES), quick, _say)
+    if out is not None:
+        cost.write(out)
+    _show([cost], as_json)
 
 
 @app.command("statistics")
@@ -331,28 +324,20 @@ def statistics_command(
     verdicts: Annotated[
         bool, typer.Option("--verdicts", help="Only suites with their verdicts, half as many.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure how often intervals cover the truth, and tests reject where there is nothing."""
-    from l2_harness.bench.coverage import QUESTIONS, measure_coverage
+    from l2_harness.bench.coverage import QUESTIONS, CoverageCost, measure_coverage
     from l2_harness.bench.verdicts import verdict_cells
-    from l2_harness.findings.section import plain
 
     runs = max(runs // 10, 20) if quick else runs
-    cells = []
     measured = measure_coverage(runs, max(runs // 4, 10), QUESTIONS[: 2 if quick else None])
+    cells = []
     for cell in verdict_cells(max(runs // 2, 10)) if verdicts else measured:
-        cells.append(cell.as_dict())
+        cells.append(cell)
         if not as_json:
             _print_coverage(cell)
-    if as_json:
-        print(json.dumps(plain(cells), indent=2, allow_nan=False))
-        return
-    met = sum(bool(cell["meets"]) for cell in cells)
-    print(
-        f"Goal met by {met} of {len(cells)}: coverage from .93, type I up to .06, both within two"
-    )
-    print("Monte-Carlo errors. Single answers to few questions may be covered more often than .97.")
+    _show([CoverageCost(cells)], as_json)
 
 
 def _print_coverage(cell: Coverage) -> None:
@@ -367,3 +352,43 @@ def _print_coverage(cell: Coverage) -> None:
         f"{name:58s} {cell.questions:4d}  {texts[0]:24s} {texts[1]:22s}{missed}".rstrip(),
         flush=True,
     )
+
+
+@app.command("all")
+def all_command(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Minutes in place of hours; less is measured.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Which benchmarks; all by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a JSON file each and README.md, a table.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with 1 where a goal is missed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run every benchmark, each in a process of its own, and set its figures beside the goals."""
+    from l2_harness.bench.every import BENCHMARKS, run_benchmarks
+    from l2_harness.bench.figure import missed, plain_lines
+
+    _check_names("--only", only, BENCHMARKS)
+    found = run_benchmarks(only or list(BENCHMARKS), quick, _say)
+    if out is not None:
+        found.write(out)
+    print(json.dumps(found.as_dict(), indent=1) if as_json else plain_lines(found.figures))
+    beyond = missed(found.figures)
+    for figure in beyond:
+        _say(f"missed: {figure.benchmark}, {figure.name}: {figure.text()}, goal {figure.goal:g}")
+    if check and (beyond or found.failed):
+        raise typer.Exit(1)
+
+
+def _check_names(option: str, names: Iterable[str] | None, known: Iterable[str]) -> None:
+    from l2_harness.config.errors import unknown_value
+
+    for name in names or ():
+        if name not in known:
+            raise unknown_value(option, name, known)

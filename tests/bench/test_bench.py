@@ -93,10 +93,32 @@ def test_the_command(run_command: Callable[..., Any]) -> None:
         *["--rounds", 2, "--limit", 3, "--batch-size", 3],
     )
     assert done.returncode == 0, done.stderr
-    rows = {row["way"]: row for row in json.loads(done.stdout)["rows"]}
-    assert rows["recursion=always"]["again"] == pytest.approx(2 / 12, rel=0.1)
-    assert rows["steering=norm"]["again"] == 0
-    assert rows["thresholds alone"]["equal"] == 3
+    found = json.loads(done.stdout)
+    figures = {figure["name"]: figure for figure in found["figures"]}
+    assert set(figures) < set(found["costs"][0]["times"])
+    assert "3 of 3 responses equal" in figures["thresholds alone"]["note"]
+    assert "layer calls again 0.0%" in figures["steering=norm"]["note"]
+    # at two layers of twelve, beyond the first rows
+    assert figures["recursion=always"]["goal"] == pytest.approx(1 + 1.15 * 2 / 12, rel=0.02)
+
+
+@pytest.mark.slow
+def test_decoding_and_its_rivals(run_command: Callable[..., Any]) -> None:
+    done = run_command(
+        *["l2-harness", "bench", "decode", "--json", "--work", "greedy", "--cpu-time"],
+        *["--rounds", 2, "--limit", 4, "--batch-size", 2, "--max-new-tokens", 40],
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (cost,) = found["costs"]
+    rivals = ["hf", "off", "bare forward passes", "continuous batching"]
+    assert [figure["name"] for figure in found["figures"]] == [
+        f"recording all / {r}" for r in rivals
+    ]
+    assert cost["equal"] == [4, 4]
+    # rows that have ended go on with hf, and with us they don't
+    assert cost["rows"]["off"] <= cost["rows"]["hf"]
+    assert found["figures"][0]["note"].startswith("4 of 4 responses equal, ")
 
 
 @pytest.mark.slow
@@ -112,10 +134,10 @@ def test_what_strict_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(L2HF, "generate_until", noted)
     cost = measure_strict(2, 3, 2, "cpu", lambda text: None)
     assert asked == {True: {"torch.float32"}, False: {"torch.float32", "torch.bfloat16"}}
-    assert [(row.way, row.over) for row in cost.rows] == [
-        ("float32, strict", "float32"),
-        ("float32, strict", "bfloat16"),
-        ("float32", "bfloat16"),
+    assert [figure.name for figure in cost.figures] == [
+        "float32, strict / float32",
+        "float32, strict / bfloat16",
+        "float32 / bfloat16",
     ]
-    assert cost.rows[0].again == 1
-    assert all(row.ratio.low > 0 for row in cost.rows)
+    assert cost.figures[0].note == "100.0% of responses the same each time"
+    assert all(figure.low is not None and figure.low > 0 for figure in cost.figures)

@@ -11,9 +11,12 @@ def test_the_command(run_command: Callable[..., Any]) -> None:
         *["--rows", 9, "--layers", 2, "--resamples", 20],
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    cost = json.loads(done.stdout)
+    found = json.loads(done.stdout)
+    (cost,) = found["costs"]
     # rows are 2 to 15 a response
     assert 12 * 2 * 2 <= cost["points"] <= 12 * 2 * 15
     assert cost["total"] == sum(cost["seconds"].values()) > 0
     assert cost["peak_bytes"] > 10**7
-    assert cost["figures"] > 2 * 2 * 8 * 10
+    assert cost["associations"] > 2 * 2 * 8 * 10
+    assert [figure["name"] for figure in found["figures"]] == ["in all, s", "peak, GiB"]
+    assert found["figures"][0]["value"] == cost["total"]

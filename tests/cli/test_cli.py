@@ -49,18 +49,20 @@ def test_tasks_path_prints_a_folder(run_command: Callable[..., Any]) -> None:
     assert Path(done.stdout.rstrip("\n")).is_dir()
 
 
-def test_bench_startup_as_json(run_command: Callable[..., Any]) -> None:
-    done = run_command("l2-harness", "bench", "startup", "--rounds", 2, "--json")
-    assert done.returncode == 0, done.stderr
-    cost = json.loads(done.stdout)
-    assert (cost["unit"], cost["rounds"]) == ("ms", 2)
-    assert {row["environment"] for row in cost["rows"]} == set(cost["times"])
+def test_bench_startup(run_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from l2_harness.bench import startup
 
-
-def test_bench_startup_as_a_table(run_command: Callable[..., Any]) -> None:
-    done = run_command("l2-harness", "bench", "startup", "--rounds", 2)
+    quick = {name: [sys.executable, "-c", "pass"] for name in startup.commands()}
+    monkeypatch.setattr(startup, "commands", lambda: quick)
+    arguments = ["l2-harness", "bench", "startup", "--rounds", 2, "--command-rounds", 1]
+    done = run_command(*arguments, "--json")
     assert done.returncode == 0, done.stderr
-    assert "with the bridge" in done.stdout
+    found = json.loads(done.stdout)
+    hook = found["costs"][0]["hook"]
+    assert (hook["unit"], hook["rounds"]) == ("ms", 2)
+    assert {row["environment"] for row in hook["rows"]} == set(hook["times"])
+    assert [figure["goal"] for figure in found["figures"]] == [5.0, 0.3, 1.0]
+    assert 0 < found["figures"][1]["value"] < 10
 
 
 def test_unknown_subcommand_is_a_usage_error(run_command: Callable[..., Any]) -> None:

@@ -23,10 +23,10 @@ def test_the_command(run_command: Callable[..., Any], pool: Any) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "qwen3-8b: waiting for a GPU" in done.stderr
-    rows = {(r["way"], r["rival"]): r for cost in json.loads(done.stdout) for r in cost["rows"]}
-    late, recursion = rows["record late layers", "vllm"], rows["recursion=norm", "vllm"]
-    assert ("record late layers", "l2hf, record late layers") in rows
-    assert {row["equal"] for row in rows.values()} == {3}
-    assert (late["goal"], late["again"]) == (1.02, 0)
-    assert 0 < recursion["again"] < 2 / 12
-    assert recursion["goal"] == pytest.approx(1.05 + 1.15 * recursion["again"])
+    found = {figure["name"].split(" (")[0]: figure for figure in json.loads(done.stdout)["figures"]}
+    late, recursion = found["record late layers"], found["recursion=norm"]
+    assert "record late layers / l2hf, record late layers" in found
+    assert all("3 of 3 responses equal" in figure["note"] for figure in found.values())
+    assert late["goal"] == 1.02
+    assert "layer passes again 0.0%" in late["note"]
+    assert 1.05 < recursion["goal"] < 1.05 + 1.15 * 2 / 12
