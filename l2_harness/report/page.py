@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -140,21 +141,33 @@ def _section_views(sections: Sequence[Section], base: Path | None) -> list[dict[
 
 def _titles(sections: Sequence[Section]) -> list[str]:
     """Each section's own, with the folders that tell it from others of the same title."""
-    places: dict[str, list[str]] = {}
+    places: dict[str, list[tuple[str, ...]]] = {}
     for section in sections:
         places.setdefault(section.title, []).append(_place(section))
-    titles = []
-    for section in sections:
-        shared = places[section.title]
-        above = os.path.commonpath(shared) if len(shared) > 1 and all(shared) else None
-        place = "" if above is None else os.path.relpath(_place(section), above)
-        titles.append(f"{section.title}: {place}" if place else section.title)
-    return titles
+    return [
+        f"{section.title}: {place}"
+        if (place := _apart(_place(section), places[section.title]))
+        else section.title
+        for section in sections
+    ]
 
 
-def _place(section: Section) -> str:
-    """The folder that a section's own is in."""
-    return "" if section.folder is None else str(section.folder.parent.resolve())
+def _place(section: Section) -> tuple[str, ...]:
+    """The folders that a section's own is in."""
+    return () if section.folder is None else section.folder.parent.parts
+
+
+def _apart(place: tuple[str, ...], places: Sequence[tuple[str, ...]]) -> str:
+    """Of folders, what not all of several paths begin or end with."""
+    start = _shared(places)
+    end = _shared([other[start:][::-1] for other in places])
+    return "/".join(place[start : len(place) - end])
+
+
+def _shared(paths: Sequence[tuple[str, ...]]) -> int:
+    """How many of their first parts are the same in all."""
+    parts = zip(*paths, strict=False)
+    return sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, parts))
 
 
 def _link(file: Path | None, base: Path | None) -> str | None:

@@ -222,7 +222,7 @@ def test_a_section_with_nothing_in_it(tmp_path: Path) -> None:
 
 def test_sections_of_one_title_are_told_apart(tmp_path: Path) -> None:
     """By what differs in their folders' names, in the contents and over each."""
-    for place in ("techniques", "samples/deep"):
+    for place in ("techniques/x", "samples/deep/x"):
         write_section(Section(name="board", title="Leaderboard"), tmp_path / place)
     write_section(Section(name="power", title="Power"), tmp_path / "samples")
     text = write_report(tmp_path).read_text("utf-8")

@@ -10,7 +10,7 @@ from l2_harness.compare.causal.arms import CONTROLS, KEPT, PLACES
 from l2_harness.compare.causal.effects import Effect
 from l2_harness.findings import least
 from l2_harness.findings.numbers import fixed
-from l2_harness.findings.words import count, estimate, listed, p_value
+from l2_harness.findings.words import capital, count, estimate, listed, p_value
 
 #: Tasks, or arms, that a sentence names; the tables have all.
 _NAMED = 3
@@ -107,20 +107,21 @@ def causal_notes(analyses: Sequence[Analysis]) -> list[str]:
     """What was left out, and controls whose number of edits is far from the peaks'."""
     notes = []
     for a in analyses:
-        start = f"{a.runs.task}: " if len(analyses) > 1 else ""
+        own = []
         if a.runs.sham is not None and not _sham_changed(a):
-            notes.append(f"{start}the sham, which edits nothing, changed no response.")
+            own.append("the sham, which edits nothing, changed no response.")
         if a.runs.dropped:
             left_out = count(a.runs.dropped, "question")
-            notes.append(f"{start}{left_out} left out, for want of a score in every arm.")
+            own.append(f"{left_out} left out, for want of a score in every arm.")
         off = [
             f"{c.run.arm.name} {fixed(c.ratio, 2)}"
             for c in a.counts
             if not c.is_matched and math.isfinite(c.ratio)
         ]
         if off:
-            notes.append(
-                f"{start}edits not matched, theirs over the peaks': {listed(off, _NAMED)}; compare "
-                "these by edit."
+            own.append(
+                f"edits not matched, theirs over the peaks': {listed(off, _NAMED)}; compare these "
+                "by edit."
             )
+        notes += [f"{a.runs.task}: {one}" if len(analyses) > 1 else capital(one) for one in own]
     return notes
