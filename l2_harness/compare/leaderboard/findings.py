@@ -8,7 +8,7 @@ from l2_harness.compare.leaderboard.options import Options
 from l2_harness.compare.leaderboard.table import Board, Leaderboard, Row
 from l2_harness.findings import least
 from l2_harness.findings.numbers import fixed
-from l2_harness.findings.words import capital, count, estimate, listed
+from l2_harness.findings.words import capital, count, estimate, listed, span
 from l2_harness.statistics.power import Spread
 
 #: Methods that a sentence names; the tables have all.
@@ -31,7 +31,19 @@ def leaderboard_findings(boards: Sequence[Board]) -> list[str]:
         if row.verdict in _COMPARED and not row.reason
     ]
     if not rows:
-        return ["Nothing is compared with a plain run."]
+        moved = [
+            board.scale * row.difference.value
+            for board in boards
+            for row in board.rows
+            if row.verdict == "null" and row.difference is not None
+        ]
+        return [
+            f"Plain once more, in {count(len(moved), 'run')}, moves by {span(moved, 1)} "
+            f"{boards[0].unit}".rstrip()
+            + "."
+            if moved
+            else "Nothing is compared with a plain run."
+        ]
     tested = [(board, row) for board, row in rows if least.enough(board.questions)]
     if not tested:
         most = max(board.questions for board, _ in rows)

@@ -175,6 +175,12 @@ def _brief(result: Leaderboard) -> list[Board]:
 def _caption(board: Board) -> str:
     less = "" if board.higher_is_better else ", less is better"
     words = f"{board.size}, {board.metric}{less}. "
+    nulls = sum(row.verdict == "null" and row.difference is not None for row in board.rows)
+    if board.plain is not None and not board.family and nulls:
+        return words + (
+            f"Differences of {count(nulls, 'null run')} to {board.plain}, each with an interval of "
+            "its own: nothing is corrected."
+        )
     if board.plain is None or not board.family:
         return f"{words}Not compared: {board.reason or 'there is one row only'}."
     return words + (

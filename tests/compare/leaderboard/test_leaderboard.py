@@ -11,6 +11,7 @@ from l2_harness.compare.leaderboard import Board, Options, Row, leaderboard
 from l2_harness.compare.leaderboard.findings import leaderboard_findings, verdict_text
 from l2_harness.compare.leaderboard.frames import leaderboard_frame, power_frame
 from l2_harness.compare.leaderboard.places import rank_groups
+from l2_harness.compare.leaderboard.sections import _caption
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.outcomes import Aggregate, Cost, Outcome
 
@@ -163,6 +164,22 @@ def test_without_plain_nothing_is_compared_with_it(made: Made) -> None:
     assert [row(found, m).rank for m in ("a", "b")] == [1, 2]
     assert found.plain is None
     assert leaderboard_findings([found]) == ["Nothing is compared with a plain run."]
+
+
+def test_plain_once_more_is_all_that_there_is() -> None:
+    """As in a suite of batch sizes: the second run differs by one question of forty."""
+    scores = [1, 0] * 20
+    again = {"same": scores, "other": [0, *scores[1:]]}
+    found = board(
+        [
+            outcome("plain", scores, role="plain"),
+            *(outcome(name, own, role="null") for name, own in again.items()),
+        ]
+    )
+    assert leaderboard_findings([found]) == [
+        "Plain once more, in 2 runs, moves by −2.5 to 0.0 points."
+    ]
+    assert "Differences of 2 null runs to plain" in _caption(found)
 
 
 def test_runs_with_different_questions_are_put_on_the_common_ones() -> None:
