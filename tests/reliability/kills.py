@@ -128,8 +128,8 @@ class Campaign:
         """One line that says how to go on, and no traceback."""
         log = _log(folder)
         begun = "l2_harness" in log or "lm_eval" in log
-        if moment == "start" and not begun and _GOES_ON not in log:
-            self.left[f"{name}: SIGINT before Python had found the program"] += 1
+        if not log.strip() or (moment == "start" and not begun and _GOES_ON not in log):
+            self.left[f"{name}: SIGINT before the program had begun"] += 1
         elif _GOES_ON not in log[-400:] or "Traceback" in log:
             self._fault(name, folder, f"after SIGINT at {moment}: {log[-600:]}")
 
