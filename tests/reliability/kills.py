@@ -184,7 +184,8 @@ def campaign(
 ) -> dict[str, Any]:
     """So many kills, the commands in turn; what was found so far is told after each folder."""
     done = Campaign(Forks(), root, random.Random(seed))
-    if not (root / "base").exists():
+    commands = [command for command in COMMANDS if command.name in names]
+    if any(command.reads for command in commands) and not (root / "base").exists():
         make_inputs(root / "base", done.forks.run)
     started = time.monotonic()
 
@@ -201,7 +202,7 @@ def campaign(
             "faults": done.faults,
         }
 
-    wholes = [(command, done.whole(command)) for command in COMMANDS if command.name in names]
+    wholes = [(command, done.whole(command)) for command in commands]
     for command, whole in itertools.cycle(wholes):
         if done.count >= times:
             break
