@@ -27,6 +27,11 @@ def model_tokenizer(args: Mapping[str, Any]) -> Any:
     return AutoTokenizer.from_pretrained(
         model_source(str(name)),
         revision=str(args.get("revision") or "main"),
-        trust_remote_code=str(args.get("trust_remote_code", False)).lower() == "true",
+        trust_remote_code=trusts_code(args),
         **{place: str(args[place]) for place in places if args.get(place)},
     )
+
+
+def trusts_code(args: Mapping[str, Any]) -> bool:
+    """Whether a model's own code may run: only where that was asked for, in a value or a word."""
+    return str(args.get("trust_remote_code", False)).strip().lower() in ("true", "1")

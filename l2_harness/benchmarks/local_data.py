@@ -51,7 +51,10 @@ def read_rows(folder: Path, file: str, columns: Mapping[str, str]) -> list[dict[
         raise ConfigError(f"{path} does not exist; without l2_data the hub is used.")
     own_names = columns_of(folder).get(file, {})
     names = {column: own_names.get(column, name) for column, name in columns.items()}
-    return [_renamed(row, names, f"{path}:{line}") for line, row in _numbered_rows(path)]
+    rows = [_renamed(row, names, f"{path}:{line}") for line, row in _numbered_rows(path)]
+    if not rows:
+        raise ConfigError(f"{path} holds no row.")
+    return rows
 
 
 def columns_of(folder: Path) -> dict[str, dict[str, str]]:

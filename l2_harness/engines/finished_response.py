@@ -23,6 +23,8 @@ class FinishedResponse:
             rows than T, where the engine ran a step too many.
         text: what lm-eval gets of it, where the engine has made that itself; None where the
             tokens tell.
+        broken: whether it was cut off at its last row because the logits there are no numbers;
+            the token of that row says nothing.
     """
 
     prompt_tokens: int
@@ -31,3 +33,4 @@ class FinishedResponse:
     rows: ResponseRows | None = None
     report: ResponseReport | None = None
     text: str | None = None
+    broken: bool = False

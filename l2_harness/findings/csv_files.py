@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMULA = re.compile(r"\'*[=+\-@\t\r]")
+_LINE_END = re.compile(r"\r\n?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?|[+-]inf|-")
 
 
@@ -43,8 +44,10 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def _marked(value: Any) -> Any:
-    is_formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
+    if not isinstance(value, str):
+        return value
+    value = _LINE_END.sub("\n", value)  # a lone carriage return would end a row
+    return f"'{value}" if _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
 
 
 def _unmarked(value: Any) -> Any:

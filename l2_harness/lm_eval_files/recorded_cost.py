@@ -7,6 +7,7 @@ from typing import Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.interventions import read_interventions
+from l2_harness.config.numbers import as_whole
 from l2_harness.config.options import option_names
 from l2_harness.config.techniques import passes_taken
 from l2_harness.config.thresholds import ThresholdConfig
@@ -88,4 +89,4 @@ def _part(table: Any, name: str) -> Mapping[str, Any]:
 
 
 def _integer(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return None if isinstance(value, str) else as_whole(value)

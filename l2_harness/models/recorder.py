@@ -59,7 +59,7 @@ class RunRecorder:
     ) -> None:
         self.summary = NormSummary(layers)
         self._config = config
-        self._layers = tuple(layers)
+        self.layers = tuple(layers)
         self._settings = dict(settings)
         self._rank = rank
         self._batch: list[TraceRecord] = []
@@ -143,7 +143,7 @@ class RunRecorder:
         record = TraceRecord(
             run_id=self.run_id,
             prompt_hash=key.prompt_hash,
-            layers=self._layers,
+            layers=self.layers,
             norm_mean=norm_mean,
             scores={**rows.scores, **(scores or {})},
             prompt_tokens=prompt_tokens,

@@ -15,9 +15,11 @@ chosen, all of it recorded, and lm-eval's request answered.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from lm_eval.api.instance import Instance
 
 from l2_harness.config import ConfigError
@@ -36,6 +38,8 @@ from l2_harness.models.terminal_log import terminal_log
 from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.norms.trace_hash import canonical_json
 from l2_harness.norms.trace_samples import SampleKey
+
+logger = logging.getLogger(__name__)
 
 #: Generation settings, and the jobs that are to be decoded with them.
 OpenJobs = tuple[GenerationSettings, list[PromptJob]]
@@ -137,6 +141,8 @@ class ResponseDesk:
         if text is None:
             text = self._texts.answer(finished.tokens, self._settings_of(wanted).until)
         thinking_end = self._texts.thinking_end(finished.tokens)
+        if finished.broken:
+            self._tell_broken(wanted, finished)
         sample = Sample.decoded(wanted, finished, text, thinking_end)
         self._chooser.receive(sample, self._request(sample))
         self._join(sample)
@@ -315,6 +321,24 @@ class ResponseDesk:
                 scores=sample.scores,
                 chosen=bool(sample.chosen),
             )
+
+    def _tell_broken(self, wanted: WantedResponse, finished: FinishedResponse) -> None:
+        """Which response it is, and at which layer its numbers went."""
+        at = "the norms that were recorded are finite"
+        if finished.rows is None:
+            at = "no norms were recorded"
+        elif self._recorder is not None:
+            finite = np.isfinite(finished.rows.norms[-1])
+            broken = [n for n, ok in zip(self._recorder.layers, finite, strict=True) if not ok]
+            at = f"its norm is not finite from layer {broken[0]} on" if broken else at
+        logger.warning(
+            "%s, sample %d: the logits at token %d are not finite (%s), so it is cut off there. "
+            "float16 may have overflowed: dtype=bfloat16 or dtype=float32 mends that.",
+            where(self._requests[wanted.request]),
+            wanted.sample,
+            len(finished.tokens),
+            at,
+        )
 
     def _request(self, sample: Sample) -> Instance:
         return self._requests[sample.wanted.request]

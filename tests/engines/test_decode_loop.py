@@ -230,6 +230,27 @@ def test_logits_that_are_no_numbers_are_an_error(tiny_model: Callable[..., Any])
         run(model, ALL, greedy=False)
 
 
+@pytest.mark.parametrize("greedy", [True, False])
+def test_one_response_without_numbers_ends_alone(
+    tiny_model: Callable[..., Any], greedy: bool
+) -> None:
+    """Its prompt has a token whose state overflows; the others are what they are without it."""
+    model = tiny_model("llama").double()
+    only = PROMPTS[3][-1]
+    assert not any(only in prompt for prompt in (*PROMPTS[:3], *PROMPTS[4:]))
+    expected = run(model, ALL, greedy)
+    model.get_input_embeddings().weight.data[only] = torch.inf
+    found = run(model, ALL, greedy)
+    for key, response in found.items():
+        if key[0] == 3:
+            assert (response.broken, response.finish_reason) == (True, "length")
+            assert len(response.tokens) == 1
+            assert not np.isfinite(response.rows.norms[-1]).any()  # type: ignore[union-attr]
+        elif only not in expected[key].tokens:
+            assert not response.broken
+            assert list(response.tokens) == list(expected[key].tokens)
+
+
 class TestSettings:
     @pytest.fixture
     def llama(self, tiny_model: Callable[..., Any]) -> Any:

@@ -128,8 +128,8 @@ class Campaign:
         """One line that says how to go on, and no traceback."""
         log = _log(folder)
         begun = "l2_harness" in log or "lm_eval" in log
-        if moment == "start" and not begun and _GOES_ON not in log:
-            self.left[f"{name}: SIGINT before Python had found the program"] += 1
+        if not log.strip() or (moment == "start" and not begun and _GOES_ON not in log):
+            self.left[f"{name}: SIGINT before the program had begun"] += 1
         elif _GOES_ON not in log[-400:] or "Traceback" in log:
             self._fault(name, folder, f"after SIGINT at {moment}: {log[-600:]}")
 
@@ -184,7 +184,8 @@ def campaign(
 ) -> dict[str, Any]:
     """So many kills, the commands in turn; what was found so far is told after each folder."""
     done = Campaign(Forks(), root, random.Random(seed))
-    if not (root / "base").exists():
+    commands = [command for command in COMMANDS if command.name in names]
+    if any(command.reads for command in commands) and not (root / "base").exists():
         make_inputs(root / "base", done.forks.run)
     started = time.monotonic()
 
@@ -201,7 +202,7 @@ def campaign(
             "faults": done.faults,
         }
 
-    wholes = [(command, done.whole(command)) for command in COMMANDS if command.name in names]
+    wholes = [(command, done.whole(command)) for command in commands]
     for command, whole in itertools.cycle(wholes):
         if done.count >= times:
             break

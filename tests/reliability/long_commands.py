@@ -44,6 +44,11 @@ class LongCommand:
     name: str
     typed: str
 
+    @property
+    def reads(self) -> bool:
+        """Whether it needs the inputs."""
+        return "{base}" in self.typed
+
     def words(self, base: Path) -> list[str]:
         """What is typed, given the folder of inputs."""
         return shlex.split(self.typed.format(base=base, tasks=tasks_dir()))

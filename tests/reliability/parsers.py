@@ -516,36 +516,36 @@ TWO_SAMPLES = [SAMPLE, {**SAMPLE, "doc_id": 1}]
 def _targets() -> dict[str, Target]:
     file, lines, some = hostile.json_file, hostile.json_lines, hostile.mostly
     return {
-        "layers": Target(_layer_list, _layers, share=12),
-        "model_args": Target(_arguments, _model_args, share=8),
-        "typed arguments": Target(_near("a = , { } \" : 1 b [ ] 'x'"), _typed_args, share=12),
-        "seeds, batch sizes, shards": Target(_near("1 / 2 , auto : -"), _small_words, share=12),
+        "layers": Target(_layer_list, _layers, share=16),
+        "model_args": Target(_arguments, _model_args, share=6),
+        "typed arguments": Target(_near("a = , { } \" : 1 b [ ] 'x'"), _typed_args, share=16),
+        "seeds, batch sizes, shards": Target(_near("1 / 2 , auto : -"), _small_words, share=16),
         "sources": Target(  # what the system says of a name is a line too
             _near("a b : @ 3 / = m"), _source, (ConfigError, OSError, UnicodeError), share=6
         ),
-        "suites": Target(lambda rng: hostile.damaged(rng, SUITE.encode()), _suite, share=1),
+        "suites": Target(lambda rng: hostile.damaged(rng, SUITE.encode()), _suite, share=0.3),
         "samples from elsewhere": Target(lambda rng: lines(rng, JSONL), _jsonl, share=4),
         "sample files": Target(
-            lambda rng: lines(rng, TWO_SAMPLES), _sample_file, _unreadable(), share=6
+            lambda rng: lines(rng, TWO_SAMPLES), _sample_file, _unreadable(), share=3
         ),
         "result folders": Target(
-            lambda rng: (file(rng, RESULTS), lines(rng, TWO_SAMPLES)), _result_folder, share=1.5
+            lambda rng: (file(rng, RESULTS), lines(rng, TWO_SAMPLES)), _result_folder, share=0.6
         ),
         "answers": Target(
-            lambda rng: (_answer(rng), _answer(rng), rng.choice(_KINDS)), _answers, (), 14
+            lambda rng: (_answer(rng), _answer(rng), rng.choice(_KINDS)), _answers, (), 16
         ),
         "mathematics": Target(lambda rng: (_answer(rng), _answer(rng)), _mathematics, (), 0.05),
         "traces": Target(
             lambda rng: (some(rng, part()), lines(rng, [CHOICE]), file(rng, RUN)),
             _traces,
             (),
-            share=1,
+            share=0.4,
         ),
         "calibration": Target(lambda rng: file(rng, CALIBRATION), _calibration, share=4),
-        "features": Target(lambda rng: file(rng, FEATURES), _features, share=6),
-        "cells": Target(lambda rng: file(rng, CELL), _cell, share=6),
+        "features": Target(lambda rng: file(rng, FEATURES), _features, share=5),
+        "cells": Target(lambda rng: file(rng, CELL), _cell, share=5),
         "sections": Target(
-            lambda rng: (file(rng, SECTION), some(rng, TABLE)), _section, _section_errors(), 1
+            lambda rng: (file(rng, SECTION), some(rng, TABLE)), _section, _section_errors(), 0.5
         ),
         "states": Target(
             lambda rng: (
@@ -554,7 +554,7 @@ def _targets() -> dict[str, Target]:
                 some(rng, npy()),
             ),
             _states,
-            share=1.5,
+            share=0.6,
         ),
         "directions": Target(lambda rng: some(rng, npz()), _directions, share=4),
         "local rows": Target(

@@ -22,6 +22,7 @@ from l2_harness.config.errors import ConfigError
 from l2_harness.config.numbers import as_number
 from l2_harness.config.selectors import SELECTORS, Selector
 from l2_harness.json_text import parse_json
+from l2_harness.norms.trace_checks import text
 from l2_harness.selection.vote_answers import answer_kind, vote_answer, vote_answers
 from l2_harness.selection.votes import answer_labels
 
@@ -42,7 +43,7 @@ def load_jsonl(path: Path, answers: str = "auto") -> SampleTable:
     records = [record for record in lines if record is not None]
     by_problem: dict[Hashable, list[dict[str, Any]]] = {}
     for record in records:
-        by_problem.setdefault(str(record["problem"]), []).append(record)
+        by_problem.setdefault(text("problem", str(record["problem"])), []).append(record)
     has_tokens = all("n_tokens" in record for record in records)
     with_labels = any(record.get("answer") or record.get("response") for record in records)
     groups = {

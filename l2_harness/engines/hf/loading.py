@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config import ConfigError
+from l2_harness.model_tokenizer import trusts_code
 from l2_harness.paths import model_source
 
 _SAMPLED_BYTES = 1 << 16
@@ -51,7 +52,7 @@ def read_config(pretrained: str, args: Mapping[str, Any]) -> Any:
     return AutoConfig.from_pretrained(
         pretrained,
         revision=str(args.get("revision") or "main"),
-        trust_remote_code=bool(args.get("trust_remote_code", False)),
+        trust_remote_code=trusts_code(args),
         gguf_file=args.get("gguf_file"),
         subfolder=str(args.get("subfolder") or ""),
     )

@@ -18,6 +18,9 @@ from l2_harness.engines.slot_table import SlotTable
 #: many seconds: writing each by itself would cost more than it could save.
 _HELD_BACK_S = 2.0
 
+#: In place of a token where the logits are no numbers.
+_NO_TOKEN = 0
+
 Deliver = Callable[[list[tuple[int, FinishedResponse]]], None]
 
 
@@ -42,6 +45,8 @@ class ResponsesUnderWay:
         self._prompt_tokens: dict[int, int] = {}
         self._complete: list[tuple[int, FinishedResponse]] = []
         self._delivered_at = time.monotonic()
+        self._broken: set[int] = set()
+        self._any_number = False
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -70,15 +75,22 @@ class ResponsesUnderWay:
             output: what the pass gave.
             chosen: (rows,) int64.
         """
-        tokens = chosen.tolist()
-        _check_tokens(tokens, output.logits.shape[-1])
+        vocabulary = output.logits.shape[-1]
+        within = chosen.clamp(max=vocabulary - 1)
+        picked = output.logits.gather(-1, within.unsqueeze(-1)).squeeze(-1)
+        # a draw from no distribution lies beyond the vocabulary, and so does what stands for one
+        tokens = chosen.masked_fill(~picked.isfinite(), vocabulary).tolist()
+        self._check(tokens, vocabulary)
         if output.norms is not None:
-            self._log.add(responses, output.norms, output.logits, chosen, output.states)
+            self._log.add(responses, output.norms, output.logits, within, output.states)
         going_on, ended = [], {}
         for row, (response, token) in enumerate(zip(responses, tokens, strict=True)):
             own = self._tokens[response]
-            own.append(token)
+            own.append(token if token < vocabulary else _NO_TOKEN)
             reason = self._end_rule.reason(own)
+            if token == vocabulary:
+                self._broken.add(response)
+                reason = "length"
             if reason is None:
                 going_on.append(row)
             else:
@@ -94,6 +106,15 @@ class ResponsesUnderWay:
             self._deliver(complete)
         self._delivered_at = time.monotonic()
 
+    def _check(self, tokens: Sequence[int], vocabulary: int) -> None:
+        """A model that has given no number yet is broken; later, single responses are."""
+        self._any_number |= min(tokens) < vocabulary
+        if not self._any_number:
+            raise FloatingPointError(
+                "The model's logits are not finite, so no token can be drawn from them. float16 "
+                "may have overflowed: pass dtype=bfloat16 or dtype=float32."
+            )
+
     def _end(self, ended: dict[int, FinishReason]) -> None:
         rows = self._log.take(ended)
         for response, reason in ended.items():
@@ -101,17 +122,14 @@ class ResponsesUnderWay:
             report = None if self._hooks is None else self._hooks.finish(slot)
             prompt_tokens = self._prompt_tokens.pop(response)
             finished = FinishedResponse(
-                prompt_tokens, self._tokens.pop(response), reason, rows.get(response), report
+                prompt_tokens,
+                self._tokens.pop(response),
+                reason,
+                rows.get(response),
+                report,
+                broken=response in self._broken,
             )
             self._complete.append((response, finished))
         held_back = time.monotonic() - self._delivered_at
         if len(self._complete) >= self._max_rows or held_back > _HELD_BACK_S:
             self.deliver()
-
-
-def _check_tokens(tokens: Sequence[int], vocabulary: int) -> None:
-    if max(tokens) >= vocabulary:  # what drawing from no distribution gives
-        raise FloatingPointError(
-            "The model's logits are not finite, so no token can be drawn from them. float16 may "
-            "have overflowed: pass dtype=bfloat16 or dtype=float32."
-        )
