@@ -56,7 +56,7 @@ class Figure:
         return cls(
             benchmark,
             f"{name} ({work})" if work else name,
-            float(value) if ratio is None else ratio.median,
+            value.median if isinstance(value, Ratio) else float(value),
             None if ratio is None else ratio.low,
             None if ratio is None else ratio.high,
             goal(benchmark, name, again),

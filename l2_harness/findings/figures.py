@@ -61,5 +61,6 @@ def save_figure(figure: Figure, path: Path, formats: Sequence[str] = ("png", "sv
         metadata = {"Date": None} if name == "svg" else {"Software": None}
         with matplotlib.rc_context({"svg.hashsalt": "l2-harness", "svg.fonttype": "path"}):
             figure.savefig(file, dpi=_DPI, metadata=metadata)
+        figure.set_layout_engine("none")  # it is laid out: to do that again takes as long
         written.append(file)
     return written
