@@ -150,7 +150,7 @@ def _document(text: str, file: str) -> Entry:
         if node is None:
             raise ConfigError(f"{file} is empty. A suite has models, tasks and methods.")
         # an alias stands for all that its anchor holds, and aliases of aliases for more than fits
-        loader.values_left = _MOST_VALUES  # type: ignore[attr-defined]
+        loader.values_left = _MOST_VALUES
         return _entry(loader, node, file, ())
     finally:
         loader.dispose()

@@ -160,7 +160,8 @@ def _atheris(name: str, inputs: int, folder: Path) -> None:
     def test(rng: random.Random) -> None:
         check(TARGETS[name].inputs(rng))
 
-    atheris.Setup([sys.argv[0], f"-runs={inputs}"], test.hypothesis.fuzz_one_input)
+    one_input = test.hypothesis.fuzz_one_input  # type: ignore[attr-defined]
+    atheris.Setup([sys.argv[0], f"-runs={inputs}"], one_input)
     atheris.Fuzz()
 
 
