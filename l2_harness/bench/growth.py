@@ -110,8 +110,8 @@ class GrowthCost:
                 first = max(getattr(own[0], what), _LEAST_BYTES if what == "bytes" else 1e-9)
                 sizes = [point.size / own[0].size for point in own]
                 values = [max(getattr(point, what) / first, 1e-2) for point in own]
-                style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
-                panel.plot(sizes, values, label=name, **style)
+                color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+                panel.plot(sizes, values, label=name, color=color, marker=marker)
             panel.set(xscale="log", yscale="log", xlabel="size", ylabel=what)
             panel.axline((1, 1), (10, 10), color="#999999", linestyle=":")
         panels[0].legend(fontsize=7)

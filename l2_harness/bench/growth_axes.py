@@ -221,8 +221,12 @@ def _record(folder: Path, responses: int) -> Run:
             signals = dict.fromkeys(SIGNALS.names, norms[:, 0])
             text = f"{question} {sample} " * 150
             recorder.add(
-                *(RequestKey(resume, digest), ResponseRows(norms, signals)),
-                **{"prompt_tokens": 100, "tokens": range(300), "text": text, "response": text},
+                RequestKey(resume, digest),
+                ResponseRows(norms, signals),
+                prompt_tokens=100,
+                tokens=range(300),
+                text=text,
+                response=text,
                 finish_reason="eos",
             )
             if i % 64 == 63:

@@ -134,7 +134,7 @@ def _choose_all(
     truncated: np.ndarray,
     labels: np.ndarray,
 ) -> int:
-    from l2_harness.config.selectors import SELECTORS
+    from l2_harness.config.selectors import SELECTORS, needs_states
     from l2_harness.selection.choice import Candidates, choose
 
     grid = {name: np.array([[scores[i][name] for i in g] for g in groups]) for name in scores[0]}
@@ -143,6 +143,6 @@ def _choose_all(
     chosen = [
         choose(selector, candidates, draws)
         for selector in SELECTORS.values()
-        if not selector.score.startswith("coe_")
+        if not needs_states(selector.score)
     ]
     return len(chosen)

@@ -117,11 +117,8 @@ def decode(
 
     if shape not in SHAPES:
         raise unknown_value("--shape", shape, SHAPES)
-    works = DecodeWork(
-        tuple(w.value for w in work or list(Work)),
-        **{"limit": limit, "batch_size": batch_size, "shape": shape},
-        **{"pretrained": pretrained, "max_new_tokens": max_new_tokens},
-    )
+    names = tuple(one.value for one in work or list(Work))
+    works = DecodeWork(names, limit, batch_size, shape, pretrained, max_new_tokens)
     _show(measure_decoding(works, rounds, _say, cpu_time), as_json)
 
 
