@@ -124,7 +124,7 @@ def test_evalstats_reads_the_scores(exported: Path) -> None:
 
 
 def test_inspect_reads_the_logs(exported: Path) -> None:
-    log_module = pytest.importorskip("inspect_ai.log")
+    log_module = pytest.importorskip("inspect_ai.log", reason="needs inspect-ai, of '.[dev]'")
     listed = log_module.list_eval_logs(str(exported / "inspect"))
     assert len(listed) == 2
     for info in listed:
