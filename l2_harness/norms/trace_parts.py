@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ from l2_harness.norms.trace_schema import SCHEMA_VERSION, TraceKey, TraceWarning
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: A prompt's task, doc_id and idx.
+Prompt = tuple[str, int, int]
 
 #: Of what a part unpacks to: more than that, and so many times its size, is no part of ours.
 _MOST_BYTES, _MOST_TIMES = 2**29, 1000
@@ -37,9 +40,20 @@ class TracePart:
     table: pa.Table
 
 
-def read_parts(trace_dir: Path, run_id: str | None, columns: Sequence[str]) -> list[TracePart]:
-    """The readable parts, first written first; a :class:`TraceWarning` for each other one."""
-    return sorted(_readable(trace_dir, run_id, columns), key=lambda part: part.order)
+def read_parts(
+    trace_dir: Path,
+    run_id: str | None,
+    columns: Sequence[str],
+    prompts: Collection[Prompt] | None = None,
+) -> list[TracePart]:
+    """The readable parts, first written first; a :class:`TraceWarning` for each other one.
+
+    With ``prompts``, of each part the responses to these alone; their columns are asked for.
+    """
+    parts = _readable(trace_dir, run_id, columns)
+    if prompts is not None:
+        parts = (replace(part, table=_only_prompts(part.table, prompts)) for part in parts)
+    return sorted(parts, key=lambda part: part.order)
 
 
 def warn_of_unfinished(trace_dir: Path, run_id: str | None) -> None:
@@ -139,6 +153,13 @@ def only_run(table: pa.Table, run_id: str) -> pa.Table:
 
     ours = pc.equal(table["run_id"], run_id)
     return table if pc.all(ours).as_py() else table.filter(ours)
+
+
+def _only_prompts(table: pa.Table, prompts: Collection[Prompt]) -> pa.Table:
+    import pyarrow as pa
+
+    keys = zip(*(table[name].to_pylist() for name in ("task", "doc_id", "idx")), strict=True)
+    return table.filter(pa.array([key in prompts for key in keys], pa.bool_()))
 
 
 def keep_first(parts: Sequence[TracePart], names: Sequence[str]) -> tuple[pa.Table, dict[Any, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from l2_harness.config.errors import ConfigError, nearest
 from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_files import unfinished_parts
 from l2_harness.norms.trace_parts import (
+    Prompt,
     TracePart,
     count_parts,
     keep_first,
@@ -39,6 +40,7 @@ def read_traces(
     run_id: str | None = None,
     columns: Sequence[str] | None = None,
     task: str | Sequence[str] | None = None,
+    prompts: Collection[Prompt] | None = None,
 ) -> pd.DataFrame:
     """The responses recorded in a directory, a row a response, sorted by :class:`TraceKey`.
 
@@ -52,6 +54,8 @@ def read_traces(
         run_id: only this run.
         columns: only these, in this order; leave the long ones out to save time and memory.
         task: only this task, or these.
+        prompts: only responses to these: task, doc_id and idx of each. Others are left out part
+            by part, so that long columns of many responses take no memory.
 
     Raises:
         FileNotFoundError: the directory, or any trace in it, is missing.
@@ -66,7 +70,7 @@ def read_traces(
     # The shape of norms is in two other columns; read them too, and drop them again.
     needed = [*wanted, "tokens", "layers"] if "norms" in wanted else wanted
     table = read_trace_table(
-        trace_dir, run_id=run_id, columns=list(dict.fromkeys(needed)), task=task
+        trace_dir, run_id=run_id, columns=list(dict.fromkeys(needed)), task=task, prompts=prompts
     )
     return to_frame(table)[wanted]
 
@@ -77,6 +81,7 @@ def read_trace_table(
     run_id: str | None = None,
     columns: Sequence[str] | None = None,
     task: str | Sequence[str] | None = None,
+    prompts: Collection[Prompt] | None = None,
 ) -> pa.Table:
     """:func:`read_traces` as an Arrow table, for data that is large.
 
@@ -87,9 +92,10 @@ def read_trace_table(
     wanted = _checked_columns(columns)
     _check_directory(directory)
     names = list(dict.fromkeys([*TraceKey._fields, "request_hash", *wanted]))
-    parts = read_parts(directory, run_id, names)
+    parts = read_parts(directory, run_id, names, prompts)
     warn_of_unfinished(directory, run_id)
-    _check_found(directory, run_id, parts)
+    if prompts is None or not parts:
+        _check_found(directory, run_id, parts)
     table = overlay_choices(_without_duplicates(parts), read_choices(directory, run_id))
     _warn_of_several_runs(directory, run_id, table)
     if task is not None:

@@ -173,6 +173,22 @@ def test_the_table_holds_norms_row_after_row(tmp_path: Path, make_record: Make) 
     np.testing.assert_array_equal(flat.reshape(4, 3), record.norms)
 
 
+def test_selection_by_prompt(tmp_path: Path, make_record: Make) -> None:
+    writer = TraceWriter(tmp_path, "run1")
+    made = [
+        make_record(doc, task=task, sample=sample)
+        for task in ("a", "b")
+        for doc in range(3)
+        for sample in range(2)
+    ]
+    writer.write(made[:5])
+    writer.write(made[5:])
+    found = read_traces(tmp_path, prompts={("a", 2, 0), ("b", 0, 0), ("c", 1, 0)})
+    keys = found[["task", "doc_id", "sample"]].itertuples(index=False, name=None)
+    assert list(keys) == [("a", 2, 0), ("a", 2, 1), ("b", 0, 0), ("b", 0, 1)]
+    assert read_traces(tmp_path, prompts=()).empty
+
+
 def test_selection_by_task_and_run(tmp_path: Path, make_record: Make) -> None:
     for run_id in ("run1", "run1-r0"):  # the second looks like the first one's rank 0
         writer = TraceWriter(tmp_path, run_id)

@@ -72,7 +72,7 @@ def _model_args(args: dict[str, Any], _: Path) -> None:
     seed, given = config.decoding.seed, args.get("seed")
     if isinstance(given, int) and seed is not None:
         assert seed == given
-    again, _ = split_model_args(args, HFLM.__init__, (), lambda: ["rope_scaling"])
+    again = split_model_args(args, HFLM.__init__, (), lambda: ["rope_scaling"])[0]
     assert again == config
 
 

@@ -114,7 +114,7 @@ def _command(words: list[str], folder: str, told: str) -> None:
         if isinstance(status, str):
             print(status, file=sys.stderr)
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -14,6 +14,7 @@ from l2_harness.analysis.norms.token_texts import TokenTexts, load_token_texts
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_run_settings, read_traces
 from l2_harness.norms.trace_reader import one_run
+from l2_harness.norms.trace_schema import TraceKey
 from l2_harness.report.responses.choosing import choose, describe
 from l2_harness.report.responses.judging import VerdictSource, known_of
 from l2_harness.report.responses.views import Known, ResponseSet, ResponseView
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COLUMNS = (
-    *("run_id", "task", "request_type", "doc_id", "idx", "window", "repeat", "sample"),
-    *("prompt_hash", "tokens", "text", "response", "finish_reason", "thinking_end", "layers"),
-    *("norms", "logprob", "entropy", "events"),
+    *(*TraceKey._fields, "prompt_hash", "text", "response", "finish_reason", "thinking_end"),
+    "tokens",
 )
+#: Read of the prompts that were chosen.
+_LONG = ("layers", "norms", "logprob", "entropy", "events")
 _PROMPT = ["task", "doc_id", "idx"]
 
 
@@ -80,10 +82,19 @@ def _load(source: ResponseSource) -> ResponseSet:
         known = known_of(traces, source.samples, settings)
     verdicts, tasks = [one.verdict for one in known], [str(task) for task in traces["task"]]
     chosen = choose(verdicts, tasks, source.wanted, source.seed)
-    thresholds = _Thresholds(traces, settings)
+    shown = traces.iloc[chosen]
+    prompts = set(shown[_PROMPT].itertuples(index=False, name=None))
+    columns = [*TraceKey._fields, *_LONG]
+    rows = read_traces(source.trace_dir, run_id=run_id, columns=columns, prompts=prompts)
+    thresholds = _Thresholds(rows, settings, int(traces.groupby(_PROMPT).size().max()))
     texts = load_token_texts(source.trace_dir, run_id, source.tokenizer)
-    layers = sorted({int(layer) for row in traces["layers"].iloc[chosen] for layer in row})
-    views = [_view(traces.iloc[i], known[i], layers, thresholds, texts) for i in chosen]
+    keys = list(TraceKey._fields)
+    found = shown.merge(rows, on=keys, how="left", validate="one_to_one")
+    layers = sorted({int(layer) for row in found["layers"] for layer in row})
+    views = [
+        _view(row, known[i], layers, thresholds, texts)
+        for i, (_, row) in zip(chosen, found.iterrows(), strict=True)
+    ]
     return ResponseSet(
         run_id=run_id,
         layers=layers,
@@ -108,12 +119,13 @@ def _generated(source: ResponseSource, run_id: str) -> pd.DataFrame:
 class _Thresholds:
     """τ of each layer: the run's own where it had fixed ones, else of the prompt's rows."""
 
-    def __init__(self, traces: pd.DataFrame, settings: Mapping[str, Any]) -> None:
+    def __init__(self, traces: pd.DataFrame, settings: Mapping[str, Any], most: int) -> None:
+        """``traces``: all responses to some prompts; ``most``: to any prompt of the run."""
         fixed = settings.get("thresholds") or {}
         self._fixed = {int(layer): float(value) for layer, value in fixed.items()}
         self._traces = traces
         self._members = traces.groupby(_PROMPT, sort=False).indices
-        self.words = self._described()
+        self.words = self._described(most)
 
     def of(self, row: pd.Series) -> dict[int, float]:
         """Layer → τ for a response."""
@@ -126,10 +138,9 @@ class _Thresholds:
         tau = group_thresholds(np.concatenate(norms))
         return dict(zip(row["layers"].tolist(), tau.tolist(), strict=True))
 
-    def _described(self) -> str:
+    def _described(self, most: int) -> str:
         if self._fixed:
             return "the run's own fixed or calibrated value of the layer"
-        most = max(map(len, self._members.values()))
         of = f"the up to {most} responses to the prompt" if most > 1 else "this response"
         return f"Q3 + {K:g}·IQR of the layer's norms over all rows of {of}"
 
