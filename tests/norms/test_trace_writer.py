@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from l2_harness.config.errors import StorageError
 from l2_harness.norms import (
     SCHEMA_VERSION,
     TraceRecord,
@@ -153,7 +154,7 @@ def test_a_full_disk_leaves_no_half_part(tmp_path: Path, make_record: Make) -> N
 def test_a_folder_that_vanishes(tmp_path: Path, make_record: Make) -> None:
     writer = TraceWriter(tmp_path / "gone", "run1")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(FileNotFoundError, match="can't write traces"):
+    with pytest.raises(StorageError, match=r"can't write traces.*the same command again"):
         writer.write([make_record(0)])
 
 

@@ -100,6 +100,10 @@ def _interruptible() -> None:
 
 def _command(words: list[str], folder: str, told: str) -> None:
     """What a forked process does."""
+    import torch
+
+    # its pool of threads is made anew by the first call after a fork, which must be one thread's
+    torch.set_num_threads(1)
     os.chdir(folder)
     log = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
