@@ -46,9 +46,13 @@ class Forks:
 
     def start(self, words: Sequence[str], folder: Path, log: Path | None = None) -> Running:
         """Run a command in a folder, what it prints going to a file there or elsewhere."""
-        told = str(log or folder / LOG)
-        process: Any = self._context.Process(target=_command, args=(list(words), str(folder), told))
+        told = log or folder / LOG
+        told.unlink(missing_ok=True)
+        args = (list(words), str(folder), str(told))
+        process: Any = self._context.Process(target=_command, args=args)
         process.start()
+        while not told.exists() and process.exitcode is None:  # before, it is none of ours
+            time.sleep(0.001)
         return _Forked(process)
 
     def run(self, words: Sequence[str], folder: Path, log: Path | None = None) -> int:
@@ -104,6 +108,7 @@ def _command(words: list[str], folder: str, told: str) -> None:
 
     # its pool of threads is made anew by the first call after a fork, which must be one thread's
     torch.set_num_threads(1)
+    _interruptible()
     os.chdir(folder)
     log = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
@@ -111,7 +116,6 @@ def _command(words: list[str], folder: str, told: str) -> None:
     sys.argv = list(words)
     status: object = 0
     try:
-        _interruptible()
         _entry_point(words[0])()
     except SystemExit as end:
         status = end.code or 0
