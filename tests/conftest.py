@@ -7,6 +7,7 @@ import functools
 import io
 import itertools
 import os
+import random
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -170,6 +171,15 @@ def _make_record(doc_id: int = 0, rows: int = 5, **changes: Any) -> TraceRecord:
     values = {**defaults, **changes}
     signals = {name: values.pop(name) for name in SIGNALS.names if name in values}
     return TraceRecord(signals=signals, **values)
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """Whichever tests ran before, in whichever process."""
+    import torch
+
+    random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -116,8 +116,9 @@ class StepLog:
             return found
         self._close_blocks()
         for key, blocks in self._blocks.items():
-            own = [_select(block, _where(block, slot, epoch)) for block in blocks]
-            found[key] = _on_host(_merged([part for part in own if len(part.slots)] or own[:1]))
+            where = [_where(block, slot, epoch) for block in blocks]
+            held = [i for i, places in enumerate(where) if len(places)] or [0]
+            found[key] = _on_host(_merged([_select(blocks[i], where[i]) for i in held]))
         self._ended[slot] = epoch
         return found
 
