@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
+from l2_harness.bench.token_cost import TokenCost, seconds_a_token
 from l2_harness.bench.workloads import greedy_demo
 from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
@@ -42,19 +42,6 @@ WAYS: dict[str, dict[str, Any]] = {
 _COMMON = {"threshold_warmup": 8, **SLIGHT}
 
 
-@dataclass(frozen=True)
-class InterventionCost:
-    """Seconds of every round by way, and each way's time a token over plain's."""
-
-    settings: dict[str, Any]
-    times: dict[str, list[float]]
-    figures: list[Figure]
-
-    def as_dict(self) -> dict[str, Any]:
-        """What was run and how long it took, ready for JSON."""
-        return {"settings": self.settings, "times": self.times}
-
-
 def measure_interventions(
     rounds: int,
     limit: int | None,
@@ -63,7 +50,7 @@ def measure_interventions(
     cpu: bool = False,
     model: str = "demo",
     max_new_tokens: int = 320,
-) -> InterventionCost:
+) -> TokenCost:
     """Time greedy responses to the demo task, a token: edits make responses longer or shorter.
 
     Args:
@@ -94,11 +81,7 @@ def measure_interventions(
 
     clock = time.process_time if cpu else time.perf_counter
     times = alternate({name: way(name) for name in lms}, rounds, say, clock)
-    lengths = {
-        name: sum(len(lms[PLAIN].tok_encode(text)) + 1 for text in texts)
-        for name, texts in responses.items()
-    }
-    a_token = {name: [t / lengths[name] for t in seconds] for name, seconds in times.items()}
+    a_token = seconds_a_token(times, responses, lms[PLAIN].tok_encode)
     figures = []
     for name in WAYS:
         again = layer_calls_again(loaded.model, way(name))
@@ -107,7 +90,7 @@ def measure_interventions(
         ratio = Ratio.of(a_token[name], a_token[PLAIN])
         figures.append(Figure.of("interventions", name, ratio, again=again, note=note))
     settings = {"model": model, "rounds": rounds, "responses": len(requests), "cpu_time": cpu}
-    return InterventionCost({**settings, **args, **_COMMON}, times, figures)
+    return TokenCost({**settings, **args, **_COMMON}, times, figures)
 
 
 def _only_thresholds(lm: L2HF) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
+from l2_harness.bench.token_cost import TokenCost, seconds_a_token
 from l2_harness.bench.workloads import greedy_demo
 from l2_harness.compare.strict import DTYPE, strict_arithmetic
 from l2_harness.models.hf.l2hf import L2HF
@@ -17,20 +16,7 @@ STRICT = f"{DTYPE}, strict"
 WAYS = {"bfloat16": "bfloat16", DTYPE: DTYPE, STRICT: DTYPE}
 
 
-@dataclass(frozen=True)
-class StrictCost:
-    """CPU seconds of every round by way, and each way's time a token over another's."""
-
-    settings: dict[str, Any]
-    times: dict[str, list[float]]
-    figures: list[Figure]
-
-    def as_dict(self) -> dict[str, Any]:
-        """What was run and how long it took, ready for JSON."""
-        return {"settings": self.settings, "times": self.times}
-
-
-def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: Say) -> StrictCost:
+def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: Say) -> TokenCost:
     """Time greedy responses to the demo task, a token: formats make responses of other lengths.
 
     Args:
@@ -56,11 +42,8 @@ def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: S
 
     clock = time.process_time if device == "cpu" else time.perf_counter
     times = alternate({name: way(name) for name in WAYS}, rounds, say, clock)
-    tokens = {
-        name: sum(len(lms[DTYPE].tok_encode(text)) + 1 for text in runs[0])
-        for name, runs in responses.items()
-    }
-    a_token = {name: [t / tokens[name] for t in seconds] for name, seconds in times.items()}
+    first = {name: runs[0] for name, runs in responses.items()}
+    a_token = seconds_a_token(times, first, lms[DTYPE].tok_encode)
     pairs = [(STRICT, DTYPE), (STRICT, "bfloat16"), (DTYPE, "bfloat16")]
     figures = [
         Figure.of(
@@ -71,7 +54,7 @@ def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: S
         )
         for way, over in pairs
     ]
-    return StrictCost({"rounds": rounds, "responses": len(requests), **args}, times, figures)
+    return TokenCost({"rounds": rounds, "responses": len(requests), **args}, times, figures)
 
 
 def _share_of_same(runs: list[list[str]]) -> float:
