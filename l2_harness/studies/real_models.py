@@ -56,7 +56,7 @@ class Sizes:
     sae_layers: int = 5
     sae_steps: int = 300
     sae_batch: int = 512
-    injected: int = 4
+    injected: int = 12
     resamples: int = 1000
 
 
