@@ -270,7 +270,9 @@ def _check_length(cell: Cell, config: Any, catalogue: TaskCatalogue) -> None:
     own = cell.args.get("max_length") or cell.args.get("max_model_len")
     positions = own or resolve_max_length(config, default=0)
     for kwargs in catalogue.generation_kwargs(cell.task.task) if positions else ():
-        asked = normalize_gen_kwargs({**kwargs, **cell.gen_kwargs})["max_gen_toks"]
+        # of sampling lm-eval would warn, not knowing what model_args say of it
+        limits = {**kwargs, **cell.gen_kwargs, "do_sample": None, "temperature": 0}
+        asked = normalize_gen_kwargs(limits)["max_gen_toks"]
         try:
             check_room(asked, int(positions), f"task {cell.task.task!r}")
         except ConfigError as error:

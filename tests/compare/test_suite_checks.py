@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lm_eval.utils import warning_once
 
 from l2_harness.compare.suite import Suite
 from l2_harness.compare.suite_checks import check_suite
@@ -132,6 +133,15 @@ def test_responses_that_leave_no_room(suite_of: Callable[..., Suite]) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         check_suite(suite_of("b: {gen_kwargs: {max_gen_toks: 32768}}"))
     check_suite(suite_of("b: {gen_kwargs: {max_gen_toks: 32768}, args: {max_length: 40000}}"))
+
+
+def test_a_temperature_of_model_args_is_not_warned_of(
+    suite_of: Callable[..., Suite], caplog: pytest.LogCaptureFixture
+) -> None:
+    """lm-eval doesn't know it, and would miss it where only do_sample is asked for."""
+    warning_once.cache_clear()
+    check_suite(suite_of("b: {gen_kwargs: {do_sample: true}, args: {temperature: 0.8}}"))
+    assert not caplog.records
 
 
 def test_tasks_of_ones_own(head: str, tmp_path: Path) -> None:
