@@ -101,6 +101,29 @@ def test_tensor_parallel(alone: Path, tmp_path: Path) -> None:
     assert_same(ran(tmp_path, variables, tensor_parallel_size=2), traces(alone))
 
 
+SEVERAL = {
+    "tensor parallel": (
+        {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "VLLM_CPU_OMP_THREADS_BIND": "0|1"},
+        {"tensor_parallel_size": 2},
+    ),
+    "data parallel": ({"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}, {"data_parallel_size": 2}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="tensor parallel 2 takes two cores")
+@pytest.mark.skipif(find_spec("ray") is None, reason="data parallel takes ray")
+def test_layers_that_run_again_for_every_token(tmp_path: Path) -> None:
+    """A looped model is no other in several processes."""
+    loop = {"loop": "tflt", "recursion": "off"}
+    variables = environment(VLLM_ENABLE_V1_MULTIPROCESSING="0")
+    expected = ran(tmp_path / "alone", variables, **loop)
+    for name, (changes, args) in SEVERAL.items():
+        assert_same(
+            ran(tmp_path / name.replace(" ", "_"), environment(**changes), **args, **loop), expected
+        )
+
+
 def test_a_killed_run_goes_on(alone: Path, tmp_path: Path) -> None:
     variables = environment(VLLM_ENABLE_V1_MULTIPROCESSING="0")
     # two at a time, so that some are complete while others are not
