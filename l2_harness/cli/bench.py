@@ -258,6 +258,28 @@ def commands(
 
 
 @app.command()
+def sae(
+    states: Annotated[Path, typer.Argument(help="Folder that l2-harness capture wrote.")],
+    layer: Annotated[int | None, typer.Option(help="Of its layers; the last by default.")] = None,
+    rounds: Rounds = 3,
+    expansion: Annotated[int, typer.Option(min=1, help="Features to a component.")] = 1,
+    k: Annotated[int, typer.Option(min=1, help="Active features.")] = 32,
+    steps: Annotated[int, typer.Option(min=5, help="Training steps.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Rows of one step.")] = 512,
+    as_json: Json = False,
+) -> None:
+    """Measure `sae train` beside sae-lens' own loop and the matrix products of its steps."""
+    from l2_harness.analysis.sae.train_options import TrainOptions
+    from l2_harness.bench.sae_training import measure_training
+    from l2_harness.cli import sae_support
+
+    store = sae_support.store(states)
+    options = TrainOptions(expansion=expansion, k=k, steps=steps, batch=batch)
+    chosen = store.layers[-1] if layer is None else layer
+    _show([measure_training(store, chosen, options, rounds, _say)], as_json)
+
+
+@app.command()
 def selection(
     questions: Annotated[int, typer.Option(min=1)] = 10_000,
     samples: Annotated[int, typer.Option(min=1, help="Responses a question.")] = 16,

@@ -69,8 +69,8 @@ def train_layer(
     if _is_finished(folder, record):
         progress(options.steps)
         return folder
-    trainer = _trainer(store, layer, options)
-    rows = _training_rows(store, options)
+    trainer = make_trainer(store, layer, options)
+    rows = training_rows(store, options)
     with quiet():
         if checkpoints.load_checkpoint(trainer, folder):
             progress(trainer.n_training_steps)
@@ -131,7 +131,8 @@ def _write_record(folder: Path, record: dict[str, Any], finished: bool) -> None:
     write_atomically(folder / RECORD, (text + "\n").encode())
 
 
-def _trainer(store: StateStore, layer: int, options: TrainOptions) -> Any:
+def make_trainer(store: StateStore, layer: int, options: TrainOptions) -> Any:
+    """sae-lens' trainer of a new SAE, which has no data yet."""
     import torch
 
     config = training_config(options, store.d_model)
@@ -160,7 +161,8 @@ def _trainer(store: StateStore, layer: int, options: TrainOptions) -> Any:
         return SAETrainer(trainer_config, sae, iter(()))
 
 
-def _training_rows(store: StateStore, options: TrainOptions) -> np.ndarray:
+def training_rows(store: StateStore, options: TrainOptions) -> np.ndarray:
+    """The numbers of the rows that are trained on."""
     return store.rows_of(split_responses(store, options.share, options.seed)[0])
 
 

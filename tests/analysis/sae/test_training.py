@@ -20,6 +20,7 @@ from l2_harness.analysis.sae.train_options import TrainOptions, training_config
 from l2_harness.analysis.sae.training import sae_folder, split_responses, train_layer
 from l2_harness.analysis.states.questions import halves
 from l2_harness.analysis.states.store import StateStore
+from l2_harness.bench.sae_training import measure_training
 from l2_harness.config.errors import ConfigError
 
 OPTIONS = TrainOptions(expansion=2, k=6, steps=60, batch=64, checkpoint_every=20)
@@ -157,3 +158,17 @@ def test_wrong_settings() -> None:
         training_config(replace(OPTIONS, extra={"topk_threshold_lr": 0.5}), 32).topk_threshold_lr
         == 0.5
     )
+
+
+def test_the_benchmark_runs_each_way(noise_store: StateStore) -> None:
+    said: list[str] = []
+    options = TrainOptions(expansion=1, k=4, steps=6, batch=32)
+    cost = measure_training(noise_store, 3, options, 2, said.append)
+    assert {name: len(times) for name, times in cost.times.items()} == {
+        "sae train": 2,
+        "sae-lens": 2,
+        "matrix products": 2,
+    }
+    # a training does more than its products
+    assert cost.figures[1].value > 1
+    assert "sae-lens: round 2 of 2" in said
