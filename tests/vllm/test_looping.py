@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
 if find_spec("vllm") is None:
     pytest.skip("vLLM is not installed (the README's section On vLLM)", allow_module_level=True)
@@ -16,6 +19,7 @@ if find_spec("vllm") is None:
 from l2_harness.config import ConfigError
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.models.vllm.l2vllm import L2VLLM
+from l2_harness.paths import demo_model_path
 
 GREEDY = {"until": [], "max_gen_toks": 40, "do_sample": False}
 ENGINE = {"dtype": "float32", "max_model_len": 384, "enforce_eager": True}
@@ -67,6 +71,23 @@ def test_on_other_families(
     theirs = run(L2HF, prompts[:4], GREEDY, dtype="float32", device="cpu", batch_size=8, **args)
     ours = run(L2VLLM, prompts[:4], GREEDY, **ENGINE, **args)
     assert_same(ours, theirs)
+
+
+def test_with_an_adapter(
+    run: Callable[..., Any], demo_prompts: Callable[..., Any], pool: Any, tmp_path: Path
+) -> None:
+    base = AutoModelForCausalLM.from_pretrained(demo_model_path(), dtype=torch.float32)
+    # so strong that every response becomes another
+    weights = LoraConfig(r=8, lora_alpha=320, init_lora_weights=False, target_modules=["q_proj"])
+    torch.manual_seed(0)
+    get_peft_model(base, weights).save_pretrained(tmp_path)
+    prompts, args = demo_prompts(4), {"loop": "tflt", "layers": "all"}
+    stock = {"dtype": "float32", "device": "cpu", "batch_size": 8}
+    theirs = run(L2HF, prompts, GREEDY, peft=str(tmp_path), **stock, **args)
+    assert_same(
+        run(L2VLLM, prompts, GREEDY, lora_local_path=str(tmp_path), **ENGINE, **args), theirs
+    )
+    assert not set(theirs.texts) & set(run(L2HF, prompts, GREEDY, **stock, **args).texts)
 
 
 @pytest.mark.slow
