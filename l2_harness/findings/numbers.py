@@ -38,12 +38,16 @@ def interval_texts(
     """``("0.842", "(0.801 to 0.880)")`` of each value and its interval; "" where it has none."""
     widths = [(high - low) / 2 for low, high in zip(lows, highs, strict=True)]
     typical = _median([width for width in widths if math.isfinite(width) and width > _NOTHING])
-    shown = _rule(values, "") if typical is None else partial(fixed, decimals=_decimals(typical, 2))
-    result = []
-    for value, low, high in zip(values, lows, highs, strict=True):
-        known = not (math.isnan(low) and math.isnan(high))
-        result.append((shown(value), f"({shown(low)} to {shown(high)})" if known else ""))
-    return result
+    if typical is None:
+        alike = _rule(values, "")
+        shown, ends = alike, lambda low, high: f"{alike(low)} to {alike(high)}"
+    else:
+        decimals = _decimals(typical, 2)
+        shown, ends = partial(fixed, decimals=decimals), partial(between, decimals=decimals)
+    return [
+        (shown(value), "" if math.isnan(low) and math.isnan(high) else f"({ends(low, high)})")
+        for value, low, high in zip(values, lows, highs, strict=True)
+    ]
 
 
 def is_p_value(name: str) -> bool:
@@ -86,6 +90,24 @@ def fixed(value: float, decimals: int) -> str:
         return _scientific(value)
     text = f"{value:,.{decimals}f}" if abs(value) >= 10_000 else f"{value:.{decimals}f}"
     return _signed(text if float(text.replace(",", "")) else text.lstrip("-"))
+
+
+def between(low: float, high: float, decimals: int, shown: Callable[..., str] = fixed) -> str:
+    """``0.25 to 0.36``; an end that isn't 0 doesn't read as 0 where the interval leaves out 0.
+
+    Args:
+        low: its lower end.
+        high: its upper end.
+        decimals: of both, but for such an end, which gets one significant digit.
+        shown: what writes a number with so many decimals.
+    """
+    places = (_most_of(end, decimals) if low * high > 0 else decimals for end in (low, high))
+    return " to ".join(shown(end, own) for end, own in zip((low, high), places, strict=True))
+
+
+def _most_of(value: float, decimals: int) -> int:
+    vanishes = abs(value) < 0.5 * 10**-decimals
+    return _decimals(abs(value), 1) if vanishes and abs(value) > _NOTHING else decimals
 
 
 def _scientific(value: float) -> str:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from l2_harness.findings.numbers import fixed, p_text
+from l2_harness.findings.numbers import between, fixed, p_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ def interval(
     text = f"{shown(value, decimals)}{f' {unit}' if unit else ''}"
     if not (math.isfinite(low) and math.isfinite(high)):
         return f"{text} (no interval)"
-    return f"{text} ({shown(low, decimals)} to {shown(high, decimals)})"
+    return f"{text} ({between(low, high, decimals, shown)})"
 
 
 def estimate(found: Valued, scale: float = 1.0, decimals: int = 2, **how: Any) -> str:

@@ -23,6 +23,12 @@ def test_intervals_show_two_digits_of_their_half_width() -> None:
     assert interval_texts([1234.5], [1000.0], [1500.0]) == [("1234", "(1000 to 1500)")]
 
 
+def test_an_end_that_is_not_0_does_not_read_as_0() -> None:
+    """Else a difference that is shown would seem not to be."""
+    texts = interval_texts([-7.2, 4.0, 1.0], [-14.4, 0.004, -0.02], [-0.041, 8.0, 2.0])
+    assert [ends for _, ends in texts] == ["(−14.4 to −0.04)", "(0.004 to 8.0)", "(0.0 to 2.0)"]
+
+
 def test_intervals_may_be_missing() -> None:
     assert interval_texts([0.5, NAN], [NAN, NAN], [NAN, NAN]) == [("0.500", ""), ("–", "")]
     assert interval_texts([0.5, 0.25], [0.4, NAN], [0.6, NAN])[1] == ("0.25", "")

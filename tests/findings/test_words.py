@@ -49,6 +49,7 @@ def test_intervals() -> None:
     assert interval(0.31, 0.254, 0.36) == "0.31 (0.25 to 0.36)"
     assert interval(-0.001, -0.1, 0.0) == "0.00 (−0.10 to 0.00)"
     assert interval(3.1, 1.0, 5.2, 1, unit="points", sign=True) == "+3.1 points (+1.0 to +5.2)"
+    assert interval(7.2, 0.04, 14.4, 1, sign=True) == "+7.2 (+0.04 to +14.4)"
     assert interval(0.31, NAN, NAN) == "0.31 (no interval)"
     assert interval(NAN, 0, 1) == "not known"
     assert estimate(Estimate(0.5, 0.25, 0.75, 9, 9), 100, 1) == "50.0 (25.0 to 75.0)"
