@@ -22,6 +22,8 @@ _GZIP = b"\x1f\x8b"
 _START = 1000
 #: Characters of one value that is read.
 _LONGEST = 2**28
+#: What lm-eval writes for a slash in a folder's name.
+_SLASH = "__"
 _DECODER = json.JSONDecoder()
 
 
@@ -30,7 +32,10 @@ class UnreadableError(ValueError):
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file in and below a folder, sorted; hidden folders and circles of links left out."""
+    """Every file in and below a folder, sorted; hidden folders and circles of links left out.
+
+    What lm-eval names after a model such as ``./model`` isn't hidden, though it begins with a dot.
+    """
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -38,7 +43,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name[0] != "." or _SLASH in name)
         yield from (Path(parent, name) for name in sorted(names))
 
 

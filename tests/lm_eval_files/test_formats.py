@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lm_eval.utils import sanitize_model_name
 
 from l2_harness.compare.leaderboard import Options, leaderboard
 from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files import from_folders
 from l2_harness.lm_eval_files.folders import read_folders
 from l2_harness.lm_eval_files.questions import document_hash
+from l2_harness.lm_eval_files.reading import files_below
 from l2_harness.lm_eval_files.samples import read_samples
 
 Write = Callable[..., Path]
@@ -166,6 +168,15 @@ def test_every_format_has_the_same_scores(tmp_path: Path, layout: Callable[[Path
     assert [row.verdict for row in board.rows] == ["plain", "not shown"]
     told = any("no result file" in note for note in board.notes)
     assert told == (layout is without_results)
+
+
+@pytest.mark.parametrize("model", ["./model", "../models/a", ".models/a", "/models/a", "org/a"])
+def test_a_model_of_any_path_leaves_a_folder_that_is_found(tmp_path: Path, model: str) -> None:
+    names = sanitize_model_name(model), ".cache", ".ipynb_checkpoints"
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jsonl").touch()
+    assert list(files_below(tmp_path)) == [tmp_path / names[0] / "a.jsonl"]
 
 
 def test_the_longest_task_has_the_file_whose_name_ends_in_it(tmp_path: Path) -> None:
