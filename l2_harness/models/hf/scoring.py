@@ -38,7 +38,10 @@ class ScoringLM(ScoredLM, HFBase):
     ) -> list[Answer]:
         """HFLM's scores of tokenised requests, in HFLM's batches."""
         if self._recorder is None and not self._acts_on_scores:
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            answers = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            for key, answer in zip(self._next_scoring_keys(requests), answers, strict=True):
+                self._tell_broken(key, answer)
+            return answers
         keys = self._next_scoring_keys(requests)
         results = self._recalled_answers(keys)
         todo = [i for i, result in enumerate(results) if result is None]
