@@ -297,7 +297,7 @@ class ResponseDesk:
         if text is None:
             text = self._texts.answer(finished.tokens, self._settings_of(wanted).until)
         thinking_end = self._texts.thinking_end(finished.tokens)
-        if finished.broken:
+        if finished.broken and wanted.key is not None:
             self._tell_broken(wanted, finished)
         sample = Sample.decoded(wanted, finished, text, thinking_end)
         self._chooser.receive(sample, self._request(sample))

@@ -112,9 +112,9 @@ class ScoredLM(EvaluatedLM):
         self, keys: Sequence[RequestKey | None], scored: Iterable[ScoredText]
     ) -> None:
         for key, one in zip(keys, scored, strict=True):
-            self._tell_broken(key, one.answer, one.rows)
             if key is None:
                 continue
+            self._tell_broken(key, one.answer, one.rows)
             _, context, continuation = one.request
             if one.report is not None:
                 self._evaluation.count_scored(len(continuation), one.report)

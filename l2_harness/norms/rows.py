@@ -29,7 +29,9 @@ class ResponseRows(HasSignals):
     def first_broken(self) -> int | None:
         """The first row whose logits were not finite, None where they were in all."""
         logprob = self.signals.get("logprob")
-        broken = np.flatnonzero(np.isnan(logprob)) if logprob is not None else ()
+        if logprob is None:
+            return None
+        broken = np.flatnonzero(np.isnan(logprob))
         return int(broken[0]) if len(broken) else None
 
     def cut(self, n: int) -> ResponseRows:
