@@ -132,6 +132,12 @@ class ScoredLM(EvaluatedLM):
         if self._recorder is not None:
             self._recorder.flush()
 
+    def _unrecorded(self, answers: list[Answer]) -> list[Answer]:
+        """Scores of lm-eval's own class; those that are no numbers are told."""
+        for key, answer in zip(self._next_scoring_keys(answers), answers, strict=True):
+            self._tell_broken(key, answer)
+        return answers
+
     def _tell_broken(
         self, key: RequestKey | None, answer: Answer, rows: ResponseRows | None = None
     ) -> None:

@@ -272,7 +272,7 @@ def test_a_sample_without_numbers_is_not_chosen(
     sample: int, requests_: list[Any], tmp_path: Path
 ) -> None:
     """Also where all others were cut off as well."""
-    engine = Broken(tmp_path, **SELECTING)
+    engine = Broken(tmp_path, num_samples=N, selection="l2")
     engine.broken = dict.fromkeys([(i, sample) for i in range(5)], 2)
     engine.run(requests_)
     chosen = [one for one in traces(tmp_path) if one[5]]

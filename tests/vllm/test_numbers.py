@@ -34,7 +34,7 @@ def test_a_response_and_a_score_without_numbers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     folder, asked = tmp_path / "broken", [*prompts[:2], "Lena", *prompts[2:3]]
-    model = AutoModelForCausalLM.from_pretrained(model_folder("llama"))
+    model: Any = AutoModelForCausalLM.from_pretrained(model_folder("llama"))
     (only,) = set(tokenizer("Lena")["input_ids"]) - set(tokenizer(" ".join(prompts))["input_ids"])
     model.get_input_embeddings().weight.data[only] = torch.inf
     model.save_pretrained(folder)

@@ -39,9 +39,7 @@ class ScoringLM(ScoredLM, HFBase):
         """HFLM's scores of tokenised requests, in HFLM's batches."""
         if self._recorder is None and not self._acts_on_scores:
             answers = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-            for key, answer in zip(self._next_scoring_keys(requests), answers, strict=True):
-                self._tell_broken(key, answer)
-            return answers
+            return self._unrecorded(answers)
         keys = self._next_scoring_keys(requests)
         results = self._recalled_answers(keys)
         todo = [i for i, result in enumerate(results) if result is None]
