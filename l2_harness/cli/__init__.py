@@ -20,11 +20,11 @@ def main() -> None:
 
     try:
         from l2_harness.cli.app import app
-        from l2_harness.config.errors import ConfigError
+        from l2_harness.config.errors import ConfigError, NumbersError
 
         try:
             app()
-        except (ConfigError, OSError) as error:
+        except (ConfigError, NumbersError, OSError) as error:
             print(f"l2-harness: error: {error}", file=sys.stderr)
             sys.exit(2)
     except (KeyboardInterrupt, Interrupted):

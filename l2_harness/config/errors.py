@@ -23,6 +23,10 @@ class StorageError(OSError):
     """What a run has to keep could not be written: what stands is told, and the way on."""
 
 
+class NumbersError(FloatingPointError):
+    """A model gives no numbers: none of its responses so far has finite logits."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name closest to ``name``, or None where nothing is close."""
     matches = get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)

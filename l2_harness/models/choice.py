@@ -99,7 +99,9 @@ class SampleChooser:
 
     def _read_answers(self, group: Sequence[Sample], request: Instance) -> None:
         """Where no sample has an answer, those that were cut off are read as whole."""
-        self.votes.questions += 1
+        evens_out = group[0].wanted.key is None  # processes, and counts for nothing
+        votes = Votes() if evens_out else self.votes
+        votes.questions += 1
         for sample in group:
             sample.voted_as = sample.answer
         if any(sample.answer is not None for sample in group):
@@ -109,8 +111,8 @@ class SampleChooser:
         answers, as_whole = vote_answers(texts, request.doc, kind, opened=opened, truncated=cut)
         for sample, answer in zip(group, answers, strict=True):
             sample.voted_as = answer
-        self.votes.read_as_whole += as_whole
-        self.votes.unanswered += not as_whole
+        votes.read_as_whole += as_whole
+        votes.unanswered += not as_whole
 
     def _reading(self, request: Instance) -> tuple[AnswerKind, bool]:
         """How answers compare, and whether the prompt ended inside the thinking."""

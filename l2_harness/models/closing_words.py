@@ -11,6 +11,7 @@ from l2_harness.config.selectors import SELECTORS
 from l2_harness.config.techniques import edit_counters, passes_taken
 from l2_harness.findings.words import layers
 from l2_harness.interventions import InterventionTotals
+from l2_harness.models.broken_numbers import MENDED_BY
 from l2_harness.models.tally import Tally
 
 #: Share of the responses below which a technique is said to act on few.
@@ -70,6 +71,16 @@ def warnings(tally: Tally, config: InterventionConfig) -> Iterator[str]:
                 f"{technique}={word} acted on {acted} of {_count(totals.responses, 'response')}. "
                 f"{_advice(technique, tally, config)}"
             )
+
+
+def broken_warnings(tally: Tally) -> Iterator[str]:
+    """How many responses have no numbers; the first are named when they are met."""
+    if tally.broken:
+        yield (
+            f"the logits of {_count(tally.broken, 'response')} were not finite: what "
+            f"{'it counts' if tally.broken == 1 else 'they count'} for in the results says nothing "
+            "of the model. " + MENDED_BY
+        )
 
 
 def vote_warnings(tally: Tally, config: SelectionConfig) -> Iterator[str]:

@@ -24,6 +24,7 @@ from l2_harness.models.evaluation import Evaluation, RunPlan
 from l2_harness.models.generation_settings import GenerationSettings
 from l2_harness.models.matched_edits import MatchedEdits
 from l2_harness.models.recorder import RunRecorder, run_id
+from l2_harness.models.requests import padded_requests
 from l2_harness.models.response_cache import keep_apart, refuse
 from l2_harness.models.response_desk import DeskRules
 from l2_harness.models.response_jobs import WantedResponse
@@ -54,6 +55,8 @@ class EvaluatedLM(LM):
     tok_encode: Any
     _is_over = False
     _begun = False
+    #: Of the call that ran last.
+    _padded: Sequence[Instance] = ()
 
     def _read_arguments(self, config: ModelConfig) -> None:
         self._recording, self._decoding = config.recording, config.decoding
@@ -152,13 +155,19 @@ class EvaluatedLM(LM):
         settings = {k: v for k, v in self._plan.settings.items() if k != "record"}
         return f"l2_harness {run_id({**settings, 'seed': self._current_seed()})} "
 
-    def _begin_requests(self) -> Evaluation:
+    def _begin_requests(self, requests: Sequence[Instance]) -> Evaluation:
         """The evaluation that requests belong to: a new one where the one before is over."""
+        self._padded = padded_requests(requests)
         seed = self._current_seed()
         if self._is_over or (not self._begun and self._evaluation.needs_renewal(seed)):
             self._evaluation = Evaluation(self._plan, seed)
         self._begun, self._is_over = True, False
         return self._evaluation
+
+    def _drop_padding(self) -> None:
+        """A response that only evened out processes is none that metrics or votes should see."""
+        for request in self._padded:
+            del request.resps[request.repeats or 1 :]
 
     def _current_seed(self) -> int:
         """lm-eval seeds torch with its ``--seed`` when an evaluation starts."""

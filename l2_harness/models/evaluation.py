@@ -14,8 +14,9 @@ from l2_harness.config import ConfigError
 from l2_harness.config.model_args import ModelConfig
 from l2_harness.interventions import ResponseReport
 from l2_harness.interventions.reports import COUNTED, recorded_counters
+from l2_harness.models.broken_numbers import BrokenNumbers
 from l2_harness.models.choice import SampleChooser
-from l2_harness.models.closing_words import closing_line, vote_warnings, warnings
+from l2_harness.models.closing_words import broken_warnings, closing_line, vote_warnings, warnings
 from l2_harness.models.recorder import RunRecorder
 from l2_harness.models.requests import RequestKey
 from l2_harness.models.sample_source import SampleSource
@@ -57,6 +58,7 @@ class Evaluation:
         recorder: None where nothing is recorded.
         source: where samples come from that another run drew, or None.
         chooser: chooses among samples.
+        broken: tells of logits that are not finite.
         tally: what this process has counted.
         whole: what all processes have, once they were asked; None before.
 
@@ -68,6 +70,7 @@ class Evaluation:
         config, settings = plan.config, {**plan.settings, "seed": seed}
         self.seed = seed
         self.tally = Tally()
+        self.broken = BrokenNumbers(self.tally, plan.layers)
         self.whole: Tally | None = None
         self.recorder: RunRecorder | None = None
         self.source: SampleSource | None = None
@@ -138,7 +141,7 @@ class Evaluation:
         line = closing_line(tally, acting)
         if line is not None:
             terminal_log.info("%s", line)
-        for warning in vote_warnings(tally, self._config.selection):
+        for warning in (*broken_warnings(tally), *vote_warnings(tally, self._config.selection)):
             logger.warning("%s", warning)
         if acting.enabled:
             logger.info("%s", tally.interventions.line())
@@ -158,6 +161,8 @@ class Evaluation:
                 "selection": config.selection.selection,
                 "selection_on": config.selection.selection_on,
             }
+        if tally.broken:
+            info["not_finite"] = tally.broken
         if tally.votes.questions:
             info["votes"] = asdict(tally.votes)
         if self.recorder is not None and tally.norms is not None:

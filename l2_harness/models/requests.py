@@ -40,6 +40,12 @@ def request_keys(request_type: str, requests: Sequence[Instance]) -> list[Reques
     return keys
 
 
+def padded_requests(requests: Sequence[Instance]) -> list[Instance]:
+    """Those that lm-eval listed more often than they repeat, to even out processes."""
+    repeats = zip(requests, repeat_numbers(requests), strict=True)
+    return [request for request, repeat in repeats if repeat == (request.repeats or 1)]
+
+
 def repeat_numbers(requests: Sequence[Instance]) -> list[int]:
     """How often each Instance was listed before."""
     seen: Counter[int] = Counter()

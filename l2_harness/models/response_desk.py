@@ -15,18 +15,20 @@ chosen, all of it recorded, and lm-eval's request answered.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
-import numpy as np
 from lm_eval.api.instance import Instance
 
 from l2_harness.config import ConfigError
 from l2_harness.config.decoding import check_room
+from l2_harness.config.errors import NumbersError
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.response_end import finish_reason
+from l2_harness.findings import words
 from l2_harness.interventions.reports import told
+from l2_harness.models.broken_numbers import MENDED_BY
 from l2_harness.models.choice import sampled_text
 from l2_harness.models.evaluation import Evaluation
 from l2_harness.models.generation_settings import GenerationSettings
@@ -39,10 +41,11 @@ from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.norms.trace_hash import canonical_json
 from l2_harness.norms.trace_samples import SampleKey
 
-logger = logging.getLogger(__name__)
-
 #: Generation settings, and the jobs that are to be decoded with them.
 OpenJobs = tuple[GenerationSettings, list[PromptJob]]
+
+#: A model is given up where the responses to as many requests, its first, have no number at all.
+_MOST_BROKEN = 8
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class ResponseDesk:
         self._answers: dict[int, str] = {}
         self._shown: Callable[[int], object] = _nothing
         self._new = 0
+        self._held_back: list[tuple[WantedResponse, FinishedResponse]] = []
+        self._any_numbers = False
 
     def recall(self) -> int:
         """Take in what an earlier run left; how many responses are still to come."""
@@ -114,6 +119,7 @@ class ResponseDesk:
         self._recorder.flush()
         there = {sample.wanted for sample in samples}
         self._open = [response for response in self._wanted if response not in there]
+        self._any_numbers = bool(there)
         return len(self._open)
 
     def open_jobs(self, shown: Callable[[int], object]) -> list[OpenJobs]:
@@ -134,20 +140,21 @@ class ResponseDesk:
         return [(settings, own) for settings, own in left if own]
 
     def take(self, wanted: WantedResponse, finished: FinishedResponse) -> None:
-        """A response that an engine has decoded; it is no longer among its job's wanted ones."""
-        if wanted.key is not None:
-            self._evaluation.count_generated(len(finished.tokens), finished.report)
-        text = finished.text
-        if text is None:
-            text = self._texts.answer(finished.tokens, self._settings_of(wanted).until)
-        thinking_end = self._texts.thinking_end(finished.tokens)
-        if finished.broken:
-            self._tell_broken(wanted, finished)
-        sample = Sample.decoded(wanted, finished, text, thinking_end)
-        self._chooser.receive(sample, self._request(sample))
-        self._join(sample)
+        """A response that an engine has decoded; it is no longer among its job's wanted ones.
+
+        Raises:
+            NumbersError: it is one of the first, none of which has a number.
+        """
         self._job_of[wanted].wanted.remove(wanted)
         self._new += 1
+        self._held_back.append((wanted, finished))
+        self._any_numbers |= not finished.broken or len(finished.tokens) > 1
+        if self._any_numbers:
+            held_back, self._held_back = self._held_back, []
+            for one in held_back:
+                self._receive(*one)
+        elif len({response.request for response, _ in self._held_back}) >= _MOST_BROKEN:
+            self._give_up()
 
     def flush(self) -> None:
         """Put on disk what was taken: a kill after this loses nothing of it.
@@ -165,7 +172,13 @@ class ResponseDesk:
         self._new = 0
 
     def answers(self) -> list[str]:
-        """What lm-eval gets for each request, once all responses have been taken."""
+        """What lm-eval gets for each request, once all responses have been taken.
+
+        Raises:
+            NumbersError: none of them has a number.
+        """
+        if self._held_back:
+            self._give_up()
         return [self._answers[position] for position in range(len(self._requests))]
 
     # -- what is to be done ---------------------------------------------------------------
@@ -277,6 +290,29 @@ class ResponseDesk:
 
     # -- what becomes of a response -------------------------------------------------------
 
+    def _receive(self, wanted: WantedResponse, finished: FinishedResponse) -> None:
+        if wanted.key is not None:
+            self._evaluation.count_generated(len(finished.tokens), finished.report)
+        text = finished.text
+        if text is None:
+            text = self._texts.answer(finished.tokens, self._settings_of(wanted).until)
+        thinking_end = self._texts.thinking_end(finished.tokens)
+        if finished.broken and wanted.key is not None:
+            self._tell_broken(wanted, finished)
+        sample = Sample.decoded(wanted, finished, text, thinking_end)
+        self._chooser.receive(sample, self._request(sample))
+        self._join(sample)
+
+    def _give_up(self) -> NoReturn:
+        """A model that has given no number yet is broken; later, single responses are."""
+        for one in self._held_back:
+            self._tell_broken(*one)
+        told = words.count(len(self._held_back), "response")
+        raise NumbersError(
+            f"the model gives no numbers: the logits of the first {told} are not finite, and "
+            f"nothing of them is kept. {MENDED_BY}"
+        )
+
     def _join(self, sample: Sample) -> None:
         """Put a sample into its group; settle the group, record it and answer if it is complete."""
         group = self._groups.add(sample)
@@ -323,21 +359,11 @@ class ResponseDesk:
             )
 
     def _tell_broken(self, wanted: WantedResponse, finished: FinishedResponse) -> None:
-        """Which response it is, and at which layer its numbers went."""
-        at = "the norms that were recorded are finite"
-        if finished.rows is None:
-            at = "no norms were recorded"
-        elif self._recorder is not None:
-            finite = np.isfinite(finished.rows.norms[-1])
-            broken = [n for n, ok in zip(self._recorder.layers, finite, strict=True) if not ok]
-            at = f"its norm is not finite from layer {broken[0]} on" if broken else at
-        logger.warning(
-            "%s, sample %d: the logits at token %d are not finite (%s), so it is cut off there. "
-            "float16 may have overflowed: dtype=bfloat16 or dtype=float32 mends that.",
-            where(self._requests[wanted.request]),
-            wanted.sample,
-            len(finished.tokens),
-            at,
+        self._evaluation.broken.tell(
+            f"{where(self._requests[wanted.request])}, sample {wanted.sample}",
+            len(finished.tokens) - 1,
+            finished.rows,
+            "it is cut off there",
         )
 
     def _request(self, sample: Sample) -> Instance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class ScoredLM(EvaluatedLM):
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Answer]:
         """lm-eval's scores; the continuations' rows are recorded."""
-        self._begin_requests()
+        self._begin_requests(requests)
         self._scoring_keys = deque(request_keys("loglikelihood", requests))
         return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
 
@@ -62,7 +63,7 @@ class ScoredLM(EvaluatedLM):
         Raises:
             ConfigError: ``suppression=shuffled``, which takes such rows one by one.
         """
-        self._begin_requests()
+        self._begin_requests(requests)
         self._scoring_keys = deque()
         if self._acts_on_scores and self._acting.suppression.suppression == "shuffled":
             raise ConfigError(
@@ -113,6 +114,7 @@ class ScoredLM(EvaluatedLM):
         for key, one in zip(keys, scored, strict=True):
             if key is None:
                 continue
+            self._tell_broken(key, one.answer, one.rows)
             _, context, continuation = one.request
             if one.report is not None:
                 self._evaluation.count_scored(len(continuation), one.report)
@@ -129,6 +131,24 @@ class ScoredLM(EvaluatedLM):
                 )
         if self._recorder is not None:
             self._recorder.flush()
+
+    def _unrecorded(self, answers: list[Answer]) -> list[Answer]:
+        """Scores of lm-eval's own class; those that are no numbers are told."""
+        for key, answer in zip(self._next_scoring_keys(answers), answers, strict=True):
+            self._tell_broken(key, answer)
+        return answers
+
+    def _tell_broken(
+        self, key: RequestKey | None, answer: Answer, rows: ResponseRows | None = None
+    ) -> None:
+        """Of a score that is no number; lm-eval's metrics take it as they find it."""
+        if not math.isnan(answer[0]):
+            return
+        row = rows.first_broken if rows is not None else None
+        where = "a text" if key is None else f"task {key.resume.task}, document {key.resume.doc_id}"
+        self._evaluation.broken.tell(
+            f"{where}, a log-likelihood", row, rows, "it is no number either"
+        )
 
 
 def _answer(scores: dict[str, float]) -> Answer:

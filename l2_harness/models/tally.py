@@ -40,6 +40,7 @@ class Tally:
         lengths: tokens of each generated response.
         recalled: how many of the responses an earlier run left.
         votes: what votes rest on.
+        broken: responses and scores whose logits were not finite.
     """
 
     norms: NormSummary | None = None
@@ -47,6 +48,7 @@ class Tally:
     lengths: list[int] = field(default_factory=list)
     recalled: int = 0
     votes: Votes = field(default_factory=Votes)
+    broken: int = 0
 
     @classmethod
     def merged(cls, tallies: Iterable[Tally]) -> Tally:
@@ -59,4 +61,5 @@ class Tally:
             [length for tally in tallies for length in tally.lengths],
             sum(tally.recalled for tally in tallies),
             Votes.merged(tally.votes for tally in tallies),
+            sum(tally.broken for tally in tallies),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,3 +24,17 @@ class ResponseRows(HasSignals):
     norms: np.ndarray
     signals: Mapping[str, np.ndarray | None]
     scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def first_broken(self) -> int | None:
+        """The first row whose logits were not finite, None where they were in all."""
+        logprob = self.signals.get("logprob")
+        if logprob is None:
+            return None
+        broken = np.flatnonzero(np.isnan(logprob))
+        return int(broken[0]) if len(broken) else None
+
+    def cut(self, n: int) -> ResponseRows:
+        """The first ``n`` rows."""
+        signals = {name: None if own is None else own[:n] for name, own in self.signals.items()}
+        return replace(self, norms=self.norms[:n], signals=signals)

@@ -13,12 +13,14 @@ import numpy as np
 class NormTotals:
     """Sums over responses; ``norm_sum`` is (layers,) float64.
 
-    A response counts once, whatever its length; a row is one response token.
+    A response counts once, whatever its length; a row is one response token. A response with norms
+    that are not finite is counted as ``not_finite`` alone: no mean could be told with it.
     """
 
     n_layers: int
     responses: int = 0
     rows: int = 0
+    not_finite: int = 0
     norm_sum: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -28,11 +30,21 @@ class NormTotals:
         """Count one response, norms: (rows, layers) float32."""
         self.add_sum(norms.shape[0], norms.sum(axis=0, dtype=np.float64))
 
-    def add_sum(self, rows: int, norm_sum: np.ndarray, responses: int = 1) -> None:
-        """Count responses of which only the number of rows and the sums are known."""
-        self.responses += responses
+    def add_sum(self, rows: int, norm_sum: np.ndarray) -> None:
+        """Count a response of which only the number of rows and the sums are known."""
+        if not np.isfinite(norm_sum).all():
+            self.not_finite += 1
+            return
+        self.responses += 1
         self.rows += rows
         self.norm_sum += norm_sum
+
+    def add_totals(self, other: NormTotals) -> None:
+        """Count what others have counted."""
+        self.responses += other.responses
+        self.rows += other.rows
+        self.not_finite += other.not_finite
+        self.norm_sum += other.norm_sum
 
 
 class NormSummary:
@@ -57,14 +69,14 @@ class NormSummary:
         result = cls(summaries[0].layers)
         for summary in summaries:
             for task, totals in summary.tasks.items():
-                result.of_task(task).add_sum(totals.rows, totals.norm_sum, totals.responses)
+                result.of_task(task).add_totals(totals)
         return result
 
     def as_dict(self) -> dict[str, Any]:
         """Rows, responses and mean norm a layer, over all tasks and by task."""
         whole = NormTotals(len(self.layers))
         for totals in self.tasks.values():
-            whole.add_sum(totals.rows, totals.norm_sum, totals.responses)
+            whole.add_totals(totals)
         return {
             "layers": list(self.layers),
             **self._describe(whole),
@@ -76,6 +88,7 @@ class NormSummary:
         return {
             "responses": totals.responses,
             "rows": totals.rows,
+            **({"not_finite": totals.not_finite} if totals.not_finite else {}),
             "norm_mean": {
                 str(layer): float(m) if totals.rows else None
                 for layer, m in zip(self.layers, means, strict=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2_harness.norms import trace_files as files
+from l2_harness.norms.parquet_files import DamagedFileError, first_line, opened_parquet
 from l2_harness.norms.trace_schema import SCHEMA_VERSION, TraceKey, TraceWarning, trace_schema
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 #: A prompt's task, doc_id and idx.
 Prompt = tuple[str, int, int]
-
-#: Of what a part unpacks to: more than that, and so many times its size, is no part of ours.
-_MOST_BYTES, _MOST_TIMES = 2**29, 1000
 
 
 class UnreadablePartError(Exception):
@@ -85,24 +83,16 @@ def read_part(path: Path, columns: Sequence[str]) -> TracePart:
     Raises:
         UnreadablePartError: it is damaged, of another project or of a later version.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        if path.stat().st_size == 0:
-            raise UnreadablePartError("an empty file")
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with opened_parquet(path) as file:
             metadata = file.schema_arrow.metadata or {}
             _check_version(metadata)
-            _check_size(file.metadata, path.stat().st_size)
             present = [name for name in columns if name in file.schema_arrow.names]
             table = file.read(columns=present)
     except FileNotFoundError as error:
         raise UnreadablePartError("gone while the directory was read") from error
-    # Damaged bytes surface as ArrowInvalid (a ValueError), OSError, or, from a garbled footer,
-    # as nearly anything else that Arrow raises.
-    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        raise UnreadablePartError(f"damaged or cut off ({_first_line(error)})") from error
+    except DamagedFileError as error:
+        raise UnreadablePartError(f"damaged or cut off ({error})") from error
     written_at = metadata.get(b"l2_harness.written_at_ns", b"")
     order = (int(written_at) if written_at.isdigit() else 0, path.name)
     return TracePart(path, order, _current_schema(table, columns))
@@ -119,16 +109,6 @@ def _check_version(metadata: dict[bytes, bytes]) -> None:
         )
 
 
-def _check_size(metadata: Any, size: int) -> None:
-    """A file of a few bytes can claim more values than any memory holds."""
-    # the metadata of single columns is not asked for: damaged, it ends the process in Arrow
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    claimed = sum(group.total_byte_size for group in groups)
-    claimed = max(claimed, 4 * metadata.num_rows * metadata.num_columns)
-    if claimed > max(_MOST_BYTES, _MOST_TIMES * size):
-        raise UnreadablePartError(f"{size} bytes that claim to unpack to {claimed} bytes")
-
-
 def _current_schema(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """``table`` with exactly ``columns``: those an older schema lacks are null."""
     import pyarrow as pa
@@ -143,7 +123,7 @@ def _current_schema(table: pa.Table, columns: Sequence[str]) -> pa.Table:
         try:
             arrays.append(table.column(name).cast(wanted))
         except (pa.ArrowException, NotImplementedError) as error:
-            raise UnreadablePartError(f"column {name}: {_first_line(error)}") from error
+            raise UnreadablePartError(f"column {name}: {first_line(error)}") from error
     return pa.Table.from_arrays(arrays, schema=pa.schema([schema.field(n) for n in columns]))
 
 
@@ -188,11 +168,6 @@ def keep_first(parts: Sequence[TracePart], names: Sequence[str]) -> tuple[pa.Tab
 def sorted_by_key(table: pa.Table) -> pa.Table:
     """The table in the order of :class:`TraceKey`."""
     return table.sort_by([(name, "ascending") for name in TraceKey._fields])
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _warn(path: Path, reason: str) -> None:

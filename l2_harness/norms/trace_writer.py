@@ -6,11 +6,12 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2_harness.config.errors import StorageError
+from l2_harness.config.errors import ConfigError, StorageError
 from l2_harness.json_text import parse_json
 from l2_harness.norms import trace_checks as check
 from l2_harness.norms import trace_files as files
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WAY_OUT = "pass trace_dir=DIR, a folder that can be written to"
+_STANDS = (
+    "Nothing was half written, and earlier parts stand: free space or restore access, then run the "
+    "same command again to resume"
+)
+_GONE = (
+    "The folder is gone, and what it held with it: put it back to resume, or run the same command "
+    "again to begin anew"
+)
 
 
 class TraceWriter:
@@ -34,8 +43,9 @@ class TraceWriter:
         rank: the global rank of this process.
 
     Raises:
-        ValueError: an empty ``trace_dir`` or a ``run_id`` unfit for file names.
-        OSError: ``trace_dir`` is a file, can't be made, or can't be written to.
+        ConfigError: ``trace_dir`` is empty or a file.
+        ValueError: a ``run_id`` unfit for file names.
+        StorageError: ``trace_dir`` can't be made, or can't be written to.
     """
 
     def __init__(self, trace_dir: str | os.PathLike[str], run_id: str, rank: int = 0) -> None:
@@ -53,24 +63,26 @@ class TraceWriter:
 
         Raises:
             ValueError: a record of another run, or the same response twice.
-            OSError: the disk is full or the like; no part has been made, earlier ones stand.
+            StorageError: the disk is full or the like; no part has been made, earlier ones stand.
         """
         if not records:
             return None
         self._check_records(records)
         content = _parquet_bytes(records_to_table(records), self.run_id, self.rank)
         path = self.trace_dir / files.new_part_name(self.run_id, self.rank, next(self._sequence))
-        self._store(path, content)
+        with self._storing():
+            write_atomically(path, content)
         return path
 
     def write_choices(self, choices: Mapping[ResumeKey, Choice]) -> None:
         """Store what became known of responses that earlier parts hold.
 
         Raises:
-            OSError: as for :meth:`write`.
+            StorageError: as for :meth:`write`.
         """
         if choices:
-            write_choices(self.trace_dir, self.run_id, self.rank, choices)
+            with self._storing():
+                write_choices(self.trace_dir, self.run_id, self.rank, choices)
 
     def describe_run(self, settings: Mapping[str, Any]) -> Path:
         """Store what the run was: its model_args, layers, versions, whatever JSON can hold.
@@ -80,7 +92,7 @@ class TraceWriter:
 
         Raises:
             ValueError: the run is already described by other settings; they are named.
-            OSError: as for :meth:`write`.
+            StorageError: as for :meth:`write`.
         """
         path = files.run_file(self.trace_dir, self.run_id)
         described = {
@@ -97,7 +109,8 @@ class TraceWriter:
                 f"{_differences(before, described['settings'])}. Use another run_id or another "
                 f"trace_dir, or delete {path.name} to mix both in one run."
             )
-        self._store(path, (json.dumps(described, indent=2) + "\n").encode("ascii"))
+        with self._storing():
+            write_atomically(path, (json.dumps(described, indent=2) + "\n").encode("ascii"))
         return path
 
     def _check_records(self, records: Sequence[TraceRecord]) -> None:
@@ -109,16 +122,15 @@ class TraceWriter:
                 raise ValueError(f"{record.key} appears twice in one batch.")
             keys.add(record.key)
 
-    def _store(self, path: Path, content: bytes | memoryview) -> None:
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """What can't be written is told with what stands, and the way on."""
         try:
-            write_atomically(path, content)
+            yield
         except OSError as error:
+            reason, told = error.strerror or error, _STANDS if self.trace_dir.is_dir() else _GONE
             raise StorageError(
-                error.errno,
-                f"can't write traces ({error.strerror or error}). Nothing was half written, and "
-                "earlier parts stand: free space or restore access, then run the same command "
-                "again to resume",
-                str(path),
+                error.errno, f"can't write traces ({reason}). {told}", str(self.trace_dir)
             ) from error
 
 
@@ -181,19 +193,19 @@ def usable_directory(trace_dir: str | os.PathLike[str]) -> Path:
     """``trace_dir`` as a path, made if it isn't there and known to take files.
 
     Raises:
-        ValueError: it is empty.
-        OSError: it is a file, can't be made, or can't be written to.
+        ConfigError: it is empty or a file.
+        StorageError: it can't be made, or can't be written to.
     """
     if not str(trace_dir).strip():
-        raise ValueError(f"trace_dir={str(trace_dir)!r} is empty: {_WAY_OUT}.")
+        raise ConfigError(f"trace_dir={str(trace_dir)!r} is empty: {_WAY_OUT}.", "trace_dir")
     path = expanded(trace_dir)
     if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"trace_dir={str(path)!r} is a file: {_WAY_OUT}.")
+        raise ConfigError(f"trace_dir={str(path)!r} is a file: {_WAY_OUT}.", "trace_dir")
     try:
         path.mkdir(parents=True, exist_ok=True)
         files.check_writable(path)
     except OSError as error:
-        raise OSError(
+        raise StorageError(
             error.errno,
             f"trace_dir can't be written to ({error.strerror or error}): {_WAY_OUT}",
             str(path),

@@ -18,7 +18,7 @@ _INTERRUPTED = (
 
 
 def errors_in_one_line() -> None:
-    """Where lm-eval's command runs, show a ConfigError as its message, and Ctrl-C of a model of
+    """Where lm-eval's command runs, show an error of ours as its message, and Ctrl-C of a model of
     ours as the way on; leave all others.
 
     In any other program, such as a script or a notebook, tracebacks stay.
@@ -38,9 +38,9 @@ def errors_in_one_line() -> None:
 
 
 def _told(error: BaseException) -> str | None:
-    from l2_harness.config.errors import ConfigError, StorageError
+    from l2_harness.config.errors import ConfigError, NumbersError, StorageError
 
-    if isinstance(error, ConfigError | StorageError):
+    if isinstance(error, ConfigError | NumbersError | StorageError):
         return f"error: {error}"
     return f"\n{_INTERRUPTED}" if isinstance(error, KeyboardInterrupt) and _is_ours() else None
 

@@ -222,14 +222,6 @@ def test_recording_is_optional(
     assert all(response.rows is None for response in found.values())
 
 
-def test_logits_that_are_no_numbers_are_an_error(tiny_model: Callable[..., Any]) -> None:
-    """As where float16 overflows: the token drawn would lie outside the vocabulary."""
-    model = tiny_model("llama")
-    torch.nn.init.constant_(model.lm_head.weight, torch.nan)
-    with pytest.raises(FloatingPointError, match=r"logits are not finite.*dtype=bfloat16"):
-        run(model, ALL, greedy=False)
-
-
 @pytest.mark.parametrize("greedy", [True, False])
 def test_one_response_without_numbers_ends_alone(
     tiny_model: Callable[..., Any], greedy: bool

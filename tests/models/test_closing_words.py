@@ -21,7 +21,8 @@ def tally(responses: int, length: int, recorded: bool = True, **counters: int) -
         totals.add({9: {"rows": length, **counters}})
     norms = NormSummary([9]) if recorded else None
     if norms is not None:
-        norms.of_task("t").add_sum(responses * length, np.zeros(1), responses)
+        for _ in range(responses):
+            norms.of_task("t").add_sum(length, np.zeros(1))
     return Tally(norms, totals, [length] * responses)
 
 

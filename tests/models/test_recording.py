@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from l2_harness.config import ConfigError
 from l2_harness.models.hf.l2hf import L2HF
 from l2_harness.norms import read_run_settings, read_traces
 from l2_harness.paths import tasks_dir
@@ -306,7 +307,7 @@ class TestBadInput:
     def test_trace_dir_that_is_a_file(self, tmp_path: Path) -> None:
         file = tmp_path / "file"
         file.write_text("")
-        with pytest.raises(OSError, match="is a file"):
+        with pytest.raises(ConfigError, match="is a file"):
             L2HF("demo", device="cpu", trace_dir=str(file))
 
     def test_folder_without_a_model(self, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from l2_harness.config import ConfigError
+from l2_harness.config.errors import NumbersError
 from l2_harness.config.model_args import split_model_args
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.interventions import ResponseReport
@@ -196,3 +197,84 @@ def test_a_request_that_cannot_be_answered_is_refused_before_any_runs(
     with pytest.raises(ConfigError, match=message):
         engine.run(instances("generate_until", [(prompt, {"until": []})]))
     assert engine.decoded == 0
+
+
+class Broken(Engine):
+    """Some responses have no number from their first token on, or from a later one."""
+
+    broken: dict[tuple[int, int], int]  # (request, sample) → tokens
+
+    def finished(self, prompt: str, wanted: WantedResponse) -> FinishedResponse:
+        whole = super().finished(prompt, wanted)
+        n = self.broken.get((wanted.request, wanted.sample))
+        if n is None:
+            return whole
+        assert whole.rows is not None
+        rows = whole.rows.cut(n)
+        rows.norms[-1] = np.inf
+        logprob = rows.signals["logprob"]
+        assert logprob is not None
+        logprob[-1] = np.nan
+        assert rows.first_broken == n - 1
+        return FinishedResponse(3, whole.tokens[:n], "length", rows, broken=True)
+
+
+def many(instances: Callable[..., list[Any]]) -> list[Any]:
+    return instances("generate_until", [(f"question {i}", {"until": []}) for i in range(20)])
+
+
+@pytest.mark.parametrize(
+    ("broken", "ends"),
+    [
+        (dict.fromkeys([(i, s) for i in range(7) for s in range(N)], 1), False),
+        (dict.fromkeys([(i, s) for i in range(8) for s in range(N)], 1), True),
+        (dict.fromkeys([(i, s) for i in range(8) for s in range(N)], 2), False),
+        (dict.fromkeys([(i, 0) for i in range(20)], 1), False),
+        (dict.fromkeys([(i, s) for i in range(20) for s in range(N)], 3), False),
+    ],
+)
+def test_a_model_is_given_up_only_where_it_gives_no_number(
+    broken: dict[tuple[int, int], int],
+    ends: bool,
+    instances: Callable[..., list[Any]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = Broken(tmp_path, num_samples=N)
+    engine.broken = broken
+    requests = many(instances)
+
+    def in_order() -> list[str]:
+        desk = engine.desk(requests)
+        desk.recall()
+        for _, jobs in desk.open_jobs(lambda n: None):
+            for job in sorted(jobs, key=lambda job: int(job.prompt.split()[1])):
+                for wanted in list(job.wanted):
+                    desk.take(wanted, engine.finished(job.prompt, wanted))
+                    desk.flush()
+        return desk.answers()
+
+    if ends:
+        with pytest.raises(NumbersError, match="the first 22 responses are not finite"):
+            in_order()
+        assert not list(tmp_path.glob("part-*"))
+    else:
+        assert len(in_order()) == 20
+        assert len(read_traces(tmp_path)) == 20 * N
+        assert engine.evaluation.info()["not_finite"] == len(broken)
+        engine.evaluation.say_what_it_came_to()
+        assert f"the logits of {len(broken)} responses were not finite" in caplog.text
+    assert sum("are not finite (its norm" in m for m in caplog.messages) == 5
+
+
+@pytest.mark.parametrize("sample", range(N))
+def test_a_sample_without_numbers_is_not_chosen(
+    sample: int, requests_: list[Any], tmp_path: Path
+) -> None:
+    """Also where all others were cut off as well."""
+    engine = Broken(tmp_path, num_samples=N, selection="l2")
+    engine.broken = dict.fromkeys([(i, sample) for i in range(5)], 2)
+    engine.run(requests_)
+    chosen = [one for one in traces(tmp_path) if one[5]]
+    assert len(chosen) == 5
+    assert all(one[2] != sample for one in chosen)

@@ -62,7 +62,7 @@ def test_nothing_wrong_nothing_said(part: Path) -> None:
 
 def test_an_empty_part(part: Path) -> None:
     part.write_bytes(b"")
-    assert read_warned(part.parent, f"{part}: an empty file") == [0]
+    assert read_warned(part.parent, f"{part}: damaged or cut off (an empty file)") == [0]
 
 
 @pytest.mark.parametrize("kept", [1, 4, 8, 0.3, 0.9, -1])

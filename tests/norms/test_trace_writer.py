@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from l2_harness.config.errors import StorageError
+from l2_harness.config.errors import ConfigError, StorageError
 from l2_harness.norms import (
     SCHEMA_VERSION,
     TraceRecord,
@@ -24,6 +24,7 @@ from l2_harness.norms import (
     read_traces,
 )
 from l2_harness.norms import trace_files as files
+from l2_harness.norms.trace_choices import Choice
 from l2_harness.whole_files import host
 
 Make = Callable[..., TraceRecord]
@@ -84,14 +85,14 @@ def test_records_of_another_run_or_twice_the_same(tmp_path: Path, make_record: M
 
 @pytest.mark.parametrize("trace_dir", ["", "  "])
 def test_an_empty_folder_name(trace_dir: str) -> None:
-    with pytest.raises(ValueError, match=r"trace_dir=.*empty: pass trace_dir=DIR"):
+    with pytest.raises(ConfigError, match=r"trace_dir=.*empty: pass trace_dir=DIR"):
         TraceWriter(trace_dir, "run1")
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])
 def test_a_file_in_place_of_the_folder(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(NotADirectoryError, match=r"pass trace_dir=DIR"):
+    with pytest.raises((ConfigError, StorageError), match=r"pass trace_dir=DIR"):
         TraceWriter(tmp_path / "file" / below, "run1")
     assert (tmp_path / "file").read_text() == "kept"
 
@@ -111,7 +112,7 @@ def test_a_folder_that_cant_be_written_to(tmp_path: Path, monkeypatch: pytest.Mo
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(PermissionError, match="pass trace_dir=DIR") as caught:
+    with pytest.raises(StorageError, match=r"Permission denied.*pass trace_dir=DIR") as caught:
         TraceWriter(tmp_path, "run1")
     assert caught.value.filename == str(tmp_path)
     tmp_path.chmod(0o755)
@@ -154,8 +155,11 @@ def test_a_full_disk_leaves_no_half_part(tmp_path: Path, make_record: Make) -> N
 def test_a_folder_that_vanishes(tmp_path: Path, make_record: Make) -> None:
     writer = TraceWriter(tmp_path / "gone", "run1")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(StorageError, match=r"can't write traces.*the same command again"):
-        writer.write([make_record(0)])
+    record = make_record(0)
+    with pytest.raises(StorageError, match=r"can't write traces.*is gone.*the same command again"):
+        writer.write([record])
+    with pytest.raises(StorageError, match=r"can't write traces.*is gone"):
+        writer.write_choices({record.resume_key: Choice({}, True)})
 
 
 @pytest.mark.process

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from l2_harness.config.errors import ConfigError, StorageError
+from l2_harness.config.errors import ConfigError, NumbersError, StorageError
 from l2_harness.registration.one_line import errors_in_one_line
 
 RUN = ["/bin/lm_eval", "--model", "l2hf"]
@@ -17,6 +17,7 @@ RUN = ["/bin/lm_eval", "--model", "l2hf"]
     [
         (RUN, ConfigError("layers=9 is out of range."), "error: layers=9 is out of range."),
         (RUN, StorageError(28, "can't write"), "error: [Errno 28] can't write"),
+        (RUN, NumbersError("the model gives no numbers"), "error: the model gives no numbers"),
         (RUN, KeyboardInterrupt(), "interrupted; the same command goes on from the responses in"),
         (["/lib/lm_eval/__main__.py", *RUN[1:]], KeyboardInterrupt(), "interrupted; the same"),
         (["/bin/lm_eval", "--model", "other"], OSError("disk full"), None),

@@ -21,20 +21,22 @@ _VARIES = re.compile(
 
 def outcome(folder: Path) -> dict[str, Any]:
     """Relative name → content, as something that two runs can be compared by."""
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
-        name = _DATE.sub("DATE", path.relative_to(folder).as_posix())
-        if path.name in ("traces", "states") and path.is_dir():
-            found[name] = _traces(path) if path.name == "traces" else _states(path)
-        elif _counts(path, folder):  # of two files of lm-eval's the later one wins
-            found[name] = _content(path)
-    return found
+    # of two files of lm-eval's the later one wins, and the earlier one may be cut off
+    latest = {
+        _DATE.sub("DATE", path.relative_to(folder).as_posix()): path
+        for path in sorted(folder.rglob("*"))
+        if _counts(path, folder)
+    }
+    return {name: _content(path) for name, path in latest.items()}
 
 
 def _counts(path: Path, folder: Path) -> bool:
+    """What is compared: folders that are read as a whole, and files outside of them."""
+    if path.is_dir():
+        return path.name in _READ_WHOLE
     inside = set(path.relative_to(folder).parts)
     hidden = path.name.startswith(".") or path.name == _TIMES
-    return path.is_file() and not hidden and not inside & {"traces", "states"}
+    return path.is_file() and not hidden and not inside & {*_READ_WHOLE}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
@@ -108,10 +110,13 @@ def _states(folder: Path) -> Any:
 
 
 def _content(path: Path) -> Any:
+    if path.is_dir():
+        return _READ_WHOLE[path.name](path)
     if path.suffix == ".json":
         return _plain(json.loads(path.read_bytes()))
     if path.suffix == ".jsonl":
-        return [_plain(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+        lines = [_plain(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+        return sorted(lines, key=lambda line: line.get("doc_id", 0))  # several processes take turns
     if path.suffix == ".csv":
         return _columns(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -122,6 +127,10 @@ def _columns(path: Path) -> Any:
 
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return {name: list(table[name]) for name in table if not _VARIES.search(str(name))}
+
+
+#: Folders of files whose names are drawn → what reads them.
+_READ_WHOLE = {"traces": _traces, "states": _states}
 
 
 def _plain(value: Any) -> Any:

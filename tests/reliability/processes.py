@@ -16,7 +16,8 @@ HERE = Path(__file__).parent
 #: stdout and stderr of the last attempt in a folder.
 LOG = ".log"
 
-_QUIET = {
+#: Environment of commands that need no network and show no progress.
+QUIET = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -37,7 +38,7 @@ class Forks:
     """Makes processes that have imported everything. To be made before any thread is."""
 
     def __init__(self) -> None:
-        os.environ.update(_QUIET)
+        os.environ.update(QUIET)
         # the server takes its search path from here alone
         paths = [str(HERE), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 import numpy as np
 import parsers
 import pytest
+
+from l2_harness.config.errors import ConfigError
 
 ran: list[str] = []
 
@@ -47,6 +50,16 @@ def _bomb() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("2.npy", bytes(300 * 2**20))
+    return file.getvalue()
+
+
+def _index_bomb() -> bytes:
+    """Less than a megabyte with 400 million values, none of which is there."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(pa.table({f"column {i}": pa.nulls(10**6) for i in range(400)}), file)
     return file.getvalue()
 
 
@@ -107,6 +120,7 @@ OWN: dict[str, list[bytes]] = {
         _json({**parsers.SECTION, "findings": "all"}),
     ],
     "states": [_json({**parsers.STATES, "schema": 99}), _json({**parsers.STATES, "dtype": "x"})],
+    "states, index": [_index_bomb()],
     "states, layer": [
         *(_npy(np.zeros(*of)) for of in (((5, 4), "<f4"), ((6, 3), "<f4"), ((6, 4), "<f8"))),
         *(_npy(OBJECTS), _npz(a=np.zeros(3))),
@@ -197,3 +211,31 @@ def test_a_trace_part_that_claims_more_than_memory(tmp_path: Path) -> None:
         pytest.raises(ValueError, match="none"),
     ):
         read_traces(tmp_path)
+
+
+def test_an_index_that_claims_more_than_memory(tmp_path: Path) -> None:
+    bomb = _index_bomb()
+    assert len(bomb) < 2**20
+    with pytest.raises(ConfigError, match=r"index\.parquet is damaged.*claim to unpack to"):
+        _read("states", (STATES[0], bomb, STATES[2]), tmp_path)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_sums_and_deviations_of_states(damage: str, tmp_path: Path) -> None:
+    from l2_harness.analysis.states import layout
+    from l2_harness.analysis.states.store import StateStore
+
+    _read("states", STATES, tmp_path)
+    (part,) = layout.part_folders(tmp_path)
+    whole = _npy(np.ones((2, 4)))
+    (part / layout.SQUARE_SUMS).write_bytes(whole)
+    (part / layout.DEVIATION).write_bytes(b'{"norm": 0.5, "entropy": 0}')
+    store = StateStore(tmp_path)
+    assert (store.square_sums() == 1).all()
+    assert layout.deviations(tmp_path)["max_norm_deviation"] == 0.5
+    (part / layout.SQUARE_SUMS).write_bytes(DAMAGES[damage](whole))
+    (part / layout.DEVIATION).write_bytes(DAMAGES[damage](b'{"norm": 0.5, "entropy": 0}'))
+    for read in (store.square_sums, lambda: layout.deviations(tmp_path)):
+        with pytest.raises(ConfigError, match=re.escape(str(part))):
+            read()
+    assert not ran

@@ -22,6 +22,7 @@ import pandas as pd
 from l2_harness.analysis.norms.trace_rows import RowBlock
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import TraceWarning
+from l2_harness.norms.parquet_files import DamagedFileError, read_columns
 
 FILE = "norms_without_outliers.parquet"
 _KEYS = ("task", "doc_id", "idx", "repeat", "sample")
@@ -84,15 +85,12 @@ def read_outlier_free(folder: Path, run_id: str, task: str) -> OutlierFreeNorms:
     Raises:
         ConfigError: the folder has no such file, a damaged one, or nothing of the task.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = folder / FILE
     if not path.is_file():
         raise ConfigError(f"--states {folder} has no {FILE}: capture the states of the run first.")
     try:
-        table = pq.read_table(path, columns=["run_id", *_KEYS, "layers", "norms"])
-    except (pa.ArrowException, OSError, ValueError) as error:
+        table = read_columns(path, ["run_id", *_KEYS, "layers", "norms"])
+    except DamagedFileError as error:
         raise ConfigError(f"{path} can't be read ({error}); capture the states again.") from error
     frame = table.to_pandas()
     frame = frame[(frame["run_id"] == run_id) & (frame["task"] == task)]

@@ -128,12 +128,10 @@ def _start(
 
 def _missing(out: Path, wanted: Sequence[Wanted]) -> list[Wanted]:
     """Those that no part holds, longest first: a pass pads little, and too little memory shows."""
-    import pyarrow.parquet as pq
-
     there: set[tuple[Any, ...]] = set()
     for part in layout.part_folders(out):
-        columns = pq.read_table(part / layout.INDEX, columns=list(layout.KEY)).to_pydict()
-        there |= set(zip(*(columns[name] for name in layout.KEY), strict=True))
+        index = layout.read_index(part, layout.KEY)
+        there |= set(index.itertuples(index=False, name=None))
     left = [w for w in wanted if w.key not in there]
     return sorted(left, key=lambda w: (-w.length, w.key))
 

@@ -17,13 +17,17 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2_harness.config.errors import ConfigError
 from l2_harness.json_text import check_shape, parse_json
+from l2_harness.norms.parquet_files import first_line, read_columns
 from l2_harness.whole_files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 SETTINGS = "states.json"
@@ -62,11 +66,37 @@ def new_part(states: Path) -> tuple[Path, Path]:
 
 def deviations(states: Path) -> dict[str, float]:
     """The largest deviations of norms (relative) and entropies (nats) over all parts."""
-    found = [json.loads((part / DEVIATION).read_text("ascii")) for part in part_folders(states)]
+    found = [_deviation(part / DEVIATION) for part in part_folders(states)]
     return {
         "max_norm_deviation": max(one["norm"] for one in found),
         "max_entropy_deviation": max(one["entropy"] for one in found),
     }
+
+
+def read_index(part: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of a part's index.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    import pyarrow as pa
+
+    path = part / INDEX
+    try:
+        frame = read_columns(path, columns).to_pandas()
+        if "rows" in columns:
+            _check_rows(frame["rows"])
+        return frame
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: BaseException) -> ConfigError:
+    """What is said of a file of a part that can't be used."""
+    return ConfigError(
+        f"{path} is damaged ({first_line(error)}): delete {path.parent}, then run the same capture "
+        "again."
+    )
 
 
 def remove_unfinished(states: Path) -> None:
@@ -104,6 +134,22 @@ def read_settings(states: Path) -> dict[str, Any]:
     if newer:
         raise ConfigError(f"{path} is a newer version's: install that, or capture again.")
     return dict(settings)
+
+
+def _deviation(path: Path) -> dict[str, float]:
+    try:
+        found = parse_json(path.read_bytes())
+        check_shape(found, {"norm": float, "entropy": float})
+        return {"norm": found["norm"], "entropy": found["entropy"]}
+    except (OSError, ValueError, KeyError) as error:
+        raise damaged(path, error) from error
+
+
+def _check_rows(rows: pd.Series) -> None:
+    if rows.dtype.kind not in "iu":
+        raise ValueError("rows are no whole numbers")
+    if not (rows > 0).all():
+        raise ValueError("a response without rows")
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

@@ -150,17 +150,22 @@ class StateStore:
 
     def square_sums(self) -> np.ndarray:
         """(layers, d) float64, the sums of squares of the components over all rows."""
+        wanted = np.dtype("f8"), (len(self.layers), self.d_model)
         files = [part / layout.SQUARE_SUMS for part in self._parts]
-        return np.sum([np.load(f, allow_pickle=False) for f in files], axis=0)
+        return np.sum([_mapped(file, *wanted) for file in files], axis=0)
 
     @cached_property
     def _part_ends(self) -> np.ndarray:
-        return np.cumsum([int(_index(part, ["rows"])["rows"].sum()) for part in self._parts])
+        return np.cumsum(
+            [int(layout.read_index(part, ["rows"])["rows"].sum()) for part in self._parts]
+        )
 
     def _read(self, columns: Sequence[str]) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.concat([_index(part, columns) for part in self._parts], ignore_index=True)
+        return pd.concat(
+            [layout.read_index(part, columns) for part in self._parts], ignore_index=True
+        )
 
     def _map(self, part: int, layer: int) -> np.ndarray:
         if (part, layer) not in self._maps:
@@ -184,30 +189,8 @@ class StateStore:
             )
 
 
-def _index(part: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of a part's index.
-
-    Raises:
-        ConfigError: it is damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = part / layout.INDEX
-    try:
-        table = pq.read_table(path, columns=list(columns))
-        if "rows" in columns and not pa.types.is_integer(table.schema.field("rows").type):
-            raise ValueError("rows are no whole numbers")
-        frame = table.to_pandas()
-        if "rows" in columns and not (frame["rows"] > 0).all():
-            raise ValueError("a response without rows")
-        return frame
-    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        raise _damaged(path, error) from error
-
-
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> np.ndarray:
-    """A layer's file, of which only what is asked for is read.
+    """A file of numbers, of which only what is asked for is read.
 
     Raises:
         ConfigError: it is damaged, or not of this type and shape.
@@ -219,14 +202,7 @@ def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> np.ndar
         return found
     # a header is read as Python, and fails as Python does
     except (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: BaseException) -> ConfigError:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return ConfigError(
-        f"{path} is damaged ({first}): delete {path.parent}, then run the same capture again."
-    )
+        raise layout.damaged(path, error) from error
 
 
 def chunks(lengths: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:

@@ -177,6 +177,7 @@ class HFBase(EvaluatedLM, HFLM):
         if self.world_size > 1:
             tallies = super().gather_object(self._evaluation.tally)
             self._evaluation.whole = Tally.merged(tallies) if tallies else None
+        self._drop_padding()
         super().barrier()
 
     def get_model_info(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.layer_hooks import ScoredRows
 from l2_harness.engines.hf.scoring_recorder import Continuation
-from l2_harness.engines.response_end import Decode, response_end
+from l2_harness.engines.response_end import Decode, ResponseEnd, response_end
 from l2_harness.interventions import Response, ResponseReport
 from l2_harness.models.scored import Answer, ScoredText, ScoringRequest
 from l2_harness.norms.rows import ResponseRows
@@ -25,12 +25,14 @@ class GenerationBatch:
         self._tokens: Tensor
         self._prompt_tokens: list[int]
         self._stop: list[str]
+        self._broken: Sequence[int | None]
 
     def capture(
         self,
         tokens: Tensor,
         prompt_tokens: list[int],
         stop: list[str],
+        broken: Sequence[int | None],
         recorder: GenerationRecorder | None = None,
     ) -> None:
         """Keep what came out.
@@ -39,11 +41,12 @@ class GenerationBatch:
             tokens: (batch, width) the generated ids, padding after an end included.
             prompt_tokens: each prompt's number of tokens.
             stop: the stop strings.
+            broken: of each row, its tokens up to one whose logits are not finite; None of most.
             recorder: that watched the passes; None where nothing is recorded, or a pass did not
                 give each row a token.
         """
         self._tokens, self._prompt_tokens, self._stop = tokens, prompt_tokens, stop
-        self._recorder = recorder
+        self._broken, self._recorder = broken, recorder
 
     def responses(
         self, texts: Sequence[str], eos_ids: Collection[int], raw_text: Decode
@@ -56,14 +59,24 @@ class GenerationBatch:
             raw_text: gives the text of some ids, special tokens included.
         """
         tokens = self._tokens.tolist()
-        ends = [response_end(ids, eos_ids, self._stop, raw_text) for ids in tokens]
+        ends = [
+            response_end(ids, eos_ids, self._stop, raw_text)
+            if broken is None
+            else ResponseEnd(broken, "length")
+            for ids, broken in zip(tokens, self._broken, strict=True)
+        ]
         lengths = [end.n_tokens for end in ends]
         rows: list[ResponseRows | None] = [None] * len(tokens)
         if self._recorder is not None:
             rows = [*self._recorder.responses(self._tokens, lengths)]
         return [
             FinishedResponse(
-                self._prompt_tokens[i], tokens[i][: end.n_tokens], end.reason, rows[i], text=text
+                self._prompt_tokens[i],
+                tokens[i][: end.n_tokens],
+                end.reason,
+                rows[i],
+                text=text,
+                broken=self._broken[i] is not None,
             )
             for i, (end, text) in enumerate(zip(ends, texts, strict=True))
         ]

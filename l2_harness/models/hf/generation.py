@@ -11,10 +11,12 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook
 from torch import Tensor
+from transformers import LogitsProcessorList
 
 from l2_harness.config import ConfigError
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.hf.decode_loop import DecodeLoop
+from l2_harness.engines.hf.finite_rows import FiniteRows
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.loop_support import LOST, loop_obstacle
 from l2_harness.engines.hf.prefill import PromptGroup, ResponseSpec
@@ -51,7 +53,7 @@ class GenerationLM(HFBase):
             MissingScoreError: the selection needs what cannot be recorded of this model.
             MemoryError: a single response does not fit into memory.
         """
-        evaluation = self._begin_requests()
+        evaluation = self._begin_requests(requests)
         if self.backend != "causal":
             self._say_stock("an encoder-decoder model")
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
@@ -242,9 +244,12 @@ class GenerationLM(HFBase):
         if batch is None:
             return super()._model_generate(context, max_length, stop, **generation_kwargs)
         prompt_tokens = generation_kwargs["attention_mask"].sum(-1).tolist()
+        finite = FiniteRows(len(context), width, self.eot_token_id)
+        processors = [*(generation_kwargs.pop("logits_processor", None) or ()), finite]
+        generation_kwargs["logits_processor"] = LogitsProcessorList(processors)
         if self._recorder is None:
             output = super()._model_generate(context, max_length, stop, **generation_kwargs)
-            batch.capture(output[:, width:], prompt_tokens, stop)
+            batch.capture(output[:, width:], prompt_tokens, stop, finite.lengths())
             return output
         recorder = GenerationRecorder(self._causal_lm, self._norms, width)
         with recorder.recording():
@@ -254,7 +259,7 @@ class GenerationLM(HFBase):
         # of several sequences a prompt HFLM takes the first rows as well
         tokens = output[: len(prompt_tokens), width:]
         followed = recorder.follows(output[:, width:])
-        batch.capture(tokens, prompt_tokens, stop, recorder if followed else None)
+        batch.capture(tokens, prompt_tokens, stop, finite.lengths(), recorder if followed else None)
         if not followed:
             self._say_unrecorded()
         return output

@@ -38,7 +38,8 @@ class ScoringLM(ScoredLM, HFBase):
     ) -> list[Answer]:
         """HFLM's scores of tokenised requests, in HFLM's batches."""
         if self._recorder is None and not self._acts_on_scores:
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            answers = super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            return self._unrecorded(answers)
         keys = self._next_scoring_keys(requests)
         results = self._recalled_answers(keys)
         todo = [i for i, result in enumerate(results) if result is None]

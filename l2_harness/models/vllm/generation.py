@@ -69,7 +69,7 @@ class GenerationLM(VllmBase):
         Raises:
             ConfigError: a request that cannot be answered; nothing has run by then.
         """
-        evaluation = self._begin_requests()
+        evaluation = self._begin_requests(requests)
         desk = ResponseDesk(requests, evaluation, self._texts(), self._desk_rules())
         with self._progress("generate_until", desk.recall(), disable_tqdm) as progress:
             asks = [
@@ -184,12 +184,18 @@ class GenerationLM(VllmBase):
     # -- responses ------------------------------------------------------------------------
 
     def _finished(self, answer: Answer) -> FinishedResponse:
+        tokens = list(answer.output.outputs[0].token_ids)[: answer.end.n_tokens]
+        rows, reason = answer.rows, answer.end.reason
+        broken = None if rows is None else rows.first_broken
+        if rows is not None and broken is not None:  # vLLM itself goes on, with any token
+            tokens, rows, reason = tokens[: broken + 1], rows.cut(broken + 1), "length"
         return FinishedResponse(
             len(answer.ask.prompt),
-            list(answer.output.outputs[0].token_ids)[: answer.end.n_tokens],
-            answer.end.reason,
-            answer.rows,
+            tokens,
+            reason,
+            rows,
             answer.report,
+            broken=broken is not None,
         )
 
     @cached_property

@@ -26,7 +26,7 @@ class ScoringLM(ScoredLM, VllmBase):
     ) -> list[Answer]:
         """VLLM's scores of tokenised requests."""
         if self._recorder is None and not self._acts_on_scores:
-            return super()._loglikelihood_tokens(requests, disable_tqdm)
+            return self._unrecorded(super()._loglikelihood_tokens(requests, disable_tqdm))
         if self._acts_on_scores and self._acting.suppression.suppression == "shuffled":
             raise ConfigError(
                 "suppression=shuffled with intervene_on=all cannot act on given texts in vLLM, "

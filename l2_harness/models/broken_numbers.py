@@ -1,0 +1,60 @@
+"""Logits that are not finite: in which response, at which token, and from which layer on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from l2_harness.models.tally import Tally
+from l2_harness.norms.rows import ResponseRows
+
+logger = logging.getLogger(__name__)
+
+#: Of each process, how many are named; further ones are counted.
+_NAMED = 5
+MENDED_BY = "float16 may have overflowed: dtype=bfloat16 or dtype=float32 mends that."
+
+
+class BrokenNumbers:
+    """Counts them, and names the first.
+
+    Args:
+        tally: where they are counted.
+        layers: the monitored ones.
+    """
+
+    def __init__(self, tally: Tally, layers: Sequence[int]) -> None:
+        self._tally, self._layers = tally, layers
+
+    def tell(
+        self, where: str, row: int | None, rows: ResponseRows | None, consequence: str
+    ) -> None:
+        """One more.
+
+        Args:
+            where: the task and the document.
+            row: the first one with such logits, None where that isn't known.
+            rows: what was recorded, None where nothing was.
+            consequence: what becomes of it.
+        """
+        self._tally.broken += 1
+        if self._tally.broken <= _NAMED:
+            logger.warning(
+                "%s: the logits%s are not finite (%s), so %s. %s",
+                where,
+                "" if row is None else f" at token {row + 1}",
+                self._norms_there(row, rows),
+                consequence,
+                MENDED_BY,
+            )
+
+    def _norms_there(self, row: int | None, rows: ResponseRows | None) -> str:
+        if row is None or rows is None:
+            return "no norms were recorded"
+        finite = np.isfinite(rows.norms[row])
+        broken = [layer for layer, ok in zip(self._layers, finite, strict=True) if not ok]
+        if broken:
+            return f"its norm is not finite from layer {broken[0]} on"
+        return "the norms that were recorded are finite"
