@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from l2_harness.config import ConfigError
@@ -153,12 +154,13 @@ class TestResume:
     ) -> None:
         whole = demo(tmp_path / "whole").generate_until(requests)
         demo(tmp_path / "cut").generate_until(requests)
-        parts = sorted((tmp_path / "cut").glob("*.parquet"))
-        parts[-1].unlink()
+        last = max((tmp_path / "cut").glob("*.parquet"))
+        lost = pq.ParquetFile(last).metadata.num_rows
+        last.unlink()
         runs.clear()
         lm = demo(tmp_path / "cut")
         assert lm.generate_until(requests) == whole
-        assert runs == [2]
+        assert sum(runs) == lost < len(requests)
         resumed, uncut = read_traces(tmp_path / "cut"), read_traces(tmp_path / "whole")
         for a, b in zip(resumed.norms, uncut.norms, strict=True):
             # in float32 a row's last digits depend on who is decoded beside it
