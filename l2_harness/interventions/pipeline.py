@@ -278,7 +278,9 @@ class Pipeline:
         found = count_and_tell(self._log.of(slot))
         counters = found.counters
         for layer, seen in self._rows_seen.items():
-            counts = counters.setdefault(layer, no_counts())
+            if layer not in counters:
+                counters[layer] = no_counts()
+            counts = counters[layer]
             counts["rows"] = int(seen[slot])
             counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
         return replace(found, counters=dict(sorted(counters.items())))
@@ -324,9 +326,9 @@ class Pipeline:
                 f"Layer {layer} ran without a pass that it belongs to, or twice in one: call "
                 "begin_pass before each forward pass, and run layers again without hooks."
             )
-        if layer not in self._rows_seen or len(hidden) != self._pass.size:
+        if layer not in self._rows_seen or hidden.shape[0] != self._pass.size:
             raise ValueError(
-                f"Layer {layer} has {len(hidden)} rows; expected are the layers "
+                f"Layer {layer} has {hidden.shape[0]} rows; expected are the layers "
                 f"{'+'.join(map(str, self._run.layers))} and {self._pass.size} rows."
             )
         self._done.add(layer)

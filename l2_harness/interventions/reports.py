@@ -179,8 +179,9 @@ def count_and_tell(log: Mapping[LogKey, LogRows]) -> ResponseReport:
         if key.kind in kinds:
             events += _events(kinds[key.kind], key.layer, own)
     order = {name: place for place, name in enumerate(kinds)}
+    none = no_counts()
     counters = {
-        layer: no_counts()
+        layer: none
         | {name: where.before() for name, where in counts.items()}
         | doses(counts, norms.get(layer))
         for layer, counts in counted.items()

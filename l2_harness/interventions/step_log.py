@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +31,7 @@ class LogKey(NamedTuple):
     layer: int
 
 
-@dataclass(frozen=True)
-class LogRows:
+class LogRows(NamedTuple):
     """Entries of one response, kind and layer, on the host.
 
     Attributes:
@@ -43,7 +42,7 @@ class LogRows:
 
     rows: np.ndarray
     may_edit: np.ndarray
-    columns: tuple[np.ndarray, ...]
+    columns: Sequence[np.ndarray]
 
     @classmethod
     def joined(cls, parts: Sequence[LogRows]) -> LogRows:
@@ -54,7 +53,7 @@ class LogRows:
             np.concatenate(arrays)
             for arrays in zip(*((p.rows, p.may_edit, *p.columns) for p in parts), strict=True)
         )
-        return cls(rows, may_edit, tuple(columns))
+        return cls(rows, may_edit, columns)
 
 
 class _Entry(NamedTuple):
@@ -94,7 +93,7 @@ class StepLog:
         orders: dict[tuple[int, ...], _Order] = {}
         for key, entries in self._entries.items():
             rows, masks, columns = zip(*entries, strict=True)
-            found = tuple(torch.cat(parts).cpu().numpy() for parts in zip(*columns, strict=True))
+            found = [torch.cat(parts).cpu().numpy() for parts in zip(*columns, strict=True)]
             which = tuple(map(id, rows))
             if which not in orders:
                 orders[which] = _Order(rows, epochs)
@@ -114,7 +113,10 @@ class StepLog:
 
 
 class _Order:
-    """The rows of several entries by slot, in order."""
+    """The rows of several entries by slot, in order.
+
+    Each slot gets copies, so that a long response does not keep what others have left.
+    """
 
     def __init__(self, rows: Sequence[RowSet], epochs: np.ndarray) -> None:
         slots = np.concatenate([own.slots for own in rows])
@@ -129,25 +131,34 @@ class _Order:
     def parts(
         self, mask: np.ndarray | None, columns: Sequence[np.ndarray]
     ) -> Iterator[tuple[int, LogRows]]:
-        """Each slot's own, where mask: (n,) holds, with columns of shape (n,); copies, so that
-        a long response does not keep what others have left.
-        """
-        order, slots, rows, may_edit = self._order, self._slots, self._rows, self._may_edit
-        if mask is not None:
-            kept = np.flatnonzero(mask[order])
-            order, slots, rows, may_edit = order[kept], slots[kept], rows[kept], may_edit[kept]
-        if not len(order):
-            return
-        starts = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist()]
-        own = slots[starts].tolist()
+        """Each slot's own, where mask: (n,) holds, with columns of shape (n,)."""
+        if mask is None:
+            order, spans = self._order, self._spans
+        else:
+            kept = np.flatnonzero(mask[self._order])
+            order = self._order[kept]
+            spans = _spans(self._slots[kept], self._rows[kept], self._may_edit[kept])
         ordered = [column[order] for column in columns]
-        for slot, start, end in zip(own, starts, [*starts[1:], len(order)], strict=True):
-            part = slice(start, end)
-            yield (
-                slot,
-                LogRows(
-                    rows[part].copy(),
-                    may_edit[part].copy(),
-                    tuple(column[part].copy() for column in ordered),
-                ),
-            )
+        for slot, part, rows, may_edit in spans:
+            yield slot, LogRows(rows, may_edit, [column[part].copy() for column in ordered])
+
+    @cached_property
+    def _spans(self) -> list[_Span]:
+        return _spans(self._slots, self._rows, self._may_edit)
+
+
+#: A slot, where its rows are, and what is known of them.
+_Span = tuple[int, slice, np.ndarray, np.ndarray]
+
+
+def _spans(slots: np.ndarray, rows: np.ndarray, may_edit: np.ndarray) -> list[_Span]:
+    """One a slot, slots: (n,) in order."""
+    if not len(slots):
+        return []
+    starts = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist()]
+    ends = [*starts[1:], len(slots)]
+    parts = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+    return [
+        (slot, part, rows[part].copy(), may_edit[part].copy())
+        for slot, part in zip(slots[starts].tolist(), parts, strict=True)
+    ]

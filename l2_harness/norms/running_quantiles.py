@@ -74,13 +74,14 @@ class RunningQuantiles:
         # at least the largest of those.
         self._at_most = np.zeros((0, n_slots), dtype=np.int64)
         self._width = 0
-        self._views: tuple[Tensor, Tensor] | None = None
+        self._views: tuple[int, Tensor, Tensor] | None = None
+        self._capacity = capacity
         self._make_tables()
 
     def add_group(self) -> int:
         """``n_slots`` sequences more, all empty; the group's number."""
         group, n_slots = self._at_most.shape
-        empty = self._sorted.new_full((len(self._sorted), 1, n_slots), torch.inf)
+        empty = self._sorted.new_full((self._capacity + 1, 1, n_slots), torch.inf)
         empty[0] = -torch.inf
         self._sorted = torch.cat([self._sorted, empty], dim=1)
         self._count = torch.cat([self._count, self._count.new_zeros(1, n_slots)])
@@ -152,27 +153,26 @@ class RunningQuantiles:
         shape = -1, *self._count.shape
         places = table.index_select(1, count)
         fractions = self._fractions[more].index_select(1, count)
-        found = self._sorted.view(len(self._sorted), -1).gather(0, places)
+        found = self._sorted.view(self._capacity + 1, -1).gather(0, places)
         return found.view(shape), fractions.view(shape)
 
     def _used(self) -> tuple[Tensor, Tensor]:
         """Two views of the places in use, or a few more: one place down, and as they are."""
-        if self._views is None or self._width > len(self._views[0]):
+        if self._views is None or self._width > self._views[0]:
             self._width = int(self._at_most.max(initial=0))
             self._make_room()
-            width = min(-(-self._width // _STRIDE) * _STRIDE, len(self._sorted) - 1)
-            self._views = self._sorted[:width], self._sorted[1 : width + 1]
-        return self._views
+            width = min(-(-self._width // _STRIDE) * _STRIDE, self._capacity)
+            self._views = width, self._sorted[:width], self._sorted[1 : width + 1]
+        return self._views[1:]
 
     def _make_room(self, more: int = 0) -> None:
         """See to it that the fullest sequence can take so many more."""
-        if self._width + more < len(self._sorted):
+        if self._width + more <= self._capacity:
             return
         self._width = int(self._at_most.max(initial=0))
-        needed, capacity = self._width + more, len(self._sorted) - 1
-        if needed > capacity:
-            capacity = max(needed, 2 * capacity)
-            grown = self._sorted.new_full((capacity + 1, *self._count.shape), torch.inf)
+        if self._width + more > self._capacity:
+            self._capacity = max(self._width + more, 2 * self._capacity)
+            grown = self._sorted.new_full((self._capacity + 1, *self._count.shape), torch.inf)
             grown[: len(self._sorted)] = self._sorted
             self._sorted = grown
             self._views = None
@@ -182,7 +182,7 @@ class RunningQuantiles:
         """For every count: the places of the two values by each quantile, (2Q, …), those of what
         these will lie between when one value more is there, (4Q, …), and the fractions of both.
         """
-        last = np.maximum(np.arange(len(self._sorted)) - 1, 0)
+        last = np.maximum(np.arange(self._capacity + 1) - 1, 0)
         position = self._quantiles[:, None] * last
         lower = np.floor(position).astype(np.int64)
         places = np.concatenate([lower, np.minimum(lower + 1, last)]) + 1
