@@ -33,7 +33,8 @@ def relative_change(before: Tensor, after: Tensor, norms: Tensor | None = None) 
     """‖after − before‖/‖before‖ of states (n, d), (n,) float32; 0 for a state of norm 0.
 
     Args:
-        before, after: (n, d) states.
+        before: (n, d) states.
+        after: (n, d) the same, changed.
         norms: (n,) float32, ‖before‖ where it is known.
     """
     norms = row_norms(before) if norms is None else norms
