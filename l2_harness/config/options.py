@@ -50,9 +50,13 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-@cache
 def options(cls: type) -> Mapping[str, Field[Any]]:
     """The arguments that a configuration dataclass takes: how each is written, and its field."""
+    return _options(cls)
+
+
+@cache
+def _options(cls: type) -> Mapping[str, Field[Any]]:
     return {
         spec.metadata["key"] or spec.name: spec for spec in fields(cls) if "parse" in spec.metadata
     }
