@@ -138,7 +138,8 @@ class RunningQuantiles:
         """The quantiles after the next :meth:`add`, (…, groups, n_slots)."""
         self._make_room(1)
         found, fractions = self._look_up(self._places_next, 1)
-        return NextQuantiles(*found.chunk(2), fractions)
+        lowest, highest = found.chunk(2)
+        return NextQuantiles(lowest, highest, fractions)
 
     def reset(self, slots: np.ndarray) -> None:
         """Forget all values of some slots, in every group."""
