@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, field, fields
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from l2_harness.config.errors import ConfigError, unknown_value
@@ -49,8 +50,13 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def options(cls: type) -> dict[str, Field[Any]]:
+def options(cls: type) -> Mapping[str, Field[Any]]:
     """The arguments that a configuration dataclass takes: how each is written, and its field."""
+    return _options(cls)
+
+
+@cache
+def _options(cls: type) -> Mapping[str, Field[Any]]:
     return {
         spec.metadata["key"] or spec.name: spec for spec in fields(cls) if "parse" in spec.metadata
     }

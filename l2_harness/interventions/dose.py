@@ -56,8 +56,9 @@ def _sinks(norms: RowCounts | None, n_rows: int | None) -> np.ndarray:
     """The rows that are sinks."""
     if norms is None:
         return np.empty(0, dtype=np.int64)
-    own = np.isfinite(norms.numbers) & norms.within(n_rows)
-    if not own.any():
+    kept = np.isfinite(norms.numbers) & norms.within(n_rows)
+    rows, own = norms.rows[kept], norms.numbers[kept]
+    # no median is below the least
+    if not len(own) or own.max() <= SINK * own.min():
         return np.empty(0, dtype=np.int64)
-    far = norms.numbers > SINK * np.median(norms.numbers[own])
-    return norms.rows[own & far]
+    return rows[own > SINK * np.median(own)]

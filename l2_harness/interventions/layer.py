@@ -98,6 +98,5 @@ class LayerInterventions:
         return edited
 
     def _reset(self, slots: np.ndarray) -> None:
-        self._threshold.reset(slots)
         for technique in self._techniques:
             technique.reset(slots)

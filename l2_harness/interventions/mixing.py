@@ -29,8 +29,14 @@ def where_rows(mask: Tensor, changed: Tensor, otherwise: Tensor) -> Tensor:
     return torch.where(mask.unsqueeze(1), changed, otherwise)
 
 
-def relative_change(before: Tensor, after: Tensor) -> Tensor:
-    """‖after − before‖/‖before‖ of states (n, d), (n,) float32; 0 for a state of norm 0."""
-    norms = row_norms(before)
+def relative_change(before: Tensor, after: Tensor, norms: Tensor | None = None) -> Tensor:
+    """‖after − before‖/‖before‖ of states (n, d), (n,) float32; 0 for a state of norm 0.
+
+    Args:
+        before: (n, d) states.
+        after: (n, d) the same, changed.
+        norms: (n,) float32, ‖before‖ where it is known.
+    """
+    norms = row_norms(before) if norms is None else norms
     change = row_norms(wide(after) - wide(before)) / norms
     return torch.where(norms > 0, change, 0.0)

@@ -28,7 +28,7 @@ from l2_harness.interventions.layer import LayerInterventions
 from l2_harness.interventions.layer_technique import RunAgain, Shared
 from l2_harness.interventions.reports import ResponseReport, count_and_tell, no_counts
 from l2_harness.interventions.responses import Pass, PooledRows, Response, ResponseLedger
-from l2_harness.interventions.step_log import LogKey, LogRows, StepLog
+from l2_harness.interventions.step_log import StepLog
 from l2_harness.interventions.thresholds import (
     QUARTILES,
     LayerThreshold,
@@ -66,7 +66,7 @@ class InterventionRun:
             raise ValueError("threshold=fixed and calibrated need a value for each layer.")
         is_pooled = config.threshold.threshold_scope == "pooled"
         self.pooled_rows = PooledRows() if is_pooled else None
-        self._pools = {i: PooledQuantiles(self.quantiles) for i in self.layers if is_pooled}
+        self._pool = PooledQuantiles(self.quantiles) if is_pooled else None
 
     def pipeline(self, responses: Sequence[Response] = (), n_slots: int | None = None) -> Pipeline:
         """For responses that are decoded together, one a slot, in order.
@@ -80,16 +80,17 @@ class InterventionRun:
             pipeline.start(slot, response)
         return pipeline
 
-    def threshold(self, layer: int, n_slots: int, device: torch.device) -> LayerThreshold:
+    def statistics(self, n_slots: int, device: torch.device) -> NormQuantiles | None:
+        """Where the quantiles for a pipeline's layers on one device come from."""
+        if not self.quantiles:
+            return None
+        return self._pool or RequestQuantiles(n_slots, self.quantiles, device)
+
+    def threshold(self, layer: int, statistics: NormQuantiles | None) -> LayerThreshold:
         """What judges the rows of one layer of a pipeline."""
         threshold = self.config.threshold
-        statistics: NormQuantiles | None = self._pools.get(layer)
-        if not self.quantiles:
-            statistics = None
-        elif statistics is None:
-            statistics = RequestQuantiles(n_slots, self.quantiles, device)
         k = threshold.threshold_k if threshold.threshold == "iqr" else None
-        return LayerThreshold(k, self.values.get(layer), statistics, self.quantiles)
+        return LayerThreshold(layer, k, self.values.get(layer), statistics, self.quantiles)
 
 
 class Pipeline:
@@ -114,11 +115,11 @@ class Pipeline:
         self._shared = _shared(run, n_slots)
         self._plans: EditPlans | None = None
         self._layers: dict[int, LayerInterventions] = {}
+        self._statistics: dict[torch.device, NormQuantiles | None] = {}
         self._rows_seen = {layer: np.zeros(n_slots, dtype=np.int64) for layer in run.layers}
         self._uncounted: tuple[np.ndarray, frozenset[int], int] | None = None
         self._pass: Pass | None = None
         self._done: set[int] = set()
-        self._read: dict[LogKey, LogRows] = {}
 
     def start(self, slot: int, response: Response) -> None:
         """A response begins in a slot; read the report of the one before it first.
@@ -129,6 +130,7 @@ class Pipeline:
         self._close_pass()
         self._count_rows()
         self._ledger.start(slot, response)
+        self._log.forget(slot)
         for shared in self._shared.values():
             shared.start(slot, response.scored)
         if self._plans is None and response.recorded is not None:
@@ -155,15 +157,26 @@ class Pipeline:
                 ``suppression=shuffled`` would need the rows one by one.
         """
         self._close_pass()
+        if self._log.is_long:
+            self._log.read(self._ledger.epochs)
         self._pass = self._ledger.admit(
             np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         )
         for shared in self._shared.values():
             shared.check(self._pass)
         if len(self._pass.restarted):
-            self._count_rows()
-            for seen in self._rows_seen.values():
-                seen[self._pass.restarted] = 0
+            self._restart(self._pass.restarted)
+
+    def _restart(self, slots: np.ndarray) -> None:
+        """Responses begin anew; the layers' techniques are told in the pass itself."""
+        self._count_rows()
+        for seen in self._rows_seen.values():
+            seen[slots] = 0
+        for slot in slots.tolist():
+            self._log.forget(slot)
+        for statistics in self._statistics.values():
+            if statistics is not None:
+                statistics.reset(slots)
 
     def layer(self, layer: int, hidden: Tensor, run_again: RunAgain | None = None) -> Tensor:
         """A monitored layer has run: its output with this layer's edits.
@@ -185,19 +198,25 @@ class Pipeline:
             ValueError: not a monitored layer, or not the pass's number of rows.
         """
         current = self._current(layer, hidden)
-        if layer not in self._layers:
-            self._layers[layer] = LayerInterventions(
-                self._run.config,
-                layer,
-                self._run.threshold(layer, self._n_slots, hidden.device),
-                self._n_slots,
-                hidden,
-                self._log,
-                self._shared,
-                self._plans,
-            )
         with torch.no_grad():
+            if layer not in self._layers:
+                self._layers[layer] = self._interventions(layer, hidden)
             return self._layers[layer].step(current, hidden, run_again)
+
+    def _interventions(self, layer: int, like: Tensor) -> LayerInterventions:
+        """What acts at a layer that runs for the first time."""
+        if like.device not in self._statistics:
+            self._statistics[like.device] = self._run.statistics(self._n_slots, like.device)
+        return LayerInterventions(
+            self._run.config,
+            layer,
+            self._run.threshold(layer, self._statistics[like.device]),
+            self._n_slots,
+            like,
+            self._log,
+            self._shared,
+            self._plans,
+        )
 
     def top(
         self, layer: int, hidden: Tensor, run_top_again: RunAgain, log_probs: LogProbs
@@ -237,51 +256,31 @@ class Pipeline:
         """What happened to the responses in some slots, or in all; waits for the device."""
         self._close_pass()
         self._count_rows()
-        self._read_log()
+        self._log.read(self._ledger.epochs)
         chosen = range(self._n_slots) if slots is None else slots
         ends = {layer: state.at_end() for layer, state in self._layers.items()}
-        return [self._report(self._read, slot, ends) for slot in chosen]
+        return [self._report(slot, ends) for slot in chosen]
 
     def finish(self, slot: int) -> ResponseReport:
         """What happened to the response in a slot, which is over; the log lets go of it.
 
-        Others' rows stay where they are. An engine that ran rows which it doesn't keep cuts the
-        report (:meth:`~l2_harness.interventions.ResponseReport.cut`). The slot has no further
-        rows before :meth:`start`.
+        An engine that ran rows which it doesn't keep cuts the report
+        (:meth:`~l2_harness.interventions.ResponseReport.cut`). The slot has no further rows
+        before :meth:`start`.
         """
-        self._close_pass()
-        self._count_rows()
-        epoch = int(self._ledger.epochs[slot])
-        found = self._log.take(slot, epoch)
-        for key, rows in self._read.items():
-            own = (rows.slots == slot) & (rows.epochs == epoch)
-            known = rows.take(own)
-            found[key] = known.and_then(found[key]) if key in found else known
-            self._read[key] = rows.take(~own)
-        ends = {layer: state.at_end() for layer, state in self._layers.items()}
-        report = self._report(found, slot, ends)
+        report = self.reports([slot])[0]
+        self._log.forget(slot)
         for seen in self._rows_seen.values():
             seen[slot] = 0
         return report
 
-    def _read_log(self) -> None:
-        """Move the log to the host, and drop what is over."""
-        for key, rows in self._log.read().items():
-            known = self._read.get(key)
-            self._read[key] = rows if known is None else known.and_then(rows)
-        for key, rows in self._read.items():
-            self._read[key] = rows.take(rows.epochs == self._ledger.epochs[rows.slots])
-
-    def _report(
-        self,
-        log: Mapping[LogKey, LogRows],
-        slot: int,
-        ends: Mapping[int, Mapping[str, np.ndarray]],
-    ) -> ResponseReport:
-        found = count_and_tell(log, slot)
+    def _report(self, slot: int, ends: Mapping[int, Mapping[str, np.ndarray]]) -> ResponseReport:
+        found = count_and_tell(self._log.of(slot))
         counters = found.counters
         for layer, seen in self._rows_seen.items():
-            counts = counters.setdefault(layer, no_counts())
+            if layer not in counters:
+                counters[layer] = no_counts()
+            counts = counters[layer]
             counts["rows"] = int(seen[slot])
             counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
         return replace(found, counters=dict(sorted(counters.items())))
@@ -327,9 +326,9 @@ class Pipeline:
                 f"Layer {layer} ran without a pass that it belongs to, or twice in one: call "
                 "begin_pass before each forward pass, and run layers again without hooks."
             )
-        if layer not in self._rows_seen or len(hidden) != self._pass.size:
+        if layer not in self._rows_seen or hidden.shape[0] != self._pass.size:
             raise ValueError(
-                f"Layer {layer} has {len(hidden)} rows; expected are the layers "
+                f"Layer {layer} has {hidden.shape[0]} rows; expected are the layers "
                 f"{'+'.join(map(str, self._run.layers))} and {self._pass.size} rows."
             )
         self._done.add(layer)

@@ -6,7 +6,7 @@ Source: "The Tell-Tale Norm", arXiv 2606.06188. One object a layer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +21,7 @@ from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.row_norms import row_norms
 
 
-@dataclass
-class _Rows:
+class _Rows(NamedTuple):
     """The rows under recursion, (m, …) each: their state h, ‖h‖, τ, and what happened."""
 
     states: Tensor
@@ -31,6 +30,15 @@ class _Rows:
     passes: Tensor
     accepted: Tensor
     non_finite: Tensor
+
+    def of(self, index: Tensor) -> _Rows:
+        """Some of them."""
+        return _Rows(*(values.index_select(0, index) for values in self))
+
+    def put(self, index: Tensor, part: _Rows) -> _Rows:
+        """All of them, some with what is new."""
+        both = zip(self, part, strict=True)
+        return _Rows(*(values.index_copy(0, index, new) for values, new in both))
 
 
 class LayerRecursion:
@@ -103,8 +111,8 @@ class LayerRecursion:
             return hidden
         index = torch.from_numpy(which).to(hidden.device)
         start = hidden.index_select(0, index)
-        norms = judged.norms[index]
-        found = self._passes(start, norms, judged.tau[index], index, run_again)
+        norms, tau = (values.index_select(0, index) for values in (judged.norms, judged.tau))
+        found = self._passes(start, norms, tau, index, run_again)
         own = rows.take(which, None)
         self._note(own, norms, start, found)
         if self._plans is not None and self.credits is not None:
@@ -118,30 +126,31 @@ class LayerRecursion:
         self, states: Tensor, norms: Tensor, tau: Tensor, index: Tensor, run_again: RunAgain
     ) -> _Rows:
         none = torch.zeros_like(index)
-        found = _Rows(states, norms, tau, none, none, none)
-        active = torch.arange(len(index), device=index.device)
-        for turn in range(1, self._config.passes + 1):
-            accepted = self._one_pass(found, active, index[active], run_again)
-            if turn < self._config.passes:
-                active = active[accepted]  # the host waits here for their number
-                if not len(active):
-                    break
+        rows = _Rows(states, norms, tau, none, none, none)
+        found = self._one_pass(rows, index, run_again)
+        for turn in range(1, self._config.passes):
+            # whose passes were all accepted; the host waits here for their number
+            active = (found.accepted == turn).nonzero().squeeze(1)
+            if not len(active):
+                break
+            again = self._one_pass(found.of(active), index[active], run_again)
+            found = found.put(active, again)
         return found
 
-    def _one_pass(self, found: _Rows, active: Tensor, where: Tensor, run_again: RunAgain) -> Tensor:
-        """Run the layer on the active rows; (active,) bool, those whose pass was accepted."""
-        states, norms, tau = found.states[active], found.norms[active], found.tau[active]
-        again = run_again(states, where)
+    def _one_pass(self, rows: _Rows, where: Tensor, run_again: RunAgain) -> _Rows:
+        """Run the layer on some rows, where: (m,) they are; what becomes of them."""
+        again = run_again(rows.states, where)
         again_norms = row_norms(again)
-        accepted = self._accepts(norms, again_norms, tau)
-        mixed, mixed_norms = self._mix(states, norms, again, again_norms)
-        found.states = found.states.index_copy(0, active, where_rows(accepted, mixed, states))
-        found.norms = found.norms.index_copy(0, active, torch.where(accepted, mixed_norms, norms))
-        found.passes = found.passes.index_add(0, active, torch.ones_like(active))
-        found.accepted = found.accepted.index_add(0, active, accepted.long())
-        not_finite = ~again_norms.isfinite()
-        found.non_finite = found.non_finite.index_add(0, active, not_finite.long())
-        return accepted
+        accepted = self._accepts(rows.norms, again_norms, rows.tau)
+        mixed, mixed_norms = self._mix(rows.states, rows.norms, again, again_norms)
+        return _Rows(
+            where_rows(accepted, mixed, rows.states),
+            torch.where(accepted, mixed_norms, rows.norms),
+            rows.tau,
+            rows.passes + 1,
+            rows.accepted + accepted,
+            rows.non_finite + ~again_norms.isfinite(),
+        )
 
     def _accepts(self, before: Tensor, after: Tensor, tau: Tensor) -> Tensor:
         """τ < ‖h'‖ < ρτ and (‖h'‖ − ‖h‖)/‖h‖ ≥ ε, all (m,) float32."""
@@ -162,7 +171,7 @@ class LayerRecursion:
 
     def _note(self, rows: RowSet, norms: Tensor, start: Tensor, found: _Rows) -> None:
         changed = (found.accepted > 0).long()
-        change = relative_change(start, found.states) * changed
+        change = relative_change(start, found.states, norms) * changed
         self._log.add(
             *("recursion", self._layer, rows, None, found.passes, found.accepted),
             *(found.non_finite, norms, found.tau, change, changed),

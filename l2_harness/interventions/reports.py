@@ -162,14 +162,13 @@ def no_counts() -> dict[str, float]:
     return dict.fromkeys(counters(), 0)
 
 
-def count_and_tell(log: Mapping[LogKey, LogRows], slot: int) -> ResponseReport:
-    """What a log without past responses says of a slot, but for what layers hold at the end."""
+def count_and_tell(log: Mapping[LogKey, LogRows]) -> ResponseReport:
+    """What the log says of a response, but for what layers hold at the end."""
     counted: dict[int, dict[str, RowCounts]] = {}
     norms: dict[int, RowCounts] = {}
     events: list[TraceEvent] = []
     kinds = log_kinds()
-    for key, rows in log.items():
-        own = rows.take(rows.slots == slot)
+    for key, own in log.items():
         counts = counted.setdefault(key.layer, {})
         if key.kind == ROW:
             norms[key.layer] = RowCounts(own.rows, own.columns[0])
@@ -180,8 +179,9 @@ def count_and_tell(log: Mapping[LogKey, LogRows], slot: int) -> ResponseReport:
         if key.kind in kinds:
             events += _events(kinds[key.kind], key.layer, own)
     order = {name: place for place, name in enumerate(kinds)}
+    none = no_counts()
     counters = {
-        layer: no_counts()
+        layer: none
         | {name: where.before() for name, where in counts.items()}
         | doses(counts, norms.get(layer))
         for layer, counts in counted.items()

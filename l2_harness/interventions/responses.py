@@ -195,7 +195,7 @@ class ResponseLedger:
         if not expected.all():
             return False
         if not np.array_equal(slots, self._slot_map.slots):
-            if len(np.unique(slots)) < len(slots):
+            if np.bincount(slots, minlength=1).max() > 1:
                 return False
             self._slot_map = SlotMap(slots.copy(), self.n_slots)
         return True

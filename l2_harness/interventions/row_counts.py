@@ -20,15 +20,16 @@ class RowCounts(NamedTuple):
 
     def within(self, n_rows: int | None) -> np.ndarray:
         """(n,) bool, which are of a response's first rows; all where None."""
-        every = np.ones(len(self.rows), dtype=bool)
-        return every if n_rows is None else every & (self.rows < n_rows)
+        return np.ones(len(self.rows), dtype=bool) if n_rows is None else self.rows < n_rows
 
     def before(self, row: int | None = None, without: np.ndarray | None = None) -> float:
         """The sum over the rows before one, or all, without some; whole for whole numbers."""
-        own = self.within(row)
-        if without is not None and len(without):
-            own &= ~np.isin(self.rows, without)
-        numbers = self.numbers[own]
+        numbers = self.numbers
+        if row is not None or (without is not None and len(without)):
+            own = self.within(row)
+            if without is not None and len(without):
+                own = own & ~np.isin(self.rows, without)
+            numbers = numbers[own]
         return numbers.sum(dtype=np.float64 if numbers.dtype.kind == "f" else None).item()
 
     def and_then(self, more: RowCounts) -> RowCounts:

@@ -55,12 +55,12 @@ class SlotMap:
         else:
             state.index_copy_(0, self.index(state.device), values)
 
-    def spread(self, values: Tensor, elsewhere: float | bool) -> Tensor:
-        """(n_slots,) values: (n,) in their slots, and a constant in all others."""
+    def spread(self, values: Tensor, elsewhere: float) -> Tensor:
+        """(…, n_slots) values: (…, n) in their slots, and a constant in all others."""
         if self.dense:
             return values
-        whole = values.new_full((self.n_slots,), elsewhere)
-        return whole.index_copy_(0, self.index(values.device), values)
+        whole = values.new_full((*values.shape[:-1], self.n_slots), elsewhere)
+        return whole.index_copy_(-1, self.index(values.device), values)
 
 
 class Editable:

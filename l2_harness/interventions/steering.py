@@ -121,7 +121,7 @@ class LayerSteering:
         moments = self._moments(wave, pulled)
         if moments is None:
             return hidden
-        states, own = hidden[moments.index], norms[moments.index]
+        states, own = (values.index_select(0, moments.index) for values in (hidden, norms))
         stored, stored_norms, cosines = self.bank.closest(moments.slots, states, own)
         close = (cosines >= self._config.steering_min_cosine) & (own < torch.inf)
         injected = self._settle(moments, close)
@@ -132,7 +132,7 @@ class LayerSteering:
             steered = where_rows(injected, mixed, states)
         self._log.add(
             *("injection", self._layer, moments.rows, injected, cosines, own, stored_norms),
-            relative_change(states, steered),
+            relative_change(states, steered, own),
         )
         return hidden if steered is states else hidden.index_copy(0, moments.index, steered)
 
@@ -176,13 +176,13 @@ class LayerSteering:
         """What the device knows of the moments: triggers, cooldowns and credits."""
         device = pulled.device
         index, slots = rows.index_on(device), torch.from_numpy(rows.slots).to(device)
-        warm = rows.rows_on(device) >= self._ready_at[slots]
+        warm = rows.rows_on(device) >= self._ready_at.index_select(0, slots)
         return _Moments(
             rows,
             index,
             slots,
-            torch.from_numpy(triggered).to(device) & pulled[index] & warm,
-            torch.from_numpy(drawn).to(device) & (self.credits[slots] > 0),
+            torch.from_numpy(triggered).to(device) & pulled.index_select(0, index) & warm,
+            torch.from_numpy(drawn).to(device) & (self.credits.index_select(0, slots) > 0),
         )
 
     def _settle(self, moments: _Moments, close: Tensor) -> Tensor:
@@ -191,7 +191,8 @@ class LayerSteering:
         triggered = moments.triggered & close
         after = moments.rows.rows_on(slots.device) + self._config.steering_cooldown
         self._trigger.answered(slots, triggered)
-        self._ready_at[slots] = torch.where(triggered, after, self._ready_at[slots])
+        ready_at = torch.where(triggered, after, self._ready_at.index_select(0, slots))
+        self._ready_at.index_copy_(0, slots, ready_at)
         if self._config.steering == "norm":
             return triggered
         taken = moments.drawn & close

@@ -74,7 +74,7 @@ class LowNorms:
 
     def answered(self, slots: Tensor, injected: Tensor) -> None:
         """Streaks begin anew."""
-        self._streak[slots] = torch.where(injected, 0, self._streak[slots])
+        self._streak.index_copy_(0, slots, self._streak.index_select(0, slots) * ~injected)
 
     def reset(self, index: Tensor) -> None:
         """No row was low."""

@@ -1,4 +1,4 @@
-"""What happened at which row: kept as the steps' own tensors, read out at the end.
+"""What happened at which row: kept as the steps' own tensors, read out when a response ends.
 
 Counters are sums over this log, so a step pays for no counting kernel and no synchronisation.
 """
@@ -6,8 +6,8 @@ Counters are sums over this log, so a step pays for no counting kernel and no sy
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +16,9 @@ from torch import Tensor
 
 from l2_harness.interventions.row_set import RowSet
 
-#: Entries after which small tensors become one block, and blocks after which one grows out of
-#: them. Many thousands of small objects would cost more in garbage collection than in memory.
-_BLOCK = 32
-_BLOCKS = 64
+#: Entries of a kind and layer after which they are worth moving to the host: many thousands of
+#: small objects would cost more in garbage collection than in memory.
+_MANY = 256
 
 #: The kind of entry of every row, whatever acts on it: its norm and τ.
 ROW = "row"
@@ -32,44 +31,33 @@ class LogKey(NamedTuple):
     layer: int
 
 
-@dataclass(frozen=True)
-class LogRows:
-    """Entries of one kind and layer, on the host.
+class LogRows(NamedTuple):
+    """Entries of one response, kind and layer, on the host.
 
     Attributes:
-        slots, rows, epochs: (n,) int64.
+        rows: (n,) int64.
         may_edit: (n,) bool, whether a technique may edit the row.
         columns: C arrays of shape (n,).
     """
 
-    slots: np.ndarray
     rows: np.ndarray
-    epochs: np.ndarray
     may_edit: np.ndarray
-    columns: tuple[np.ndarray, ...]
+    columns: Sequence[np.ndarray]
 
-    def take(self, mask: np.ndarray) -> LogRows:
-        """Some of these rows."""
-        columns = tuple(column[mask] for column in self.columns)
-        return LogRows(
-            self.slots[mask], self.rows[mask], self.epochs[mask], self.may_edit[mask], columns
+    @classmethod
+    def joined(cls, parts: Sequence[LogRows]) -> LogRows:
+        """Those of all parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        rows, may_edit, *columns = (
+            np.concatenate(arrays)
+            for arrays in zip(*((p.rows, p.may_edit, *p.columns) for p in parts), strict=True)
         )
-
-    def and_then(self, later: LogRows) -> LogRows:
-        """These rows and those of the same kind and layer that were noted later."""
-        mine = (self.slots, self.rows, self.epochs, self.may_edit, *self.columns)
-        theirs = (later.slots, later.rows, later.epochs, later.may_edit, *later.columns)
-        slots, rows, epochs, may_edit, *columns = map(
-            np.concatenate, zip(mine, theirs, strict=True)
-        )
-        return LogRows(slots, rows, epochs, may_edit, tuple(columns))
+        return cls(rows, may_edit, columns)
 
 
 class _Entry(NamedTuple):
-    slots: np.ndarray
-    rows: np.ndarray
-    epochs: np.ndarray
-    may_edit: np.ndarray
+    rows: RowSet
     mask: Tensor | None
     columns: tuple[Tensor, ...]
 
@@ -78,9 +66,12 @@ class StepLog:
     """Append-only while a model runs."""
 
     def __init__(self) -> None:
-        self._entries: dict[LogKey, list[_Entry]] = defaultdict(list)
-        self._blocks: dict[LogKey, list[_Entry]] = defaultdict(list)
-        self._ended: dict[int, int] = {}  # slot → the latest epoch that was taken
+        self._entries: defaultdict[LogKey, list[_Entry]] = defaultdict(list)
+        self._held: defaultdict[int, defaultdict[LogKey, list[LogRows]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        #: Whether :meth:`read` is due.
+        self.is_long = False
 
     def add(
         self, kind: str, layer: int, rows: RowSet, mask: Tensor | None, *columns: Tensor
@@ -89,88 +80,85 @@ class StepLog:
 
         The tensors are kept, not copied: they must not be changed afterwards.
         """
-        key = LogKey(kind, layer)
-        entries = self._entries[key]
-        entries.append(_Entry(rows.slots, rows.rows, rows.epochs, rows.may_edit, mask, columns))
-        if len(entries) >= _BLOCK:
-            self._close_block(key)
+        entries = self._entries[LogKey(kind, layer)]
+        entries.append(_Entry(rows, mask, columns))
+        self.is_long |= len(entries) >= _MANY
 
-    def read(self) -> dict[LogKey, LogRows]:
-        """All rows whose mask holds, on the host; the log is empty afterwards."""
-        self._close_blocks()
-        found = {
-            key: _on_host(self._without_ended(_merged(blocks)))
-            for key, blocks in self._blocks.items()
-        }
-        self._blocks.clear()
-        return found
+    def read(self, epochs: np.ndarray) -> None:
+        """Move what was noted to the host; waits for the device.
 
-    def take(self, slot: int, epoch: int) -> dict[LogKey, LogRows]:
-        """The rows of one response whose mask holds, on the host.
-
-        All other rows stay where they are. Those of this slot, up to this epoch, are let go of
-        when blocks become one.
+        Args:
+            epochs: (n_slots,) of the responses that the slots have: rows of others are over.
         """
-        found: dict[LogKey, LogRows] = {}
-        if self._ended.get(slot) == epoch:
-            return found
-        self._close_blocks()
-        for key, blocks in self._blocks.items():
-            where = [_where(block, slot, epoch) for block in blocks]
-            held = [i for i, places in enumerate(where) if len(places)] or [0]
-            found[key] = _on_host(_merged([_select(blocks[i], where[i]) for i in held]))
-        self._ended[slot] = epoch
-        return found
+        orders: dict[tuple[int, ...], _Order] = {}
+        for key, entries in self._entries.items():
+            rows, masks, columns = zip(*entries, strict=True)
+            found = [torch.cat(parts).cpu().numpy() for parts in zip(*columns, strict=True)]
+            which = tuple(map(id, rows))
+            if which not in orders:
+                orders[which] = _Order(rows, epochs)
+            mask = None if masks[0] is None else torch.cat(masks).cpu().numpy()
+            for slot, part in orders[which].parts(mask, found):
+                self._held[slot][key].append(part)
+        self._entries.clear()
+        self.is_long = False
 
-    def _close_blocks(self) -> None:
-        for key in list(self._entries):
-            self._close_block(key)
+    def of(self, slot: int) -> dict[LogKey, LogRows]:
+        """What was read of the response in a slot."""
+        return {key: LogRows.joined(parts) for key, parts in self._held.get(slot, {}).items()}
 
-    def _close_block(self, key: LogKey) -> None:
-        blocks = self._blocks[key]
-        blocks.append(_merged(self._entries.pop(key)))
-        if len(blocks) >= _BLOCKS:
-            blocks[:] = [self._without_ended(_merged(blocks))]
-
-    def _without_ended(self, block: _Entry) -> _Entry:
-        for slot, epoch in self._ended.items():
-            going_on = (block.slots != slot) | (block.epochs > epoch)
-            if not going_on.all():
-                block = _select(block, np.flatnonzero(going_on))
-        return block
+    def forget(self, slot: int) -> None:
+        """Let go of what was read of a response."""
+        self._held.pop(slot, None)
 
 
-def _where(block: _Entry, slot: int, epoch: int) -> np.ndarray:
-    return np.flatnonzero((block.slots == slot) & (block.epochs == epoch))
+class _Order:
+    """The rows of several entries by slot, in order.
+
+    Each slot gets copies, so that a long response does not keep what others have left.
+    """
+
+    def __init__(self, rows: Sequence[RowSet], epochs: np.ndarray) -> None:
+        slots = np.concatenate([own.slots for own in rows])
+        self._order = np.argsort(slots, kind="stable")
+        current = epochs[slots] == np.concatenate([own.epochs for own in rows])
+        if not current.all():
+            self._order = self._order[current[self._order]]
+        self._slots = slots[self._order]
+        self._rows = np.concatenate([own.rows for own in rows])[self._order]
+        self._may_edit = np.concatenate([own.may_edit for own in rows])[self._order]
+
+    def parts(
+        self, mask: np.ndarray | None, columns: Sequence[np.ndarray]
+    ) -> Iterator[tuple[int, LogRows]]:
+        """Each slot's own, where mask: (n,) holds, with columns of shape (n,)."""
+        if mask is None:
+            order, spans = self._order, self._spans
+        else:
+            kept = np.flatnonzero(mask[self._order])
+            order = self._order[kept]
+            spans = _spans(self._slots[kept], self._rows[kept], self._may_edit[kept])
+        ordered = [column[order] for column in columns]
+        for slot, part, rows, may_edit in spans:
+            yield slot, LogRows(rows, may_edit, [column[part].copy() for column in ordered])
+
+    @cached_property
+    def _spans(self) -> list[_Span]:
+        return _spans(self._slots, self._rows, self._may_edit)
 
 
-def _select(block: _Entry, where: np.ndarray) -> _Entry:
-    def part(tensor: Tensor) -> Tensor:
-        return tensor[torch.from_numpy(where).to(tensor.device)]
-
-    return _Entry(
-        block.slots[where],
-        block.rows[where],
-        block.epochs[where],
-        block.may_edit[where],
-        None if block.mask is None else part(block.mask),
-        tuple(part(column) for column in block.columns),
-    )
+#: A slot, where its rows are, and what is known of them.
+_Span = tuple[int, slice, np.ndarray, np.ndarray]
 
 
-def _merged(entries: Sequence[_Entry]) -> _Entry:
-    slots, rows, epochs, may_edit, masks, columns = zip(*entries, strict=True)
-    return _Entry(
-        np.concatenate(slots),
-        np.concatenate(rows),
-        np.concatenate(epochs),
-        np.concatenate(may_edit),
-        None if masks[0] is None else torch.cat(masks),
-        tuple(torch.cat(parts) for parts in zip(*columns, strict=True)),
-    )
-
-
-def _on_host(entry: _Entry) -> LogRows:
-    columns = tuple(column.cpu().numpy() for column in entry.columns)
-    rows = LogRows(entry.slots, entry.rows, entry.epochs, entry.may_edit, columns)
-    return rows if entry.mask is None else rows.take(entry.mask.cpu().numpy())
+def _spans(slots: np.ndarray, rows: np.ndarray, may_edit: np.ndarray) -> list[_Span]:
+    """One a slot, slots: (n,) in order."""
+    if not len(slots):
+        return []
+    starts = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist()]
+    ends = [*starts[1:], len(slots)]
+    parts = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+    return [
+        (slot, part, rows[part].copy(), may_edit[part].copy())
+        for slot, part in zip(slots[starts].tolist(), parts, strict=True)
+    ]

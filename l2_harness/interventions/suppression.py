@@ -18,7 +18,6 @@ from l2_harness.interventions.layer_technique import LayerPlace, LayerRows
 from l2_harness.interventions.mixing import relative_change, scaled, where_rows, wide
 from l2_harness.interventions.row_set import RowSet
 from l2_harness.interventions.thresholds import JudgedRows
-from l2_harness.norms.row_norms import row_norms
 
 _TINY = 1e-20  # in place of a norm of 0, so that a zero state stays one
 
@@ -49,26 +48,30 @@ class LayerSuppression:
 
     def edit(self, at: LayerRows, hidden: Tensor) -> Tensor:
         """Wave by wave."""
-        return at.waves.edit(hidden, at.parts, self.step)
+        norms = at.waves.split(at.norms(hidden))
+        both = list(zip(norms, at.parts, strict=True))
+        return at.waves.edit(hidden, both, self.step)
 
-    def step(self, wave: RowSet, hidden: Tensor, judged: JudgedRows) -> Tensor:
+    def step(self, wave: RowSet, hidden: Tensor, given: tuple[Tensor, JudgedRows]) -> Tensor:
         """The states after suppression.
 
         Args:
             wave: the rows, at most one a response.
             hidden: (n, d) after recursion.
-            judged: of the layer's own output.
+            given: the norms of ``hidden``, (n,) float32, +inf where not finite; and the
+                judgement of the layer's own output.
         """
-        usual = self._usual_directions(wave, hidden, judged)
+        norms, judged = given
+        usual = self._usual_directions(wave, hidden, norms, judged)
         if not wave.editable["suppression"].any:
             return hidden
         chosen = self._choose(wave, judged, usual)
         edited = hidden
         if self._config.factor != 1 or self._config.suppression_mode == "clamp":
-            edited = where_rows(chosen, self._edit(hidden, judged, usual), hidden)
+            edited = where_rows(chosen, self._edit(hidden, norms, judged, usual), hidden)
         self._log.add(
             *("suppression", self._layer, wave, chosen, judged.norms, judged.tau),
-            relative_change(hidden, edited),
+            relative_change(hidden, edited, norms),
         )
         return edited
 
@@ -102,25 +105,28 @@ class LayerSuppression:
         draws = wave.uniforms_on("suppression_moment", self._layer, peaks.device)
         return self._credits.spend(wave.slot_map, draws, peaks, may & ~judged.peaks)
 
-    def _edit(self, hidden: Tensor, judged: JudgedRows, usual: Tensor | None) -> Tensor:
+    def _edit(
+        self, hidden: Tensor, norms: Tensor, judged: JudgedRows, usual: Tensor | None
+    ) -> Tensor:
         """All states as they would be after the edit, (n, d)."""
         factor = self._config.factor
         if self._config.suppression_mode == "scale":
             return hidden * factor
-        norms = row_norms(hidden).clamp_min(_TINY)
+        norms = norms.clamp_min(_TINY)
         if usual is not None:
             return _turned(hidden, norms, usual, factor)
         if self._config.suppression_mode == "clamp":
             return scaled(hidden, (judged.tau * factor / norms).clamp_max(1))
         return scaled(hidden, factor + (1 - factor) * judged.quantiles[MEDIAN] / norms)
 
-    def _usual_directions(self, wave: RowSet, hidden: Tensor, judged: JudgedRows) -> Tensor | None:
+    def _usual_directions(
+        self, wave: RowSet, hidden: Tensor, norms: Tensor, judged: JudgedRows
+    ) -> Tensor | None:
         """(n, d) sums of the unit states of earlier rows that are no peaks; takes this row's."""
         if self._directions is None:
             return None
         assert wave.slot_map is not None
         before = wave.slot_map.read(self._directions).clone()
-        norms = row_norms(hidden)
         enters = judged.finite & ~judged.peaks & (norms > 0)
         units = wide(hidden) / norms.unsqueeze(1)
         zero = torch.zeros_like(before)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2_harness.norms.signals import SIGNALS
+from l2_harness.norms.signals import SIGNALS, Signal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,10 +125,15 @@ def column(
 
 def columns_of(record: type) -> tuple[Column, ...]:
     """The columns that a record's fields declare, in order; its signals are one each."""
+    return _columns_of(record, tuple(SIGNALS))
+
+
+@cache
+def _columns_of(record: type, signals: tuple[Signal, ...]) -> tuple[Column, ...]:
     found: list[Column] = []
     for spec in fields(record):
         if spec.name == "signals":
-            found += [Column(s.name, FLOATS, s.meaning, s.since) for s in SIGNALS]
+            found += [Column(s.name, FLOATS, s.meaning, s.since) for s in signals]
         else:
             found.append(Column(spec.name, *spec.metadata["column"]))
     return tuple(found)

@@ -25,12 +25,14 @@ class DistributionStatistics:
         self_certainty: (rows,) in nats, the divergence of the uniform distribution from
             the model's: ``-mean_j log(V p_j)``, 0 for a flat distribution and larger for
             a peaked one (Kang et al., arXiv 2502.18581, equation 6).
+        all_possible: whether it is known that the model masks no token.
     """
 
     log_probs: Tensor
     offset: Tensor
     entropy: Tensor
     self_certainty: Tensor
+    all_possible: bool = False
 
     def of_tokens(self, tokens: Tensor) -> Tensor:
         """(rows,) the log-probability of each row's token, tokens: (rows,) int64."""
@@ -44,6 +46,8 @@ class DistributionStatistics:
         for nothing: of a row with fewer than ``k`` others, the mean is over those.
         """
         top = self.log_probs.topk(min(k, self.log_probs.shape[-1]), -1).values + self.offset
+        if self.all_possible:
+            return -top.sum(-1) / top.shape[-1]
         possible = top > -torch.inf
         return -torch.where(possible, top, 0.0).sum(-1) / possible.sum(-1)
 
@@ -67,7 +71,7 @@ def distribution_statistics(logits: Tensor) -> DistributionStatistics:
     if bool(torch.isfinite(mean).all()):
         expected = (probs * shifted).sum(-1)
         return DistributionStatistics(
-            shifted, offset, -expected - offset[:, 0], -mean - offset[:, 0] - size
+            shifted, offset, -expected - offset[:, 0], -mean - offset[:, 0] - size, True
         )
     possible = shifted > -torch.inf
     finite = torch.where(possible, shifted, 0.0)

@@ -288,13 +288,12 @@ def test_reports_may_be_read_in_between(lab: Any, world: Any, lively: Any) -> No
     assert pipeline.reports() == whole.reports
 
 
-@pytest.mark.parametrize("block", [2, 32])
+@pytest.mark.parametrize("many", [2, 256])
 def test_one_finished_response_is_read_out_and_its_slot_goes_on(
-    block: int, lab: Any, world: Any, lively: Any, monkeypatch: pytest.MonkeyPatch
+    many: int, lab: Any, world: Any, lively: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an engine does that fills a slot again at once: two slots, five responses."""
-    monkeypatch.setattr("l2_harness.interventions.step_log._BLOCK", block)
-    monkeypatch.setattr("l2_harness.interventions.step_log._BLOCKS", block)
+    monkeypatch.setattr("l2_harness.interventions.step_log._MANY", many)
     args = lively | {"recursion": "norm", "steering": "norm", "suppression": "random"}
     together = lab.run_fast(world, args, lab.together(world, range(5)))
     pipeline = InterventionRun(read_interventions(args), lab.LAYERS).pipeline(n_slots=2)

@@ -35,9 +35,26 @@ SEQUENCES: dict[str, Make] = {
 }
 
 
-def _add(running: RunningQuantiles, values: np.ndarray, slots: np.ndarray | None = None) -> None:
-    tensor = torch.from_numpy(values.astype(np.float32))
-    running.add(tensor, tensor < torch.inf, slots)
+def _running(n_slots: int, capacity: int = 64) -> RunningQuantiles:
+    """One group of sequences, none of which has a value."""
+    running = RunningQuantiles(n_slots, QUANTILES, capacity=capacity)
+    running.add_group()
+    return running
+
+
+def _add(
+    running: RunningQuantiles, values: np.ndarray, slots: np.ndarray | slice = slice(None)
+) -> None:
+    """One value a sequence; the quantiles that were foretold are those that come."""
+    tensor = torch.from_numpy(values.astype(np.float32))[None]
+    foretold = running.next().of(tensor)
+    running.add(tensor, slots)
+    enters = tensor < torch.inf
+    assert torch.equal(foretold[:, enters], running.read()[:, enters])
+
+
+def _read(running: RunningQuantiles) -> torch.Tensor:
+    return running.read()[:, 0]
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
@@ -45,11 +62,11 @@ def test_quartiles_equal_numpy_at_every_step(name: str) -> None:
     """Through several doublings of the buffers, of sequences side by side."""
     rng = np.random.default_rng(1)
     values = np.stack([SEQUENCES[name](rng, 300) for _ in range(3)], axis=1).astype(np.float32)
-    running = RunningQuantiles(3, QUANTILES, capacity=4)
+    running = _running(3, capacity=4)
     for t in range(300):
         _add(running, values[t])
         expected = np.quantile(values[: t + 1].astype(np.float64), QUANTILES, axis=0)
-        np.testing.assert_allclose(running.read().numpy(), expected, rtol=3e-7)
+        np.testing.assert_allclose(_read(running).numpy(), expected, rtol=3e-7)
 
 
 @settings(deadline=None, max_examples=60)
@@ -60,13 +77,13 @@ def test_any_sequences_with_gaps(data: st.DataObject) -> None:
         st.floats(0, 1e6, width=32), st.just(float("inf")), st.sampled_from([1.0, 2.0])
     )
     steps = data.draw(st.lists(st.tuples(number, number), min_size=1, max_size=40))
-    running = RunningQuantiles(2, QUANTILES, capacity=1)
+    running = _running(2, capacity=1)
     kept: list[list[float]] = [[], []]
     for step in steps:
         _add(running, np.array(step))
         for slot in range(2):
             kept[slot] += [step[slot]] if np.isfinite(step[slot]) else []
-        found = running.read()
+        found = _read(running)
         for slot in range(2):
             if kept[slot]:
                 expected = np.quantile(kept[slot], QUANTILES)
@@ -77,25 +94,46 @@ def test_any_sequences_with_gaps(data: st.DataObject) -> None:
 
 def test_many_at_once_and_one_by_one_are_the_same() -> None:
     rng = np.random.default_rng(0)
-    one, many = RunningQuantiles(2, QUANTILES, capacity=2), RunningQuantiles(2, QUANTILES)
+    one, many = _running(2, capacity=2), _running(2)
     for length in (3, 1, 50):
         values = rng.lognormal(4, 1, (length, 2)).astype(np.float32)
         values[0, 1] = np.inf
-        many.add_many(torch.from_numpy(values), np.array([length, length]))
+        many.add_many(0, torch.from_numpy(values), np.array([length, length]))
         for step in values:
             _add(one, step)
-        assert torch.equal(one.read(), many.read())
+        assert torch.equal(_read(one), _read(many))
 
 
 def test_a_slot_that_begins_anew_forgets() -> None:
-    running = RunningQuantiles(2, QUANTILES, capacity=2)
+    running = _running(2, capacity=2)
     for value in (5.0, 6.0, 7.0):
         _add(running, np.array([value, 2 * value]))
     running.reset(np.array([0]))
-    assert running.read()[:, 0].isnan().all()
-    assert running.read()[2, 1] == 12
+    assert _read(running)[:, 0].isnan().all()
+    assert _read(running)[2, 1] == 12
     _add(running, np.array([9.0, np.inf]), np.array([0]))
-    assert running.read().tolist() == [[9, 11], [9, pytest.approx(11.6)], [9, 12], [9, 13]]
+    assert _read(running).tolist() == [[9, 11], [9, pytest.approx(11.6)], [9, 12], [9, 13]]
+
+
+def test_groups_are_told_apart() -> None:
+    """One that joins later, and one that takes a value alone."""
+    rng = np.random.default_rng(5)
+    running, alone = _running(3, capacity=2), [_running(3), _running(3)]
+    for step in range(200):
+        values = rng.lognormal(4, 1, (2, 3)).astype(np.float32)
+        if step == 20:
+            assert running.add_group() == 1
+        if step < 20 or step % 3 == 0:
+            running.add(torch.from_numpy(values[0]), group=0)
+            _add(alone[0], values[0])
+        else:
+            running.add(torch.from_numpy(values))
+            for one, own in zip(alone, values, strict=True):
+                _add(one, own)
+    assert torch.equal(running.read(), torch.stack([_read(one) for one in alone], dim=1))
+    running.reset(np.array([1]))
+    assert running.read()[:, :, 1].isnan().all()
+    assert torch.equal(running.read()[:, 1, 2], _read(alone[1])[:, 2])
 
 
 def _rank_error(values: np.ndarray, found: float, quantile: float) -> float:

@@ -182,6 +182,8 @@ class LayerHooks:
     # -- hooks ----------------------------------------------------------------------------
 
     def _hook(self, layer: int) -> Any:
+        reruns = layer in self.rerun_layers
+
         def on_output(
             module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any
         ) -> Any:
@@ -190,7 +192,8 @@ class LayerHooks:
                 self._keep(layer, hidden)
             if self._pipeline is None or not self._pipeline.in_pass:
                 return None
-            self._calls[layer] = LayerCall.of(module, args, kwargs)
+            if reruns:
+                self._calls[layer] = LayerCall.of(module, args, kwargs)
             rows = self._rows(hidden)
             edited = self._edited(self._pipeline, layer, rows)
             if edited is rows:
@@ -230,7 +233,7 @@ class LayerHooks:
     def _rows(self, hidden: Tensor) -> Tensor:
         """(n, d), the rows of the pass."""
         if self._where is None:
-            return hidden[:, -1]
+            return hidden.select(1, -1)
         rows, columns = (index.to(hidden.device) for index in self._where)
         return hidden[rows, columns]
 

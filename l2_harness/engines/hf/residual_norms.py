@@ -34,16 +34,16 @@ class ResidualNorms:
         self._keep_states = keep_states
         self._layers = list(layers)
         self._kept: list[Tensor | None] = [None] * len(self._layers)
-        self._reduce_stack: Reduction = row_norms
+        self._is_last = False
 
     @contextmanager
     def last_position(self) -> Iterator[None]:
         """Watch the last position of each pass: a decode step, or the end of a prompt.
 
-        A hook only keeps a view of the layer's output; the norms of all layers are computed
-        together in :meth:`take`, so a step costs no kernel and no synchronisation a layer.
+        A hook only keeps the layer's output; the norms of all layers are computed together in
+        :meth:`take`, so a step costs no kernel and no synchronisation a layer.
         """
-        with self._hooks(keep=_last_position, reduce_stack=row_norms):
+        with self._hooks(keep=_unchanged, is_last=True):
             yield
 
     @contextmanager
@@ -53,7 +53,7 @@ class ResidualNorms:
         Norms are computed as each layer ends, since keeping the states of all layers over
         a whole prompt would multiply the memory of the pass.
         """
-        with self._hooks(keep=row_norms, reduce_stack=_unchanged):
+        with self._hooks(keep=row_norms, is_last=False):
             yield
 
     def take(self) -> Tensor:
@@ -70,13 +70,17 @@ class ResidualNorms:
                 "recorded. Pass record=off, or layers= with those that always run."
             )
         self._kept = [None] * len(self._layers)
-        if self._keep_states and self._reduce_stack is row_norms:
-            self.states = torch.stack([states.to(kept[-1].device) for states in kept])
-        return _stack_by_device(kept, self._reduce_stack)
+        if not self._is_last:
+            return _stack_by_device(kept, _unchanged)
+        if kept[0].shape[1] > 1:  # a prompt
+            kept = [states[:, -1:] for states in kept]
+        if self._keep_states:
+            self.states = torch.stack([states[:, 0].to(kept[-1].device) for states in kept])
+        return _stack_by_device(kept, row_norms).squeeze(2)
 
     @contextmanager
-    def _hooks(self, keep: Reduction, reduce_stack: Reduction) -> Iterator[None]:
-        self._reduce_stack = reduce_stack
+    def _hooks(self, keep: Reduction, is_last: bool) -> Iterator[None]:
+        self._is_last = is_last
         with ExitStack() as stack:
             for index, layer in enumerate(self._layers):
                 handle = layer.register_forward_hook(self._hook(index, keep))
@@ -95,10 +99,6 @@ class ResidualNorms:
             self._kept[index] = keep(hidden)
 
         return on_output
-
-
-def _last_position(states: Tensor) -> Tensor:
-    return states[:, -1]
 
 
 def _unchanged(states: Tensor) -> Tensor:
