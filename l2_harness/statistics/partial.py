@@ -43,9 +43,9 @@ class Controlled:
         with np.errstate(invalid="ignore", divide="ignore"):
             shrunk = np.where(scale > 0, 1 / scale, 0.0)
         covariance = vv[:, 1:, 1:] * shrunk[:, :, None] * shrunk[:, None, :]
-        inverse = (
-            np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) if shrunk.size else covariance
-        )
+        inverse = covariance
+        if shrunk.size:
+            inverse = np.asarray(np.linalg.pinv(covariance, rcond=1e-9, hermitian=True))
         return cls(vv[:, 0, 0], shrunk, inverse, vv[:, 0, 1:] * shrunk)
 
     def correlation(self, xx: Floats, xv: Floats) -> Floats:

@@ -154,7 +154,7 @@ def test_columns_are_ranked_together_as_alone(
     x, y, z = data
     stratum = STRATA[name]
     strata = Strata(stratum, QUESTION, QUESTIONS)
-    others = [Ranking.of(y, stratum), Deviations.of(z, stratum)]
+    others: list[Ranking | Deviations] = [Ranking.of(y, stratum), Deviations.of(z, stratum)]
     alone = [rank_contributions(column[:, None], others, strata) for column in x.T]
     for at_once in (2 * len(x) * len(others), 100_000):  # two columns and one, all three
         monkeypatch.setattr("l2_harness.statistics.rank_contributions._AT_ONCE", at_once)
