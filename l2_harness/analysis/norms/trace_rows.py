@@ -19,7 +19,7 @@ from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.selection.group_threshold import group_thresholds
 
 #: Norms of a block that gets no further group.
-_ENOUGH = 1 << 20
+_ENOUGH = 1 << 18
 #: What a row holds beside its norms and its token.
 SIGNALS = tuple(signal.name for signal in signals.SIGNALS if signal.related)
 
