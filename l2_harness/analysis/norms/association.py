@@ -91,7 +91,7 @@ def associations(
     table = _empty(x.shape[1], outcome, controls)
     for columns, rows in _by_availability(x, known):
         found = rank_associations(
-            *(x[np.ix_(rows, columns)], outcome.values[rows], beside[rows]),
+            *(x[rows[:, None], columns], outcome.values[rows], beside[rows]),
             None if scope.labels is None else scope.labels[rows],
             *(resamples.question[rows], resamples, wanted),
         )
