@@ -13,7 +13,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from l2_harness.bench.figure import Figure
 from l2_harness.bench.growth_axes import AXES
 from l2_harness.bench.rounds import Ratio, Say
 
+_POINTS = "growth.csv"
 #: Less than this is lost in what a process holds anyway.
 _LEAST_BYTES = 4 << 20
 
@@ -91,13 +92,17 @@ class GrowthCost:
         return {"points": [asdict(point) for point in self.points]}
 
     def write(self, folder: Path) -> None:
-        """``growth.csv`` with all points, and ``growth.png``."""
+        """``growth.csv`` with all points, ``exponents.csv`` with the figures, and ``growth.png``.
+
+        Axes that an earlier run measured into the folder, and this one didn't, stay.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "growth.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Point)])
-            writer.writeheader()
-            writer.writerows(asdict(point) for point in self.points)
-        self._plot(folder)
+        names = {point.axis for point in self.points}
+        earlier = [one for one in _read(folder / _POINTS) if one.axis not in names]
+        both = GrowthCost(sorted([*earlier, *self.points], key=_place))
+        _write(folder / _POINTS, [asdict(point) for point in both.points])
+        _write(folder / "exponents.csv", [figure.as_dict() for figure in both.figures])
+        both._plot(folder)
 
     def _plot(self, folder: Path) -> None:
         from l2_harness.findings.figures import COLORS, MARKERS, new_figure, save_figure
@@ -118,6 +123,28 @@ class GrowthCost:
         save_figure(figure, folder / "growth", ("png",))
 
 
+def _place(point: Point) -> tuple[int, int]:
+    return list(AXES).index(point.axis), point.size
+
+
+def _read(path: Path) -> list[Point]:
+    if not path.exists():
+        return []
+    kinds = {"axis": str, "seconds": float}
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Point(**{name: kinds.get(name, int)(value) for name, value in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> Ratio:
     """The slope of log(value) over log(size), with the 95 % interval of a least-squares line.
 
@@ -135,19 +162,23 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> Ratio:
     return Ratio(slope, slope - half, slope + half)
 
 
-def measure_growth(names: Sequence[str], quick: bool, say: Say) -> GrowthCost:
+def measure_growth(
+    names: Sequence[str], quick: bool, say: Say, up_to: int | None = None
+) -> GrowthCost:
     """Run some of :data:`AXES`, each in a new process.
 
     Args:
         names: which.
         quick: small sizes only.
         say: told what is being run.
+        up_to: leaves larger sizes out.
     """
     points: list[Point] = []
     for name in names:
-        say(f"{name}: {', '.join(map(str, AXES[name].sizes(quick)))} {AXES[name].unit}")
+        sizes = [size for size in AXES[name].sizes(quick) if up_to is None or size <= up_to]
+        say(f"{name}: {', '.join(map(str, sizes))} {AXES[name].unit}")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            points += pool.apply(run_axis, (name, AXES[name].sizes(quick)))
+            points += pool.apply(run_axis, (name, sizes))
     return GrowthCost(points)
 
 

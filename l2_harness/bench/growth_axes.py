@@ -96,14 +96,14 @@ def _decode(
 # -- reading ----------------------------------------------------------------------------------
 
 
-def _written(folder: Path, responses: int, rows: int = _ROWS) -> Done:
+def _written(folder: Path, responses: int, rows: int = _ROWS, layers: int = _LAYERS) -> Done:
     def respond(question: int, sample: int, rng: np.random.Generator) -> Any:
         # lengths differ, and so does what is right, or nothing could be told
         length = int(rng.integers(max(rows // 2, 1), rows * 3 // 2 + 1))
         return made_up_response(
             *(question, sample, rng),
             tokens=rng.integers(3, _TOKENS, length),
-            layers=_LAYERS,
+            layers=layers,
             truncated=0.1,
             prompt_tokens=20,
             answer=str(rng.integers(question % 5 + 2)),
@@ -112,10 +112,10 @@ def _written(folder: Path, responses: int, rows: int = _ROWS) -> Done:
     return Done(write_made_up(folder / "traces", responses // _SAMPLES, _SAMPLES, respond))
 
 
-def _analyze(folder: Path, responses: int, rows: int = _ROWS) -> Run:
+def _analyze(folder: Path, responses: int, rows: int = _ROWS, layers: int = _LAYERS) -> Run:
     from l2_harness.bench.analyze import AnalysisWork, analyse
 
-    done = _written(folder, responses, rows)
+    done = _written(folder, responses, rows, layers)
 
     def run() -> Done:
         analyse(str(folder), AnalysisWork(resamples=200))
@@ -127,6 +127,14 @@ def _analyze(folder: Path, responses: int, rows: int = _ROWS) -> Run:
 def _long_rows(folder: Path, rows: int) -> Run:
     """As many responses whatever their length: memory is to stay where it is."""
     return _analyze(folder, 200, rows)
+
+
+def _trace_folder(folder: Path, megabytes: int) -> Run:
+    """Responses of 2000 rows at 64 layers, half a megabyte each and 100 to a file."""
+    rows, layers = 2000, 64
+    # beside the norms four signals and a token's id, all of four bytes
+    response = rows * (layers + 5) * 4
+    return _analyze(folder, round(megabytes * 1e6 / response / _SAMPLES) * _SAMPLES, rows, layers)
 
 
 def _select(folder: Path, responses: int) -> Run:
@@ -242,7 +250,7 @@ def _size(folder: Path) -> int:
 
 
 _FEW = (100, 400, 1600)
-_MANY = (1000, 10_000, 100_000)
+_MANY = (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 AXES: dict[str, Axis] = {
     # a token attends to all before it
     "length": Axis(
@@ -257,7 +265,12 @@ AXES: dict[str, Axis] = {
     "analyze": Axis("responses", _FEW, _MANY, _analyze),
     "select": Axis("responses", _FEW, _MANY, _select),
     "report": Axis("responses", _FEW, _MANY, _report),
-    "compare --from": Axis("questions", _FEW, (1000, 10_000, 100_000, 1_000_000), _compare),
-    "rows analysed": Axis("rows a response", (50, 200, 800), (100, 1000, 10_000), _long_rows),
+    "compare --from": Axis("questions", _FEW, _MANY, _compare),
+    "rows analysed": Axis(
+        "rows a response", (50, 200, 800), (100, 300, 1000, 3000, 10_000), _long_rows
+    ),
+    "trace folder analysed": Axis(
+        "MB of trace files", (50, 100, 200), (125, 250, 500, 1000, 2000, 4000), _trace_folder
+    ),
     "recorder": Axis("responses", (64, 256, 1024), (1319, 2638, 5276, 1319 * 8), _record),
 }

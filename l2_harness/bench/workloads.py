@@ -173,8 +173,9 @@ def _word_tokenizer(size: int) -> Any:
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
+    # the end is no word: the model, which has no weights for it, never says it
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="w0", pad_token="w0", padding_side="left"
+        tokenizer_object=tokenizer, eos_token="</s>", pad_token="w0", padding_side="left"
     )
 
 

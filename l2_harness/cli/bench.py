@@ -316,17 +316,21 @@ def analyze(
 @app.command()
 def growth(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for growth.csv and growth.png.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for tables and a plot; other axes' rows there are kept."),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Which of the axes; all by default.")
     ] = None,
+    up_to: Annotated[int | None, typer.Option(help="Leave larger sizes out.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how time and memory grow with length, layers, samples, requests, responses."""
     from l2_harness.bench.growth import AXES, measure_growth
 
     _check_names("--only", only, AXES)
-    cost = measure_growth(only or list(AXES), quick, _say)
+    cost = measure_growth(only or list(AXES), quick, _say, up_to)
     if out is not None:
         cost.write(out)
     _show([cost], as_json)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
-from unittest.mock import patch
 
 import typer
 
@@ -168,6 +167,8 @@ class _Demo:
 
     def _command(self, *words: str) -> None:
         """Run a command of this project as if it had been typed."""
+        from unittest.mock import patch
+
         from l2_harness.cli.app import app
 
         with self._logged(words), patch.object(sys, "argv", ["l2-harness", *words]):

@@ -55,12 +55,21 @@ def save_figure(figure: Figure, path: Path, formats: Sequence[str] = ("png", "sv
     """Write ``figure`` once a format, ``path`` being the file without its suffix."""
     import matplotlib
 
+    _lay_out(figure)
     written = []
     for name in formats:
         file = path.with_name(f"{path.name}.{name}")
         metadata = {"Date": None} if name == "svg" else {"Software": None}
         with matplotlib.rc_context({"svg.hashsalt": "l2-harness", "svg.fonttype": "path"}):
             figure.savefig(file, dpi=_DPI, metadata=metadata)
-        figure.set_layout_engine("none")  # it is laid out: to do that again takes as long
         written.append(file)
     return written
+
+
+def _lay_out(figure: Figure) -> None:
+    """Once, and without the drawing that each file of a figure with a layout begins with."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        figure.dpi = _DPI
+        engine.execute(figure)
+        figure.set_layout_engine(None)

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from l2_harness.statistics.auroc import auroc_contributions
 from l2_harness.statistics.estimate import UNKNOWN, Estimate, Estimates, Floats
-from l2_harness.statistics.partial import partial_correlation
+from l2_harness.statistics.partial import Controlled
 from l2_harness.statistics.rank_contributions import (
     RankContributions,
     Strata,
@@ -31,6 +31,9 @@ from l2_harness.statistics.rank_contributions import (
 )
 from l2_harness.statistics.ranks import Deviations, Ranking
 from l2_harness.statistics.resamples import Resamples, association
+
+#: Variables whose resamples are worked on together: all at once they leave the processor's cache.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,17 +171,22 @@ def _spearman(
     resamples: Resamples,
 ) -> dict[str, Floats]:
     """Control → (1 + B, C) coefficients."""
-    xx, xv = resamples.sums(found.xx), resamples.sums(found.xv)
     kinds = range(1, found.vv.shape[1], max(covariates, 1))
-    drawn = {name: np.full(xx.shape, np.nan) for name in controls}
+    chosen = {
+        name: [0, *(start + one for start in kinds for one in wanted)]
+        for name, wanted in controls.items()
+    }
+    shape = len(resamples.weights), found.xx.shape[1]
+    drawn = {name: np.full(shape, np.nan) for name in controls}
     for columns, questions in _by_variation(found.varies):
         # what is left out of x is left out of the outcome and the covariates too
         vv = resamples.sums(np.where(questions[:, None, None], found.vv, 0.0))
-        for name, wanted in controls.items():
-            chosen = [0, *(start + one for start in kinds for one in wanted)]
-            drawn[name][:, columns] = partial_correlation(
-                xx[:, columns], xv[:, columns][:, :, chosen], vv[:, chosen][:, :, chosen]
-            )
+        outcome = {name: Controlled.of(vv[:, of][:, :, of]) for name, of in chosen.items()}
+        for start in range(0, len(columns), _AT_ONCE):
+            block = columns[start : start + _AT_ONCE]
+            xx, xv = resamples.sums(found.xx[:, block]), resamples.sums(found.xv[:, block])
+            for name, of in chosen.items():
+                drawn[name][:, block] = outcome[name].correlation(xx, xv[:, :, of])
     return drawn
 
 

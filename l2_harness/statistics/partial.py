@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from l2_harness.statistics.estimate import Floats
@@ -16,29 +18,50 @@ def correlation(product: Floats, first: Floats, second: Floats) -> Floats:
     return np.asarray(np.clip(product / np.sqrt(scale), -1, 1))
 
 
-def partial_correlation(xx: Floats, xv: Floats, vv: Floats) -> Floats:
-    """(B, C) correlation of x with the first of v, given the others, from their products.
+@dataclass(frozen=True, eq=False)
+class Controlled:
+    """An outcome with covariates, in B resamples, which any number of variables goes with.
 
-    Args:
-        xx: (B, C).
-        xv: (B, C, 1 + k).
-        vv: (B, 1 + k, 1 + k).
+    Attributes:
+        yy: (B,) the outcome's product with itself.
+        scales: (B, k) what makes the covariates' products correlations.
+        inverse: (B, k, k) of these.
+        of_y: (B, k) the outcome's products with the covariates, scaled.
     """
-    xy, yy = xv[:, :, 0], vv[:, 0, 0]
-    if xv.shape[2] == 1:
-        return correlation(xy, xx, yy[:, None])
-    # Scaled to correlations first: the pseudo-inverse, for covariates that are collinear within
-    # strata, then has one measure of what is nothing.
-    scale = np.sqrt(np.maximum(np.diagonal(vv, axis1=1, axis2=2)[:, 1:], 0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shrunk = np.where(scale > 0, 1 / scale, 0.0)
-    covariance = vv[:, 1:, 1:] * shrunk[:, :, None] * shrunk[:, None, :]
-    inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
-    of_x = xv[:, :, 1:] * shrunk[:, None, :]
-    of_y = vv[:, 0, 1:] * shrunk
-    solved = of_x @ inverse
-    left_xy = xy - np.einsum("bck,bk->bc", solved, of_y)
-    left_xx = xx - np.einsum("bck,bck->bc", solved, of_x)
-    left_yy = yy - np.einsum("bk,bkl,bl->b", of_y, inverse, of_y)
-    defined = (left_xx > _NOTHING_LEFT * xx) & (left_yy > _NOTHING_LEFT * yy)[:, None]
-    return np.where(defined, correlation(left_xy, left_xx, left_yy[:, None]), np.nan)
+
+    yy: Floats
+    scales: Floats
+    inverse: Floats
+    of_y: Floats
+
+    @classmethod
+    def of(cls, vv: Floats) -> Controlled:
+        """From the products (B, 1 + k, 1 + k) of the outcome and k covariates, in that order."""
+        # Scaled to correlations first: the pseudo-inverse, for covariates that are collinear within
+        # strata, then has one measure of what is nothing.
+        scale = np.sqrt(np.maximum(np.diagonal(vv, axis1=1, axis2=2)[:, 1:], 0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shrunk = np.where(scale > 0, 1 / scale, 0.0)
+        covariance = vv[:, 1:, 1:] * shrunk[:, :, None] * shrunk[:, None, :]
+        inverse = covariance
+        if shrunk.size:
+            inverse = np.asarray(np.linalg.pinv(covariance, rcond=1e-9, hermitian=True))
+        return cls(vv[:, 0, 0], shrunk, inverse, vv[:, 0, 1:] * shrunk)
+
+    def correlation(self, xx: Floats, xv: Floats) -> Floats:
+        """(B, C) correlation of x with the outcome, given the covariates.
+
+        Args:
+            xx: (B, C) products of each x with itself.
+            xv: (B, C, 1 + k) with the outcome and the covariates.
+        """
+        xy = xv[:, :, 0]
+        if not self.scales.size:
+            return correlation(xy, xx, self.yy[:, None])
+        of_x = xv[:, :, 1:] * self.scales[:, None, :]
+        solved = of_x @ self.inverse
+        left_xy = xy - np.einsum("bck,bk->bc", solved, self.of_y)
+        left_xx = xx - np.einsum("bck,bck->bc", solved, of_x)
+        left_yy = self.yy - np.einsum("bk,bkl,bl->b", self.of_y, self.inverse, self.of_y)
+        defined = (left_xx > _NOTHING_LEFT * xx) & (left_yy > _NOTHING_LEFT * self.yy)[:, None]
+        return np.where(defined, correlation(left_xy, left_xx, left_yy[:, None]), np.nan)

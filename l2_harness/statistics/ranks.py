@@ -15,13 +15,13 @@ from l2_harness.statistics.estimate import Floats
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """One variable's order within strata.
+    """The order of one variable, or of each of several, within strata.
 
     Attributes:
-        order: (n,) the responses, by stratum and then by value.
-        below: (n,) how many stand before a response and its equals in that order.
-        upto: (n,) the same, with the equals and itself.
-        centred: (n,) its mid-rank minus the mean rank of its stratum.
+        order: (n, ...) the responses, by stratum and then by value.
+        below: (n, ...) how many stand before a response and its equals in that order.
+        upto: (n, ...) the same, with the equals and itself.
+        centred: (n, ...) its mid-rank minus the mean rank of its stratum.
         degree: how its size grows with the stratum's.
     """
 
@@ -33,35 +33,50 @@ class Ranking:
 
     @classmethod
     def of(cls, values: Floats, stratum: np.ndarray) -> Ranking:
-        """The ranking of ``values`` (n,) within ``stratum`` (n,)."""
+        """The ranking of ``values`` (n, ...) within ``stratum`` (n,)."""
         n = len(values)
-        one = not stratum.any()
-        order = np.argsort(values, kind="stable") if one else np.lexsort((values, stratum))
-        ordered, label = values[order], stratum[order]
-        changes = np.ones(n, dtype=bool)
-        changes[1:] = (label[1:] != label[:-1]) | (ordered[1:] != ordered[:-1])
-        first = np.flatnonzero(changes)
-        group = np.cumsum(changes) - 1
-        last = np.append(first[1:], n)
-        below, upto = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
-        below[order], upto[order] = first[group], last[group]
+        across = (n, *[1] * (values.ndim - 1))
+        label = np.broadcast_to(stratum.reshape(across), values.shape)
+        order = (
+            np.lexsort((values, label), axis=0)
+            if stratum.any()
+            else np.argsort(values, axis=0, kind="stable")
+        )
+        ordered, label = np.take_along_axis(values, order, 0), stratum[order]
+        differs = (label[1:] != label[:-1]) | (ordered[1:] != ordered[:-1])
+        edge = np.ones((1, *values.shape[1:]), dtype=bool)
+        starts, ends = np.concatenate([edge, differs]), np.concatenate([differs, edge])
+        place = np.arange(n).reshape(across)
+        first = np.maximum.accumulate(np.where(starts, place, 0), axis=0)
+        last = np.minimum.accumulate(np.where(ends, place + 1, n)[::-1], axis=0)[::-1]
+        below, upto = np.empty_like(first), np.empty_like(last)
+        np.put_along_axis(below, order, first, 0)
+        np.put_along_axis(upto, order, last, 0)
         sizes = np.bincount(stratum)
-        ends = np.cumsum(sizes)
-        middle = (ends - sizes / 2)[stratum]
+        middle = (np.cumsum(sizes) - sizes / 2)[stratum].reshape(across)
         return cls(order, below, upto, (below + upto) / 2 - middle)
 
     def change(self, centred: Floats) -> Floats:
         """How Σ c(x) c(y) changes with a response's weight through the ranks of x alone.
 
         Args:
-            centred: (n, ...) the centred ranks of y, which add up to 0 in each stratum.
+            centred: (n, ...) the centred ranks of y, which add up to 0 in each stratum. Of several
+                x the dimensions begin with theirs.
 
         Returns:
             (n, ...): half the sum of y over the responses above it, minus those below it.
         """
         sums = np.zeros((len(centred) + 1, *centred.shape[1:]))
-        np.cumsum(centred[self.order], axis=0, out=sums[1:])
-        return np.asarray((sums[self.below] + sums[self.upto]) / -2)
+        np.cumsum(_along(centred, self.order), axis=0, out=sums[1:])
+        return np.asarray((_along(sums, self.below) + _along(sums, self.upto)) / -2)
+
+
+def _along(values: Floats, places: np.ndarray) -> Floats:
+    """``values`` (m, ...) at ``places`` (n, ...) of their first dimension."""
+    if places.ndim == 1:
+        return values[places]
+    wide = places.reshape(*places.shape, *[1] * (values.ndim - places.ndim))
+    return np.take_along_axis(values, wide, 0)
 
 
 @dataclass(frozen=True, eq=False)

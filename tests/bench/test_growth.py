@@ -10,6 +10,7 @@ import pytest
 
 from l2_harness.bench.growth import GrowthCost, Point, exponent, run_axis
 from l2_harness.bench.growth_axes import AXES
+from l2_harness.norms import read_traces
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
@@ -37,6 +38,13 @@ def test_decoding(axis: str) -> None:
     assert [point.tokens for point in points] == tokens[axis]
 
 
+def test_responses_have_the_length_that_they_are_said_to_have(tmp_path: Path) -> None:
+    done = AXES["length"].prepare(tmp_path, 300)()
+    tokens = read_traces(tmp_path / "traces", columns=["tokens"])["tokens"]
+    assert [len(one) for one in tokens] == [300] * 16
+    assert done.tokens == 16 * 300
+
+
 @pytest.mark.parametrize("axis", ["select", "report", "analyze", "compare --from", "recorder"])
 def test_reading_and_writing(axis: str) -> None:
     (point,) = run_axis(axis, [80])
@@ -57,8 +65,22 @@ def test_what_is_written(tmp_path: Path) -> None:
     cost.write(tmp_path)
     with (tmp_path / "growth.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["size"]) for row in rows] == [8, 16, 32, 10, 100, 1000]
+    assert [int(row["size"]) for row in rows] == [10, 100, 1000, 8, 16, 32]
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+    with (tmp_path / "exponents.csv").open(newline="") as file:
+        exponents = {row["name"]: row for row in csv.DictReader(file)}
+    assert set(exponents) == {figure.name for figure in cost.figures}
+    assert float(exponents["exponent of time (requests)"]["high"]) == pytest.approx(1)
+
+
+def test_an_axis_measured_later_joins_the_others(tmp_path: Path) -> None:
+    for axis, seconds in (("select", 1.0), ("requests", 1.0), ("select", 2.0)):
+        GrowthCost([Point(axis, n, seconds, 0, 0, 0) for n in (8, 16, 32)]).write(tmp_path)
+    with (tmp_path / "growth.csv").open(newline="") as file:
+        rows = [(row["axis"], row["size"], row["seconds"]) for row in csv.DictReader(file)]
+    sizes = ("8", "16", "32")
+    expected = [*(("requests", n, "1.0") for n in sizes), *(("select", n, "2.0") for n in sizes)]
+    assert rows == expected
 
 
 def test_sizes_ascend() -> None:

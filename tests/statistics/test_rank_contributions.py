@@ -145,3 +145,20 @@ def test_auroc_resamples_are_those_of_weighted_areas(
 def test_a_question_in_two_strata_is_refused() -> None:
     with pytest.raises(ValueError, match="several strata"):
         Strata(np.array([0, 1]), np.array([0, 0]), 1)
+
+
+@pytest.mark.parametrize("name", STRATA)
+def test_columns_are_ranked_together_as_alone(
+    name: str, data: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y, z = data
+    stratum = STRATA[name]
+    strata = Strata(stratum, QUESTION, QUESTIONS)
+    others: list[Ranking | Deviations] = [Ranking.of(y, stratum), Deviations.of(z, stratum)]
+    alone = [rank_contributions(column[:, None], others, strata) for column in x.T]
+    for at_once in (2 * len(x) * len(others), 100_000):  # two columns and one, all three
+        monkeypatch.setattr("l2_harness.statistics.rank_contributions._AT_ONCE", at_once)
+        found = rank_contributions(x, others, strata)
+        for part in ("xx", "xv", "varies", "row_sums"):
+            columns = np.concatenate([getattr(one, part) for one in alone], axis=1)
+            np.testing.assert_array_equal(getattr(found, part), columns)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KEYS = ["column", "measure", "control"]
+#: Values that are copied to be ranked.
+_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ def associations(
     table = _empty(x.shape[1], outcome, controls)
     for columns, rows in _by_availability(x, known):
         found = rank_associations(
-            *(x[rows][:, columns], outcome.values[rows], beside[rows]),
+            *(x[rows[:, None], columns], outcome.values[rows], beside[rows]),
             None if scope.labels is None else scope.labels[rows],
             *(resamples.question[rows], resamples, wanted),
         )
@@ -172,8 +174,13 @@ def _fill(
 
 
 def _by_availability(x: Floats, known: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
-    """Columns that the same responses have, with these responses' numbers."""
+    """Columns that the same responses have, with these responses' numbers, some at a time."""
     found: dict[bytes, tuple[list[int], np.ndarray]] = {}
     for index, has in enumerate((np.isfinite(x) & known[:, None]).T):
         found.setdefault(has.tobytes(), ([], np.flatnonzero(has)))[0].append(index)
-    return list(found.values())
+    return [
+        (columns[start : start + width], rows)
+        for columns, rows in found.values()
+        for width in [max(_AT_ONCE // max(len(rows), 1), 1)]
+        for start in range(0, len(columns), width)
+    ]

@@ -1,7 +1,7 @@
 """The recorded rows of many responses, joined into flat blocks of whole groups.
 
 Statistics over rows are vector operations on such a block, whatever the lengths of its responses.
-Blocks follow the trace parts.
+They need a dozen times its memory, so a part of long responses makes several blocks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from l2_harness.norms import signals
 from l2_harness.norms.recorded_responses import RecordedResponse
 from l2_harness.selection.group_threshold import group_thresholds
 
+#: Norms of a block that gets no further group.
+_ENOUGH = 1 << 18
 #: What a row holds beside its norms and its token.
 SIGNALS = tuple(signal.name for signal in signals.SIGNALS if signal.related)
 
@@ -97,7 +99,21 @@ def row_blocks(
         columns: of the recorded layers, those that count; None for all.
     """
     for groups in recorded_groups(traces, trace_dir, SIGNALS):
-        yield _block(groups, columns)
+        for some in _pieces(groups):
+            yield _block(some, columns)
+
+
+def _pieces(groups: list[Group]) -> Iterator[list[Group]]:
+    """The groups in their order, each piece with enough norms; the last with what is left."""
+    piece, norms = list[Group](), 0
+    for group in groups:
+        piece.append(group)
+        norms += sum(response.rows.norms.size for response in group.values())
+        if norms >= _ENOUGH:
+            yield piece
+            piece, norms = [], 0
+    if piece:
+        yield piece
 
 
 def _block(groups: list[Group], columns: Sequence[int] | None) -> RowBlock:

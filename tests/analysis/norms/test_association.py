@@ -72,6 +72,14 @@ def test_pooled_values_are_those_of_scipy_and_sklearn(
             assert value[column, key[0], key[1]] == pytest.approx(wanted, abs=1e-9)
 
 
+def test_few_columns_at_a_time_give_the_same(
+    data: tuple[np.ndarray, np.ndarray, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = figures(data, WITHIN)
+    monkeypatch.setattr("l2_harness.analysis.norms.association._AT_ONCE", 2 * len(QUESTION))
+    pd.testing.assert_frame_equal(figures(data, WITHIN), together)
+
+
 def test_values_within_questions(data: tuple[np.ndarray, np.ndarray, pd.DataFrame]) -> None:
     x, y, covariates = data
     found = figures(data, WITHIN)

@@ -98,11 +98,17 @@ def test_a_norm_that_is_not_finite_spoils_its_layer_alone() -> None:
     assert np.isfinite(found[1]).all()
 
 
-def test_blocks_hold_whole_groups_whatever_the_parts(trace_dir: Path) -> None:
+@pytest.mark.parametrize(("enough", "blocks"), [(1 << 18, None), (1, 9)])
+def test_blocks_hold_whole_groups_whatever_the_parts(
+    enough: int, blocks: int | None, trace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("l2_harness.analysis.norms.trace_rows._ENOUGH", enough)
     traces = read_groups(trace_dir, None, "t")
     recorded = read_traces(trace_dir, columns=["norms", "tokens", "entropy"])
+    found = list(row_blocks(traces, trace_dir, [2, 0]))
+    assert len(found) == (blocks or len(found))
     seen = []
-    for block in row_blocks(traces, trace_dir, [2, 0]):
+    for block in found:
         ends = np.cumsum(block.lengths)
         assert (block.sizes == 4).all()
         for member, end, length in zip(block.members, ends, block.lengths, strict=True):
