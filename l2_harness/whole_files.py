@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
@@ -15,10 +17,17 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OSError: the write failed; nothing is left behind.
     """
+    with replaced(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` when all of it is written; see above."""
     temporary = path.with_name(f".{path.name}.{host()}-{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

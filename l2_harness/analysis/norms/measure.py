@@ -22,6 +22,7 @@ from l2_harness.statistics.estimate import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
+VARIANTS = ("all_rows", "without_first", "without_outliers")
 #: How many first rows are left out in the second variant.
 FIRST_ROWS = 4
 
@@ -35,8 +36,9 @@ class Measured:
             rows.
         layers: (L,) the layers that count.
         covariates: n rows.
-        statistics: a variant each: all rows, without the first, and without the outlier dimensions
-            where these were captured.
+        variants: all rows, without the first, and without the outlier dimensions where these were
+            captured.
+        values: (n, variants, L, statistics) float64, of which :attr:`statistics` are parts.
         answer_mean: (n, L) the mean norm of the rows after the thinking; nan without any.
         course: sums by the place in the response.
         peaks: variant → counts by kind of token; empty without a tokenizer.
@@ -48,13 +50,22 @@ class Measured:
     traces: pd.DataFrame
     layers: tuple[int, ...]
     covariates: pd.DataFrame
-    statistics: tuple[NormStatistics, ...]
+    variants: tuple[str, ...]
+    values: Floats
     answer_mean: Floats
     course: Course
     peaks: dict[str, PeakCounts]
     question: np.ndarray
     rows: int
     first_rows: int
+
+    @property
+    def statistics(self) -> tuple[NormStatistics, ...]:
+        """A variant each."""
+        return tuple(
+            NormStatistics(name, self.layers, self.values[:, index])
+            for index, name in enumerate(self.variants)
+        )
 
 
 def measure(
@@ -81,7 +92,8 @@ def measure(
     """
     chosen, columns = _layers(traces, layers)
     question = np.unique(traces["doc_id"].to_numpy(), return_inverse=True)[1]
-    pass_ = _Pass(traces, chosen, question, first_rows, texts)
+    variants = VARIANTS if outlier_free is not None else VARIANTS[:2]
+    pass_ = _Pass(traces, chosen, question, first_rows, texts, variants)
     for block in row_blocks(traces, trace_dir, columns):
         pass_.add(block)
     if not pass_.rows:
@@ -90,11 +102,9 @@ def measure(
             "record=tokens."
         )
     if outlier_free is not None:
-        values = pass_.blank()
         blocks = row_blocks(traces, trace_dir, columns)
         for block in outlier_free.blocks(blocks, traces, chosen):
-            values[block.members] = layer_statistics(block)
-        pass_.values["without_outliers"] = values
+            pass_.values[block.members, 2] = layer_statistics(block)
     return pass_.result()
 
 
@@ -106,11 +116,12 @@ class _Pass:
         question: np.ndarray,
         first_rows: int,
         texts: TokenTexts | None,
+        variants: tuple[str, ...],
     ) -> None:
         self.traces, self.layers, self.question = traces, layers, question
-        self.first_rows, self.rows = first_rows, 0
+        self.first_rows, self.rows, self.variants = first_rows, 0, variants
         n, n_layers, questions = len(traces), len(layers), int(question.max()) + 1
-        self.values = {name: self.blank() for name in ("all_rows", "without_first")}
+        self.values = np.full((n, len(variants), n_layers, len(STATISTICS)), np.nan)
         self.signals = np.full((n, 3), np.nan)
         self.answer_mean = np.full((n, n_layers), np.nan)
         self.course = Course(questions, n_layers)
@@ -121,11 +132,8 @@ class _Pass:
         self.peaks = (
             {}
             if kinds is None
-            else {name: PeakCounts(questions, n_layers, kinds) for name in self.values}
+            else {name: PeakCounts(questions, n_layers, kinds) for name in variants[:2]}
         )
-
-    def blank(self) -> Floats:
-        return np.full((len(self.traces), len(self.layers), len(STATISTICS)), np.nan)
 
     def add(self, block: RowBlock) -> None:
         members = block.members
@@ -134,11 +142,11 @@ class _Pass:
         self.rows += len(block.norms)
         self.signals[members] = signal_means(block)
         self.course.add(block, question)
-        for name, of in (("all_rows", block), ("without_first", self._later(block))):
+        for index, of in enumerate((block, self._later(block))):
             tau = of.thresholds()
-            self.values[name][members] = layer_statistics(of, tau)
-            if name in self.peaks:
-                self.peaks[name].add(of, tau, question)
+            self.values[members, index] = layer_statistics(of, tau)
+            if self.peaks:
+                self.peaks[self.variants[index]].add(of, tau, question)
         end = np.repeat(self.thinking_end[members], block.lengths)
         answer = block.kept(block.row > end)  # of nothing where the thinking has no end
         if len(answer.norms):
@@ -156,10 +164,9 @@ class _Pass:
             traces=traces,
             layers=self.layers,
             covariates=covariates(traces, self.signals[kept]),
-            statistics=tuple(
-                NormStatistics(name, self.layers, values[kept])
-                for name, values in self.values.items()
-            ),
+            variants=self.variants,
+            # of many responses a copy is much memory
+            values=self.values if kept.all() else self.values[kept],
             answer_mean=self.answer_mean[kept],
             course=self.course,
             peaks=self.peaks,

@@ -55,15 +55,17 @@ class NormStatistics:
         """(n, L) of one statistic."""
         return np.asarray(self.values[:, :, STATISTICS.index(statistic)])
 
-    def wide(self, responses: pd.DataFrame) -> pd.DataFrame:
-        """A row a response and layer, a column a statistic."""
+    def wide(self, responses: pd.DataFrame, part: slice = slice(None)) -> pd.DataFrame:
+        """A row a response and layer, a column a statistic; of a part of the responses."""
         import pandas as pd
 
-        n, n_layers, _ = self.values.shape
-        repeated = responses.loc[responses.index.repeat(n_layers)].reset_index(drop=True)
+        values = self.values[part]
+        n, n_layers, _ = values.shape
+        own = responses.iloc[part]
+        repeated = own.loc[own.index.repeat(n_layers)].reset_index(drop=True)
         repeated["variant"] = self.variant
         repeated["layer"] = np.tile(np.asarray(self.layers), n)
-        flat = pd.DataFrame(self.values.reshape(n * n_layers, -1), columns=list(STATISTICS))
+        flat = pd.DataFrame(values.reshape(n * n_layers, -1), columns=list(STATISTICS))
         return pd.concat([repeated, flat], axis=1)
 
 

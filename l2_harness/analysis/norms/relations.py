@@ -77,16 +77,14 @@ def table_of(
         if np.isfinite(values).any():
             outcomes.append(OutcomeVariable(name, values, _SIGNAL_CONTROLS))
     n_layers, frames = len(measured.layers), []
-    x = np.concatenate(
-        [one.values.reshape(len(measured.traces), -1) for one in measured.statistics], axis=1
-    )
+    x = measured.values.reshape(len(measured.traces), -1)
     for outcome in outcomes:
         # strata of the documents are there for correctness
         for scope in scopes if outcome.name == "correct" else scopes[:2]:
             frames.append(associations(x, outcome, scope, measured.covariates, resamples))
     table = pd.concat(frames, ignore_index=True)
     index = table.pop("column").to_numpy()
-    variants = np.array([one.variant for one in measured.statistics])
+    variants = np.array(measured.variants)
     width = n_layers * len(STATISTICS)
     table.insert(0, "variant", variants[index // width])
     table.insert(1, "layer", np.asarray(measured.layers)[index % width // len(STATISTICS)])

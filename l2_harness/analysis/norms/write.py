@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from l2_harness.analysis.norms.confounds_section import confounds_section
 from l2_harness.analysis.norms.course_section import course_section
@@ -16,14 +16,14 @@ from l2_harness.analysis.norms.study import Study
 from l2_harness.findings import least
 from l2_harness.findings.csv_files import write_csv
 from l2_harness.findings.section import Section, write_section
-
-if TYPE_CHECKING:
-    import pandas as pd
+from l2_harness.whole_files import replaced
 
 #: All figures, too many for a section's table.
 ASSOCIATIONS = "associations.csv"
 #: A row a response, layer and variant.
 STATISTICS = "norm_statistics.parquet"
+#: Rows of it that are made together: a frame of them all is many times the statistics.
+_AT_ONCE = 2**17
 _KEYS = ("run_id", "task", "doc_id", "idx", "repeat", "sample")
 
 
@@ -58,17 +58,29 @@ def write_study(study: Study, out: Path, command: str) -> list[Section]:
     for section in written:
         write_section(section, out)
     write_csv(study.table, out / ASSOCIATIONS)
-    statistics(study).to_parquet(out / STATISTICS, index=False)
+    _write_statistics(study, out / STATISTICS)
     return written
 
 
-def statistics(study: Study) -> pd.DataFrame:
+def _write_statistics(study: Study, path: Path) -> None:
     """A row a response, layer and variant: keys, ``correct``, covariates, every statistic."""
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    responses = study.measured.traces[list(_KEYS)].reset_index(drop=True)
+    measured = study.measured
+    responses = measured.traces[list(_KEYS)].reset_index(drop=True)
     if study.verdicts is not None:
         responses["correct"] = study.verdicts.values
-    responses = pd.concat([responses, study.measured.covariates[list(COVARIATES)]], axis=1)
-    frames = [one.wide(responses) for one in study.measured.statistics]
-    return pd.concat(frames, ignore_index=True)
+    responses = pd.concat([responses, measured.covariates[list(COVARIATES)]], axis=1)
+    step = max(_AT_ONCE // len(measured.layers), 1)
+    parts = [slice(start, start + step) for start in range(0, len(responses), step)]
+    tables = (
+        pa.Table.from_pandas(one.wide(responses, part), preserve_index=False)
+        for one in measured.statistics
+        for part in parts
+    )
+    first = next(tables)
+    with replaced(path) as file, pq.ParquetWriter(file, first.schema) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table.cast(first.schema))
