@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
-from l2_harness.bench.token_cost import TokenCost, seconds_a_token
+from l2_harness.bench.timed_ways import TimedWays, seconds_a_token
 from l2_harness.bench.workloads import greedy_demo
 from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
@@ -50,7 +50,7 @@ def measure_interventions(
     cpu: bool = False,
     model: str = "demo",
     max_new_tokens: int = 320,
-) -> TokenCost:
+) -> TimedWays:
     """Time greedy responses to the demo task, a token: edits make responses longer or shorter.
 
     Args:
@@ -90,7 +90,7 @@ def measure_interventions(
         ratio = Ratio.of(a_token[name], a_token[PLAIN])
         figures.append(Figure.of("interventions", name, ratio, again=again, note=note))
     settings = {"model": model, "rounds": rounds, "responses": len(requests), "cpu_time": cpu}
-    return TokenCost({**settings, **args, **_COMMON}, times, figures)
+    return TimedWays({**settings, **args, **_COMMON}, times, figures)
 
 
 def _only_thresholds(lm: L2HF) -> None:

@@ -15,7 +15,7 @@ from l2_harness.analysis.sae.training import make_trainer, train_layer, training
 from l2_harness.analysis.states.store import StateStore
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.rounds import Ratio, Say, alternate
-from l2_harness.bench.token_cost import TokenCost
+from l2_harness.bench.timed_ways import TimedWays
 
 #: Encoder and decoder, each forwards and, for inputs and weights, backwards. The states need no
 #: gradient, which is one fewer.
@@ -24,7 +24,7 @@ _PRODUCTS = 5
 
 def measure_training(
     store: StateStore, layer: int, options: TrainOptions, rounds: int, say: Say
-) -> TokenCost:
+) -> TimedWays:
     """Time training from states on the disk to an SAE on the disk, in CPU time.
 
     Args:
@@ -63,4 +63,4 @@ def measure_training(
     ]
     figures.append(Figure.of("sae", "a step, ms", 1000 * step, note="CPU time"))
     settings = {"layer": layer, "d_model": store.d_model, "rounds": rounds, **options.as_dict()}
-    return TokenCost(settings, times, figures)
+    return TimedWays(settings, times, figures)

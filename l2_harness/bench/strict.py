@@ -6,7 +6,7 @@ import time
 
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
-from l2_harness.bench.token_cost import TokenCost, seconds_a_token
+from l2_harness.bench.timed_ways import TimedWays, seconds_a_token
 from l2_harness.bench.workloads import greedy_demo
 from l2_harness.compare.strict import DTYPE, strict_arithmetic
 from l2_harness.models.hf.l2hf import L2HF
@@ -16,7 +16,7 @@ STRICT = f"{DTYPE}, strict"
 WAYS = {"bfloat16": "bfloat16", DTYPE: DTYPE, STRICT: DTYPE}
 
 
-def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: Say) -> TokenCost:
+def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: Say) -> TimedWays:
     """Time greedy responses to the demo task, a token: formats make responses of other lengths.
 
     Args:
@@ -54,7 +54,7 @@ def measure_strict(rounds: int, limit: int, batch_size: int, device: str, say: S
         )
         for way, over in pairs
     ]
-    return TokenCost({"rounds": rounds, "responses": len(requests), **args}, times, figures)
+    return TimedWays({"rounds": rounds, "responses": len(requests), **args}, times, figures)
 
 
 def _share_of_same(runs: list[list[str]]) -> float:

@@ -393,7 +393,10 @@ def all_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run every benchmark, each in a process of its own, and set its figures beside the goals."""
+    """Run every benchmark but `sae`, which takes states, and set figures beside the goals.
+
+    Each runs in a process of its own.
+    """
     from l2_harness.bench.every import BENCHMARKS, run_benchmarks
     from l2_harness.bench.figure import missed, plain_lines
 

@@ -1,4 +1,4 @@
-"""Ways of decoding the same prompts, compared by their time a token."""
+"""Ways of doing the same work, compared by what they took."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from l2_harness.bench.figure import Figure
 
 
 @dataclass(frozen=True)
-class TokenCost:
-    """Seconds of every round by way, and each way's time a token over another's."""
+class TimedWays:
+    """Seconds of every round by way, and what is to be seen of them."""
 
     settings: dict[str, Any]
     times: dict[str, list[float]]
