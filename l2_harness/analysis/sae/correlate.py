@@ -137,6 +137,8 @@ def within_layer(
     ]
 
 
+#: What is smaller is what sums of floats leave over.
+_NOTHING = 1e-12
 _COLUMNS = ("reasoning", "random", "reasoning_partial", "random_partial")
 
 
@@ -173,12 +175,14 @@ def difference_columns(
     Returns:
         ``random_lowest`` and ``random_highest`` of the draws; ``difference`` with Student's 95 %
         interval, whose variance is that over questions plus that of the mean over draws;
-        ``difference_p``.
+        ``difference_p``. Neither where nothing varies.
     """
     from scipy.special import stdtr
 
     over_draws = float(np.var(draws, ddof=1) / len(draws)) if len(draws) > 1 else 0.0
     whole = np.float64(np.sqrt(error**2 + over_draws))
+    if whole <= _NOTHING:  # few layers have few orders: that none changes is no certainty
+        whole = np.float64(np.nan)
     low, high = student(value, whole, freedom)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * stdtr(freedom, -np.abs(value / whole))

@@ -183,3 +183,7 @@ def test_a_difference_is_no_surer_than_its_draws() -> None:
     assert sure["difference_p"] < 1e-6  # type: ignore[operator]
     assert unsure["difference_p"] > 0.1  # type: ignore[operator]
     assert unsure["difference_low"] < 0 < sure["difference_low"]  # type: ignore[operator]
+    # few layers have few orders, so that resamples and draws may all have the same
+    alike = difference_columns(1e-17, 1e-17, 200, np.array([0.6, 0.6, 0.6]))
+    unknown = (alike[f"difference_{name}"] for name in ("low", "high", "p"))
+    assert all(np.isnan(value) for value in unknown)  # type: ignore[call-overload]
