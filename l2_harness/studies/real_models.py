@@ -43,6 +43,7 @@ class Sizes:
         samples: of a question.
         captured: responses of each form whose states are kept.
         sae_layers, sae_steps, sae_batch: autoencoders, steps to train each, rows of a step.
+        draws: sets of random features beside the chosen ones; fewer where few features are alive.
         injected: responses of the injected-token test.
         resamples: of the bootstrap.
     """
@@ -56,6 +57,7 @@ class Sizes:
     sae_layers: int = 5
     sae_steps: int = 300
     sae_batch: int = 512
+    draws: int = 5
     injected: int = 12
     resamples: int = 1000
 
