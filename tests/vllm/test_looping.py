@@ -80,7 +80,7 @@ def test_with_an_adapter(
     # so strong that every response becomes another
     weights = LoraConfig(r=8, lora_alpha=320, init_lora_weights=False, target_modules=["q_proj"])
     torch.manual_seed(0)
-    get_peft_model(base, weights).save_pretrained(tmp_path)
+    get_peft_model(base, weights).save_pretrained(str(tmp_path))
     prompts, args = demo_prompts(4), {"loop": "tflt", "layers": "all"}
     stock = {"dtype": "float32", "device": "cpu", "batch_size": 8}
     theirs = run(L2HF, prompts, GREEDY, peft=str(tmp_path), **stock, **args)
