@@ -101,11 +101,11 @@ def between(low: float, high: float, decimals: int, shown: Callable[..., str] = 
         decimals: of both, but for such an end, which gets one significant digit.
         shown: what writes a number with so many decimals.
     """
-    places = (_most_of(end, decimals) if low * high > 0 else decimals for end in (low, high))
+    places = (_told_apart(end, decimals) if low * high > 0 else decimals for end in (low, high))
     return " to ".join(shown(end, own) for end, own in zip((low, high), places, strict=True))
 
 
-def _most_of(value: float, decimals: int) -> int:
+def _told_apart(value: float, decimals: int) -> int:
     vanishes = abs(value) < 0.5 * 10**-decimals
     return _decimals(abs(value), 1) if vanishes and abs(value) > _NOTHING else decimals
 

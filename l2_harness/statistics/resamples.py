@@ -43,6 +43,10 @@ class Resamples:
         return np.asarray((self.weights @ flat).reshape(-1, *contributions.shape[1:]))
 
 
+#: A deviation that is no larger is what sums of floats leave over, and no measure of certainty.
+NO_SPREAD = 1e-9
+
+
 def association(
     drawn: Floats,
     freedom: ArrayLike,
@@ -73,7 +77,7 @@ def association(
     perfect = np.abs(value) > 1 - 1e-12
     with np.errstate(invalid="ignore", divide="ignore"):
         deviation = np.where(perfect, np.maximum(deviation, 1 / (freedom + 2)), deviation)
-        defined &= np.isfinite(value) & (freedom >= 1) & (deviation > 1e-9)
+        defined &= np.isfinite(value) & (freedom >= 1) & (deviation > NO_SPREAD)
         room = np.maximum(1 - value**2, np.minimum(2 * deviation, 1.0))
         z = np.sign(value) * np.arctanh(np.sqrt(1 - room))
         error = np.where(defined, deviation / room * np.sqrt((freedom + 1) / freedom), np.nan)

@@ -24,7 +24,7 @@ from l2_harness.statistics.intervals import student
 from l2_harness.statistics.partial import correlation
 from l2_harness.statistics.rank_contributions import Strata, rank_contributions
 from l2_harness.statistics.ranks import Ranking, spearman
-from l2_harness.statistics.resamples import Resamples, association
+from l2_harness.statistics.resamples import NO_SPREAD, Resamples, association
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,8 +137,6 @@ def within_layer(
     ]
 
 
-#: What is smaller is what sums of floats leave over.
-_NOTHING = 1e-12
 _COLUMNS = ("reasoning", "random", "reasoning_partial", "random_partial")
 
 
@@ -181,7 +179,7 @@ def difference_columns(
 
     over_draws = float(np.var(draws, ddof=1) / len(draws)) if len(draws) > 1 else 0.0
     whole = np.float64(np.sqrt(error**2 + over_draws))
-    if whole <= _NOTHING:  # few layers have few orders: that none changes is no certainty
+    if whole <= NO_SPREAD:  # few layers have few orders: that none changes is no certainty
         whole = np.float64(np.nan)
     low, high = student(value, whole, freedom)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -32,9 +32,9 @@ class FiniteRows(LogitsProcessor):
             self._first = torch.full_like(broken, -1, dtype=torch.long)
         is_first = broken & (self._first < 0)
         self._first = self._first.masked_fill(is_first, input_ids.shape[1] - self._width)
-        ended = torch.full_like(scores, -torch.inf)
-        ended[:, self._eos] = 0
-        return torch.where(broken[:, None], ended, scores)
+        ended = scores.masked_fill(broken[:, None], -torch.inf)
+        ended[:, self._eos] = scores[:, self._eos].masked_fill(broken, 0.0)
+        return ended
 
     def lengths(self) -> list[int | None]:
         """Of each row, its tokens up to the first one that is broken; None where none is."""
