@@ -8,7 +8,6 @@ by a task is not part of it.
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from l2_harness.bench.child import apart
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.made_up_traces import TASK, made_up_response, write_made_up
 
@@ -89,8 +89,7 @@ def measure_analysis(work: AnalysisWork, say: Callable[[str], object]) -> Analys
         traces = Path(folder, "traces")
         size = write_made_up(traces, work.questions, work.samples, partial(_response, work))
         say("analysing")
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, cpu, peak, points, figures = pool.apply(analyse, (folder, work))
+        seconds, cpu, peak, points, figures = apart(analyse, folder, work)
     return AnalysisCost(work, points, seconds, cpu, peak, size, figures)
 
 

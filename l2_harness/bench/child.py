@@ -1,15 +1,17 @@
-"""What a command takes, in a process of its own."""
+"""Commands and functions in processes of their own."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,15 @@ class Child:
 #: The command lines of this environment, whatever PATH says.
 L2_HARNESS = (sys.executable, "-m", "l2_harness.cli")
 LM_EVAL = (sys.executable, "-m", "lm_eval")
+
+
+Result = TypeVar("Result")
+
+
+def apart(function: Callable[..., Result], *args: object) -> Result:
+    """What a function gives in a new process, which holds nothing of this one's memory."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, args)
 
 
 def run_child(command: Sequence[str | Path], folder: Path | None = None) -> Child:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from l2_harness.bench.child import L2_HARNESS, LM_EVAL, Child, run_child
+from l2_harness.bench.child import L2_HARNESS, LM_EVAL, Child, apart, run_child
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.rounds import Say
 from l2_harness.paths import tasks_dir
@@ -56,8 +55,7 @@ def measure_commands(rounds: int, questions: int, layers: int, say: Say) -> Comm
         folder = Path(name)
         say(f"sampling {questions * _SAMPLES} responses")
         # elsewhere: a child's peak is at least what its parent holds as it starts
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            model = pool.apply(_model, (layers, folder / "model"))
+        model = apart(_model, layers, folder / "model")
         run_child(_sampling(folder, model, questions))
         found: dict[str, list[Child]] = {}
         for _ in range(rounds):

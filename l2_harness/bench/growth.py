@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import math
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from l2_harness.bench.child import apart
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.growth_axes import AXES
 from l2_harness.bench.rounds import Ratio, Say
@@ -177,8 +177,7 @@ def measure_growth(
     for name in names:
         sizes = [size for size in AXES[name].sizes(quick) if up_to is None or size <= up_to]
         say(f"{name}: {', '.join(map(str, sizes))} {AXES[name].unit}")
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            points += pool.apply(run_axis, (name, sizes))
+        points += apart(run_axis, name, sizes)
     return GrowthCost(points)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from l2_harness.bench.child import apart
 from l2_harness.bench.workloads import Workload
 from l2_harness.compare.peak_memory import peak_bytes, start_peak
 
@@ -25,9 +25,7 @@ def peak_memory(make: MakeWorkload, ours: bool, args: Mapping[str, Any]) -> int:
         ours: whether ``l2hf`` runs it, recording everything, or ``hf``.
         args: of the model class.
     """
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return int(pool.apply(_measure, (make, ours, dict(args))))
+    return apart(_measure, make, ours, dict(args))
 
 
 def _measure(make: MakeWorkload, ours: bool, args: dict[str, Any]) -> int:

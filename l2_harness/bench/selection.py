@@ -6,7 +6,6 @@ its own, which reads them back. Comparing answers, which may need computer algeb
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from l2_harness.bench.child import apart
 from l2_harness.bench.figure import Figure
 from l2_harness.bench.made_up_traces import (
     RUN_ID,
@@ -84,8 +84,7 @@ def measure_selection(work: SelectionWork, say: Callable[[str], object]) -> Sele
         say(f"writing {work.questions * work.samples} made-up responses")
         size = write_made_up(Path(folder), work.questions, work.samples, partial(_sample, work))
         say("reading, scoring and choosing")
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, peak, selectors = pool.apply(score_and_choose, (folder,))
+        seconds, peak, selectors = apart(score_and_choose, folder)
     return SelectionCost(work, seconds, peak, size, selectors)
 
 
