@@ -65,17 +65,20 @@ def stream_key(seed: int, prompt_hash: str, sample: int) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
-def draw_bits(keys: np.ndarray, purpose: str, layer: int, rows: np.ndarray) -> np.ndarray:
-    """64 random bits for each row, (n,) uint64.
+def draw_bits(
+    keys: np.ndarray, purpose: str, layer: int | np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """64 random bits for each row, uint64 of the arguments' common shape.
 
     Args:
-        keys: (n,) uint64, of each row's response.
+        keys: uint64, of each row's response.
         purpose: one that a technique declares.
-        layer: decoder layer index.
-        rows: (n,) each row's index in its response, from 0.
+        layer: decoder layer index, or uint64 ones.
+        rows: each row's index in its response, from 0.
     """
     offset = np.uint64((purpose_number(purpose) * _GOLDEN) % 2**64)
-    counter = rows.astype(np.uint64) + np.uint64((layer << 32) + 1)
+    first = (np.asarray(layer, dtype=np.uint64) << np.uint64(32)) + np.uint64(1)
+    counter = rows.astype(np.uint64) + first
     return _mix(_mix(keys + offset) + counter * np.uint64(_GOLDEN))
 
 

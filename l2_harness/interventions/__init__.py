@@ -5,7 +5,7 @@ Nothing here knows an engine, a tokenizer or a file. An engine makes one
 tells it which rows each forward pass has, and hands it every monitored layer's output.
 """
 
-from l2_harness.interventions.pipeline import InterventionRun, Pipeline
+from l2_harness.interventions.pipeline import InterventionRun, LateReport, Pipeline
 from l2_harness.interventions.reports import InterventionTotals, ResponseReport
 from l2_harness.interventions.responses import Response
 from l2_harness.random_numbers import stream_key
@@ -13,6 +13,7 @@ from l2_harness.random_numbers import stream_key
 __all__ = [
     "InterventionRun",
     "InterventionTotals",
+    "LateReport",
     "Pipeline",
     "Response",
     "ResponseReport",

@@ -74,10 +74,10 @@ class LayerInterventions:
         edited = self._edit(current, part, rows.part_of(norms), run_again)
         return rows.put_back(hidden, part, edited)
 
-    def at_end(self) -> dict[str, np.ndarray]:
-        """Counter → (n_slots,) what the state holds; waits for the device."""
+    def at_end(self, slot: int) -> dict[str, Tensor]:
+        """Counter → what the state holds of the response in a slot: a tensor of one number."""
         return {
-            name: values.cpu().numpy()
+            name: values[slot].clone()
             for technique in self._techniques
             for name, values in technique.at_end().items()
         }

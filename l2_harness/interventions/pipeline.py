@@ -6,14 +6,15 @@ pipeline.begin_pass(slots, positions)                      # every forward pass
 hidden = pipeline.layer(20, hidden, run_again)             # every monitored layer in it
 reports = pipeline.reports()                               # at the end
 
-Where responses come and go, :meth:`Pipeline.finish` reads out the one that is over, and
+Where responses come and go, :meth:`Pipeline.finish` takes leave of the one that is over, and
 :meth:`Pipeline.start` puts the next one into its slot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,6 +37,23 @@ from l2_harness.interventions.thresholds import (
     PooledQuantiles,
     RequestQuantiles,
 )
+
+#: Gives the report of a response that is over, once. The first one that is asked for reads out
+#: what waits of all, so it is worth while to let many responses end before.
+LateReport = Callable[[], ResponseReport]
+
+
+@dataclass(frozen=True)
+class _End:
+    """What layers hold of a response that ends.
+
+    Attributes:
+        rows: layer → rows that it was handed.
+        held: layer → counter → a tensor of one number.
+    """
+
+    rows: Mapping[int, int]
+    held: Mapping[int, Mapping[str, Tensor]]
 
 
 class InterventionRun:
@@ -107,6 +125,7 @@ class Pipeline:
         threshold, warmups = run.config.threshold, run.config.warmups
         self._ledger = ResponseLedger(
             n_slots,
+            run.layers,
             {name: warmups[name] for name in run.config.acting()},
             threshold.threshold_prompt,
             run.pooled_rows,
@@ -120,9 +139,10 @@ class Pipeline:
         self._uncounted: tuple[np.ndarray, frozenset[int], int] | None = None
         self._pass: Pass | None = None
         self._done: set[int] = set()
+        self._over: dict[int, _End] = {}
 
     def start(self, slot: int, response: Response) -> None:
-        """A response begins in a slot; read the report of the one before it first.
+        """A response begins in a slot; :meth:`finish` the one before it first.
 
         Raises:
             ValueError: no such slot, or a prompt of no token.
@@ -130,7 +150,7 @@ class Pipeline:
         self._close_pass()
         self._count_rows()
         self._ledger.start(slot, response)
-        self._log.forget(slot)
+        self._log.keep(self._wanted)
         for shared in self._shared.values():
             shared.start(slot, response.scored)
         if self._plans is None and response.recorded is not None:
@@ -158,7 +178,7 @@ class Pipeline:
         """
         self._close_pass()
         if self._log.is_long:
-            self._log.read(self._ledger.epochs)
+            self._log.read(self._wanted)
         self._pass = self._ledger.admit(
             np.asarray(slots, dtype=np.int64), np.asarray(positions, dtype=np.int64)
         )
@@ -172,8 +192,7 @@ class Pipeline:
         self._count_rows()
         for seen in self._rows_seen.values():
             seen[slots] = 0
-        for slot in slots.tolist():
-            self._log.forget(slot)
+        self._log.keep(self._wanted)
         for statistics in self._statistics.values():
             if statistics is not None:
                 statistics.reset(slots)
@@ -253,36 +272,57 @@ class Pipeline:
         return hidden
 
     def reports(self, slots: Sequence[int] | None = None) -> list[ResponseReport]:
-        """What happened to the responses in some slots, or in all; waits for the device."""
-        self._close_pass()
-        self._count_rows()
-        self._log.read(self._ledger.epochs)
+        """What has happened so far to the responses in some slots, or in all; waits for the
+        device.
+        """
         chosen = range(self._n_slots) if slots is None else slots
-        ends = {layer: state.at_end() for layer, state in self._layers.items()}
-        return [self._report(slot, ends) for slot in chosen]
+        ends = [self._end(slot) for slot in chosen]
+        self._log.read(self._wanted)
+        numbers = self._ledger.numbers[list(chosen)].tolist()
+        return [self._report(*each) for each in zip(numbers, ends, strict=True)]
 
-    def finish(self, slot: int) -> ResponseReport:
-        """What happened to the response in a slot, which is over; the log lets go of it.
+    def finish(self, slot: int) -> LateReport:
+        """The response in a slot is over: what happened to it, to be asked for later.
 
         An engine that ran rows which it doesn't keep cuts the report
         (:meth:`~l2_harness.interventions.ResponseReport.cut`). The slot has no further rows
         before :meth:`start`.
         """
-        report = self.reports([slot])[0]
-        self._log.forget(slot)
+        number = int(self._ledger.numbers[slot])
+        self._over[number] = self._end(slot)
+        self._ledger.end(slot)
         for seen in self._rows_seen.values():
             seen[slot] = 0
+        return partial(self._late_report, number)
+
+    def _late_report(self, number: int) -> ResponseReport:
+        self._log.read(self._wanted)
+        report = self._report(number, self._over.pop(number))
+        self._log.keep(self._wanted)
         return report
 
-    def _report(self, slot: int, ends: Mapping[int, Mapping[str, np.ndarray]]) -> ResponseReport:
-        found = count_and_tell(self._log.of(slot))
+    @property
+    def _wanted(self) -> list[int]:
+        """The numbers of the responses whose reports may still be asked for."""
+        return [*self._ledger.numbers.tolist(), *self._over]
+
+    def _end(self, slot: int) -> _End:
+        self._close_pass()
+        self._count_rows()
+        return _End(
+            {layer: int(seen[slot]) for layer, seen in self._rows_seen.items()},
+            {layer: state.at_end(slot) for layer, state in self._layers.items()},
+        )
+
+    def _report(self, number: int, end: _End) -> ResponseReport:
+        found = count_and_tell(self._log.of(number))
         counters = found.counters
-        for layer, seen in self._rows_seen.items():
+        for layer, rows in end.rows.items():
             if layer not in counters:
                 counters[layer] = no_counts()
-            counts = counters[layer]
-            counts["rows"] = int(seen[slot])
-            counts |= {name: int(held[slot]) for name, held in ends.get(layer, {}).items()}
+            counters[layer]["rows"] = rows
+            held = end.held.get(layer, {})
+            counters[layer] |= {name: int(value) for name, value in held.items()}
         return replace(found, counters=dict(sorted(counters.items())))
 
     @property

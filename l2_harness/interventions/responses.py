@@ -5,15 +5,17 @@ All on the host: an engine knows slots and positions there, so none of this touc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from l2_harness.interventions.edit_plans import RecordedEdits
+from l2_harness.interventions.row_draws import RowDraws
 from l2_harness.interventions.row_set import Editable, RowSet, SlotMap, Waves
 
 _NONE = np.empty(0, dtype=np.int64)
+_ALWAYS = 2**31
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class ResponseLedger:
 
     Args:
         n_slots: responses at a time.
+        layers: the monitored layers.
         warmups: technique → rows at the start that it never edits.
         prompt_counts: whether prompt rows enter the threshold (``threshold_prompt``).
         pooled: the run's count of rows, where the warm-up is the run's, not the response's.
@@ -107,6 +110,7 @@ class ResponseLedger:
     def __init__(
         self,
         n_slots: int,
+        layers: Sequence[int],
         warmups: Mapping[str, int],
         prompt_counts: bool = False,
         pooled: PooledRows | None = None,
@@ -115,7 +119,10 @@ class ResponseLedger:
         self._warmups = dict(warmups)
         self._prompt_counts = prompt_counts
         self._pooled = pooled
-        self.epochs = np.zeros(n_slots, dtype=np.int64)
+        self._draws = RowDraws(n_slots, layers)
+        #: (n_slots,) int64, the number of each slot's response: from 1, no two ever the same.
+        self.numbers = np.zeros(n_slots, dtype=np.int64)
+        self._numbered = 0
         self._keys = np.zeros(n_slots, dtype=np.uint64)
         self._scored = np.zeros(n_slots, dtype=bool)
         self._row_zero = np.full(n_slots, -1, dtype=np.int64)  # -1: no response here
@@ -139,14 +146,24 @@ class ResponseLedger:
             )
         self._settle()
         from_start = self._prompt_counts or response.scored
-        if self.epochs[slot]:
+        if self.numbers[slot]:
             self._begun.append(slot)
-        self.epochs[slot] += 1
+        self._number(slot)
         self._keys[slot] = response.key
         self._scored[slot] = response.scored
         self._row_zero[slot] = response.prompt_tokens - 1
         self._first[slot] = 0 if from_start else response.prompt_tokens - 1
         self._next[slot] = self._seen_to[slot] = self._first[slot]
+
+    def end(self, slot: int) -> None:
+        """The response in a slot is over; there is none until the next one starts."""
+        self._settle()
+        self._row_zero[slot] = -1
+        self._number(slot)
+
+    def _number(self, slot: int) -> None:
+        self._numbered += 1
+        self.numbers[slot] = self._numbered
 
     def admit(self, slots: np.ndarray, positions: np.ndarray) -> Pass:
         """Take note of the rows of a pass.
@@ -180,8 +197,16 @@ class ResponseLedger:
         latest = self._latest.step
         rows = latest.judged.next_rows()
         following = Pass(len(slots), None, rows, latest.is_new, Waves([rows]), _NONE)
-        self._latest = _Latest(following, positions)
+        self._look_for(following, positions)
         return following
+
+    def _look_for(self, step: Pass, positions: np.ndarray) -> None:
+        """Expect a step's continuation, unless what may be edited then is another."""
+        if step.judged.same_for > 0:
+            self._latest = _Latest(step, positions)
+        else:
+            self._latest = None
+            self._next[step.judged.slots] = positions + 1
 
     def _settle(self) -> None:
         """Write down how far the responses of the latest steps have come."""
@@ -195,7 +220,7 @@ class ResponseLedger:
         if not expected.all():
             return False
         if not np.array_equal(slots, self._slot_map.slots):
-            if np.bincount(slots, minlength=1).max() > 1:
+            if len(set(slots.tolist())) < len(slots):
                 return False
             self._slot_map = SlotMap(slots.copy(), self.n_slots)
         return True
@@ -205,11 +230,19 @@ class ResponseLedger:
         is_new = positions >= self._seen_to[slots]
         self._pool(slots, positions, is_new)
         rows = self._row_set(slots, positions, None, self._slot_map)
-        self._next[slots] = positions + 1
+        if is_new.all():
+            rows.same_for = self._same_for(slots, positions)
         step = Pass(len(slots), None, rows, is_new, Waves([rows]), self._take_begun())
-        if rows.is_settled and self._pooled is None:
-            self._latest = _Latest(step, positions)
+        self._look_for(step, positions)
         return step
+
+    def _same_for(self, slots: np.ndarray, positions: np.ndarray) -> int:
+        """For how many more rows each response keeps what it counts and may be edited in."""
+        if self._pooled is not None or self._scored[slots].any():
+            return 0
+        left = [self._row_zero[slots] + 1 - positions]  # until it may be edited for the first time
+        left += [self._first[slots] + warmup - positions for warmup in self._warmups.values()]
+        return min((rows for own in left for rows in own.tolist() if rows > 0), default=_ALWAYS) - 1
 
     def _advance(
         self, slot: int, slots: np.ndarray, positions: np.ndarray, kept: np.ndarray
@@ -236,7 +269,7 @@ class ResponseLedger:
         if len(counted):
             self._next[slot] = counted[-1] + 1
         if begins_again:
-            self.epochs[slot] += 1
+            self._number(slot)
             self._begun.append(slot)
 
     def _several(self, slots: np.ndarray, positions: np.ndarray, kept: np.ndarray) -> Pass:
@@ -281,12 +314,13 @@ class ResponseLedger:
         return RowSet(
             slots,
             rows,
-            self.epochs[slots],
+            self.numbers[slots],
             index,
             self._keys[slots],
             self._counts(slots, positions),
             {name: Editable(may_edit & (warm > n)) for name, n in self._warmups.items()},
             slot_map,
+            self._draws,
         )
 
     def _waves(self, rows: RowSet) -> Waves:

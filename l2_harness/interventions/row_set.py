@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2_harness.random_numbers import draw_bits, uniforms
+from l2_harness.interventions.row_draws import RowDraws
+from l2_harness.random_numbers import draw_bits
 
 T = TypeVar("T")
 
@@ -85,23 +86,28 @@ class RowSet:
     """Some rows of a pass.
 
     Attributes:
-        slots, rows, epochs: (n,) int64; an epoch tells the responses of one slot apart.
+        slots, rows, numbers: (n,) int64; a number is one response's, and no other has it.
         index: (n,) where the rows lie in what they were taken from, None for all of it.
         keys: (n,) uint64, of the responses' random numbers.
         counts: (n,) bool, whether the row's norm enters the threshold.
         editable: technique → the rows that it may edit.
         slot_map: set where no slot appears twice.
+        draws: where random numbers come from.
+        same_for: for how many of the next rows all this will hold, but for the rows themselves.
     """
 
     slots: np.ndarray
     rows: np.ndarray
-    epochs: np.ndarray
+    numbers: np.ndarray
     index: np.ndarray | None
     keys: np.ndarray
     counts: np.ndarray
     editable: dict[str, Editable]
     slot_map: SlotMap | None
+    draws: RowDraws
+    same_for: int = 0
     _tensors: dict[tuple[str, torch.device], Tensor] = field(default_factory=dict)
+    _drawn: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -141,25 +147,21 @@ class RowSet:
         masks = [editable.mask for editable in self.editable.values()]
         return np.logical_or.reduce(masks) if masks else np.zeros(len(self), dtype=bool)
 
-    @cached_property
-    def is_settled(self) -> bool:
-        """Whether all that is known of these rows will hold for the next ones, but their number."""
-        return all(editable.all for editable in self.editable.values()) and self.all_count
-
     def next_rows(self) -> RowSet:
-        """The rows that follow these, which are settled."""
+        """The rows that follow these, of which all holds that holds of these."""
         following = RowSet(
             self.slots,
             self.rows + 1,
-            self.epochs,
+            self.numbers,
             self.index,
             self.keys,
             self.counts,
             self.editable,
             self.slot_map,
+            self.draws,
+            self.same_for - 1,
         )
-        following.is_settled = following.all_count = True
-        following.may_edit = self.may_edit
+        following.all_count, following.may_edit = self.all_count, self.may_edit
         return following
 
     def bits(self, purpose: str, layer: int) -> np.ndarray:
@@ -167,12 +169,22 @@ class RowSet:
         return draw_bits(self.keys, purpose, layer, self.rows)
 
     def uniforms(self, purpose: str, layer: int) -> np.ndarray:
-        """(n,) float64 random numbers in [0, 1)."""
-        return uniforms(self.bits(purpose, layer))
+        """(n,) float64 random numbers in [0, 1), at most one row a response."""
+        drawn: np.ndarray = self._of_all_layers(purpose)[self.draws.place[layer]]
+        return drawn
 
     def uniforms_on(self, purpose: str, layer: int, device: torch.device) -> Tensor:
         """The same on ``device``, float64."""
-        return self.tensor(f"{purpose} {layer}", lambda: self.uniforms(purpose, layer), device)
+        drawn = self.tensor(purpose, lambda: self._of_all_layers(purpose), device)
+        return drawn[self.draws.place[layer]]
+
+    def _of_all_layers(self, purpose: str) -> np.ndarray:
+        assert self.slot_map is not None
+        if purpose not in self._drawn:
+            self._drawn[purpose] = self.draws.of(
+                purpose, self.slots, self.numbers, self.keys, self.rows
+            )
+        return self._drawn[purpose]
 
     def part_of(self, values: Tensor) -> Tensor:
         """These rows of values: (whole, …), of what they were taken from."""
@@ -197,12 +209,13 @@ class RowSet:
         return RowSet(
             self.slots[index],
             self.rows[index],
-            self.epochs[index],
+            self.numbers[index],
             index,
             self.keys[index],
             self.counts[index],
             {name: Editable(e.mask[index]) for name, e in self.editable.items()},
             slot_map,
+            self.draws,
         )
 
 

@@ -12,7 +12,7 @@ on, and only those are looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,12 +29,7 @@ from l2_harness.interventions.steering_triggers import peaks_of, steering_trigge
 from l2_harness.interventions.thresholds import JudgedRows
 from l2_harness.norms.directions import read_directions
 from l2_harness.norms.row_norms import row_norms
-from l2_harness.random_numbers import (
-    draw_bits,
-    normal_vectors,
-    permutations,
-    uniforms,
-)
+from l2_harness.random_numbers import normal_vectors, permutations
 
 
 @dataclass(frozen=True)
@@ -45,14 +40,14 @@ class _Moments:
         rows: on the host; ``rows.index`` counts in the wave.
         index, slots: (m,) int64, where they are in the wave, and their state.
         triggered: (m,) bool, the norm technique is ready and its coin fell.
-        drawn: (m,) bool, the random control has a credit and its coin fell.
+        drawn: (m,) bool, the random control has a credit and its coin fell; None without one.
     """
 
     rows: RowSet
     index: Tensor
     slots: Tensor
     triggered: Tensor
-    drawn: Tensor
+    drawn: Tensor | None
 
 
 class LayerSteering:
@@ -140,50 +135,46 @@ class LayerSteering:
         """The rows at which a coin fell, of those that may be ready; None if there are none."""
         if not wave.editable["steering"].any:
             return None
-        ready, has_credit = self._possible(wave, pulled)
-        triggered = self._falling(wave, ready, "steering_moment", self._chances[0])
-        drawn = self._falling(wave, has_credit, "steering_random_moment", self._chances[1])
-        fell = np.union1d(triggered, drawn)
+        triggered = self._triggered(wave, pulled)
+        drawn = self._drawn(wave) if self._config.steering == "random" else None
+        fell = np.flatnonzero(triggered if drawn is None else triggered | drawn)
         if not len(fell):
             return None
-        rows = wave.take(fell, None)
-        return self._look(rows, pulled, np.isin(fell, triggered), np.isin(fell, drawn))
-
-    def _possible(self, wave: RowSet, pulled: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) bool, as far as the host knows: ready by the norm rule; has a credit."""
-        editable = wave.editable["steering"].mask
-        ready = editable & (wave.rows >= self._trigger.first_row)
-        credit = editable if self._config.steering == "random" else np.zeros_like(editable)
-        if reading_is_free(pulled.device):
-            slots = wave.slots
-            ready &= pulled.numpy() & (wave.rows >= self._ready_at.numpy()[slots])
-            credit = credit & (self.credits.numpy()[slots] > 0)
-        return ready, credit
-
-    def _falling(
-        self, wave: RowSet, possible: np.ndarray, purpose: str, chance: float
-    ) -> np.ndarray:
-        """Where in a wave a coin falls, of the rows possible: (n,) bool."""
-        index = np.flatnonzero(possible)
-        if not len(index):
-            return index
-        bits = draw_bits(wave.keys[index], purpose, self._layer, wave.rows[index])
-        return index[uniforms(bits) < chance]
-
-    def _look(
-        self, rows: RowSet, pulled: Tensor, triggered: np.ndarray, drawn: np.ndarray
-    ) -> _Moments:
-        """What the device knows of the moments: triggers, cooldowns and credits."""
-        device = pulled.device
-        index, slots = rows.index_on(device), torch.from_numpy(rows.slots).to(device)
-        warm = rows.rows_on(device) >= self._ready_at.index_select(0, slots)
-        return _Moments(
+        rows, device = wave.take(fell, None), pulled.device
+        moments = _Moments(
             rows,
-            index,
-            slots,
-            torch.from_numpy(triggered).to(device) & pulled.index_select(0, index) & warm,
-            torch.from_numpy(drawn).to(device) & (self.credits.index_select(0, slots) > 0),
+            rows.index_on(device),
+            torch.from_numpy(rows.slots).to(device),
+            torch.from_numpy(triggered[fell]).to(device),
+            None if drawn is None else torch.from_numpy(drawn[fell]).to(device),
         )
+        return moments if reading_is_free(device) else self._look(moments, pulled)
+
+    def _triggered(self, wave: RowSet, pulled: Tensor) -> np.ndarray:
+        """(n,) bool, the norm rule's coin fell; as far as the host knows, it was ready for it."""
+        ready = wave.editable["steering"].mask & (wave.rows >= self._trigger.first_row)
+        if reading_is_free(pulled.device):
+            ready &= pulled.numpy() & (wave.rows >= self._ready_at.numpy()[wave.slots])
+        fell = wave.uniforms("steering_moment", self._layer) < self._chances[0]
+        return np.logical_and(ready, fell)
+
+    def _drawn(self, wave: RowSet) -> np.ndarray:
+        """(n,) bool, the control's coin fell; as far as the host knows, it has a credit."""
+        possible = wave.editable["steering"].mask
+        if reading_is_free(self.credits.device):
+            possible = possible & (self.credits.numpy()[wave.slots] > 0)
+        fell = wave.uniforms("steering_random_moment", self._layer) < self._chances[1]
+        return np.logical_and(possible, fell)
+
+    def _look(self, moments: _Moments, pulled: Tensor) -> _Moments:
+        """What only the device knows of the moments: triggers, cooldowns and credits."""
+        rows, slots = moments.rows.rows_on(pulled.device), moments.slots
+        warm = rows >= self._ready_at.index_select(0, slots)
+        triggered = moments.triggered & pulled.index_select(0, moments.index) & warm
+        drawn = moments.drawn
+        if drawn is not None:
+            drawn = drawn & (self.credits.index_select(0, slots) > 0)
+        return replace(moments, triggered=triggered, drawn=drawn)
 
     def _settle(self, moments: _Moments, close: Tensor) -> Tensor:
         """Start cooldowns; (m,) bool, the rows that are injected."""
@@ -193,7 +184,7 @@ class LayerSteering:
         self._trigger.answered(slots, triggered)
         ready_at = torch.where(triggered, after, self._ready_at.index_select(0, slots))
         self._ready_at.index_copy_(0, slots, ready_at)
-        if self._config.steering == "norm":
+        if moments.drawn is None:
             return triggered
         taken = moments.drawn & close
         earned = triggered if self._plans is None else torch.zeros_like(triggered)

@@ -1,4 +1,4 @@
-"""What happened at which row: kept as the steps' own tensors, read out when a response ends.
+"""What happened at which row: kept as the steps' own tensors, read out for many responses at once.
 
 Counters are sums over this log, so a step pays for no counting kernel and no synchronisation.
 """
@@ -84,81 +84,82 @@ class StepLog:
         entries.append(_Entry(rows, mask, columns))
         self.is_long |= len(entries) >= _MANY
 
-    def read(self, epochs: np.ndarray) -> None:
+    def read(self, wanted: Sequence[int]) -> None:
         """Move what was noted to the host; waits for the device.
 
         Args:
-            epochs: (n_slots,) of the responses that the slots have: rows of others are over.
+            wanted: the numbers of responses: those of others are let go of.
         """
+        if not self._entries:
+            return
         orders: dict[tuple[int, ...], _Order] = {}
         for key, entries in self._entries.items():
             rows, masks, columns = zip(*entries, strict=True)
             found = [torch.cat(parts).cpu().numpy() for parts in zip(*columns, strict=True)]
             which = tuple(map(id, rows))
             if which not in orders:
-                orders[which] = _Order(rows, epochs)
+                orders[which] = _Order(rows, wanted)
             mask = None if masks[0] is None else torch.cat(masks).cpu().numpy()
-            for slot, part in orders[which].parts(mask, found):
-                self._held[slot][key].append(part)
+            for number, part in orders[which].parts(mask, found):
+                self._held[number][key].append(part)
         self._entries.clear()
         self.is_long = False
 
-    def of(self, slot: int) -> dict[LogKey, LogRows]:
-        """What was read of the response in a slot."""
-        return {key: LogRows.joined(parts) for key, parts in self._held.get(slot, {}).items()}
+    def of(self, number: int) -> dict[LogKey, LogRows]:
+        """What was read of a response."""
+        return {key: LogRows.joined(parts) for key, parts in self._held.get(number, {}).items()}
 
-    def forget(self, slot: int) -> None:
-        """Let go of what was read of a response."""
-        self._held.pop(slot, None)
+    def keep(self, wanted: Sequence[int]) -> None:
+        """Let go of what was read of all responses but these."""
+        for number in self._held.keys() - set(wanted):
+            del self._held[number]
 
 
 class _Order:
-    """The rows of several entries by slot, in order.
+    """The rows of several entries by response, in order.
 
-    Each slot gets copies, so that a long response does not keep what others have left.
+    Each response gets copies, so that a long one does not keep what others have left.
     """
 
-    def __init__(self, rows: Sequence[RowSet], epochs: np.ndarray) -> None:
-        slots = np.concatenate([own.slots for own in rows])
-        self._order = np.argsort(slots, kind="stable")
-        current = epochs[slots] == np.concatenate([own.epochs for own in rows])
-        if not current.all():
-            self._order = self._order[current[self._order]]
-        self._slots = slots[self._order]
+    def __init__(self, rows: Sequence[RowSet], wanted: Sequence[int]) -> None:
+        numbers = np.concatenate([own.numbers for own in rows])
+        self._order = np.argsort(numbers, kind="stable")
+        self._order = self._order[np.isin(numbers[self._order], wanted)]
+        self._numbers = numbers[self._order]
         self._rows = np.concatenate([own.rows for own in rows])[self._order]
         self._may_edit = np.concatenate([own.may_edit for own in rows])[self._order]
 
     def parts(
         self, mask: np.ndarray | None, columns: Sequence[np.ndarray]
     ) -> Iterator[tuple[int, LogRows]]:
-        """Each slot's own, where mask: (n,) holds, with columns of shape (n,)."""
+        """Each response's own, where mask: (n,) holds, with columns of shape (n,)."""
         if mask is None:
             order, spans = self._order, self._spans
         else:
             kept = np.flatnonzero(mask[self._order])
             order = self._order[kept]
-            spans = _spans(self._slots[kept], self._rows[kept], self._may_edit[kept])
+            spans = _spans(self._numbers[kept], self._rows[kept], self._may_edit[kept])
         ordered = [column[order] for column in columns]
-        for slot, part, rows, may_edit in spans:
-            yield slot, LogRows(rows, may_edit, [column[part].copy() for column in ordered])
+        for number, part, rows, may_edit in spans:
+            yield number, LogRows(rows, may_edit, [column[part].copy() for column in ordered])
 
     @cached_property
     def _spans(self) -> list[_Span]:
-        return _spans(self._slots, self._rows, self._may_edit)
+        return _spans(self._numbers, self._rows, self._may_edit)
 
 
-#: A slot, where its rows are, and what is known of them.
+#: A response, where its rows are, and what is known of them.
 _Span = tuple[int, slice, np.ndarray, np.ndarray]
 
 
-def _spans(slots: np.ndarray, rows: np.ndarray, may_edit: np.ndarray) -> list[_Span]:
-    """One a slot, slots: (n,) in order."""
-    if not len(slots):
+def _spans(numbers: np.ndarray, rows: np.ndarray, may_edit: np.ndarray) -> list[_Span]:
+    """One a response, numbers: (n,) in order."""
+    if not len(numbers):
         return []
-    starts = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist()]
-    ends = [*starts[1:], len(slots)]
+    starts = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()]
+    ends = [*starts[1:], len(numbers)]
     parts = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
     return [
-        (slot, part, rows[part].copy(), may_edit[part].copy())
-        for slot, part in zip(slots[starts].tolist(), parts, strict=True)
+        (number, part, rows[part].copy(), may_edit[part].copy())
+        for number, part in zip(numbers[starts].tolist(), parts, strict=True)
     ]

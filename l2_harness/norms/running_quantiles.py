@@ -73,6 +73,8 @@ class RunningQuantiles:
         # At least the count of each sequence, since the host does not know which were finite; and
         # at least the largest of those.
         self._at_most = np.zeros((0, n_slots), dtype=np.int64)
+        # Steps that took a value of these slots in all groups, and are not in it yet.
+        self._steps: tuple[np.ndarray | slice, int] = (slice(None), 0)
         self._width = 0
         self._views: tuple[int, Tensor, Tensor] | None = None
         self._capacity = capacity
@@ -80,6 +82,7 @@ class RunningQuantiles:
 
     def add_group(self) -> int:
         """``n_slots`` sequences more, all empty; the group's number."""
+        self._count_steps()
         group, n_slots = self._at_most.shape
         empty = self._sorted.new_full((self._capacity + 1, 1, n_slots), torch.inf)
         empty[0] = -torch.inf
@@ -100,7 +103,12 @@ class RunningQuantiles:
             slots: those where something may enter, if not all.
             group: which one, if not all.
         """
-        self._at_most[slice(None) if group is None else group, slots] += 1
+        if group is not None:
+            self._at_most[group, slots] += 1
+        else:
+            if slots is not self._steps[0]:
+                self._count_steps()
+            self._steps = slots, self._steps[1] + 1
         self._width += 1
         lower, used = self._used()
         count = self._count
@@ -118,6 +126,7 @@ class RunningQuantiles:
             values: (n, n_slots) float32, +inf where nothing enters.
             entering: (n_slots,) how many of each slot's may enter.
         """
+        self._count_steps()
         before = int(self._at_most[group].max())
         self._at_most[group] += entering
         after = int(self._at_most[group].max())
@@ -146,6 +155,7 @@ class RunningQuantiles:
         index = torch.from_numpy(slots).to(self._device)
         self._sorted[1:].index_fill_(2, index, torch.inf)
         self._count.index_fill_(1, index, 0)
+        self._count_steps()
         self._at_most[:, slots] = 0
 
     def _look_up(self, table: Tensor, more: int) -> tuple[Tensor, Tensor]:
@@ -160,17 +170,28 @@ class RunningQuantiles:
     def _used(self) -> tuple[Tensor, Tensor]:
         """Two views of the places in use, or a few more: one place down, and as they are."""
         if self._views is None or self._width > self._views[0]:
-            self._width = int(self._at_most.max(initial=0))
+            self._width = self._most()
             self._make_room()
             width = min(-(-self._width // _STRIDE) * _STRIDE, self._capacity)
             self._views = width, self._sorted[:width], self._sorted[1 : width + 1]
         return self._views[1:]
 
+    def _most(self) -> int:
+        """At least as many values as the fullest sequence has."""
+        self._count_steps()
+        return int(self._at_most.max(initial=0))
+
+    def _count_steps(self) -> None:
+        """Add up the steps with the same slots, which :meth:`add` only counts."""
+        slots, steps = self._steps
+        self._at_most[:, slots] += steps
+        self._steps = slots, 0
+
     def _make_room(self, more: int = 0) -> None:
         """See to it that the fullest sequence can take so many more."""
         if self._width + more <= self._capacity:
             return
-        self._width = int(self._at_most.max(initial=0))
+        self._width = self._most()
         if self._width + more > self._capacity:
             self._capacity = max(self._width + more, 2 * self._capacity)
             grown = self._sorted.new_full((self._capacity + 1, *self._count.shape), torch.inf)

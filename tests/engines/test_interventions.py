@@ -513,7 +513,7 @@ def test_hooks_do_nothing_outside_a_pass(models: Callable[[str], Any]) -> None:
                 model(ids)
             hooks.begin([0], [Response(stream_key(5, "1", 0), ids.shape[1])], [0], mask)
             assert torch.equal(model(other).logits, plain)
-            report = hooks.finish(0)
+            report = hooks.finish(0)()
             assert torch.equal(model(other).logits, plain)
     assert {counts["rows"] for counts in report.counters.values()} == {1}
     assert not report.events

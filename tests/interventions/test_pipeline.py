@@ -288,11 +288,14 @@ def test_reports_may_be_read_in_between(lab: Any, world: Any, lively: Any) -> No
     assert pipeline.reports() == whole.reports
 
 
+@pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("many", [2, 256])
 def test_one_finished_response_is_read_out_and_its_slot_goes_on(
-    many: int, lab: Any, world: Any, lively: Any, monkeypatch: pytest.MonkeyPatch
+    many: int, late: bool, lab: Any, world: Any, lively: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As an engine does that fills a slot again at once: two slots, five responses."""
+    """As an engine does that fills a slot again at once, and asks at once or when all are over:
+    two slots, five responses.
+    """
     monkeypatch.setattr("l2_harness.interventions.step_log._MANY", many)
     args = lively | {"recursion": "norm", "steering": "norm", "suppression": "random"}
     together = lab.run_fast(world, args, lab.together(world, range(5)))
@@ -313,10 +316,23 @@ def test_one_finished_response_is_read_out_and_its_slot_goes_on(
             r, position = running[slot]
             running[slot] = (r, position + 1)
             if position + 1 == world.last(r):
-                found[r] = pipeline.finish(slot)
+                report = pipeline.finish(slot)
+                found[r] = report if late else (lambda told: lambda: told)(report())
                 del running[slot]
                 assert not pipeline.reports([slot])[0].events
-    assert [found[r] for r in range(5)] == together.reports
+    assert [found[r]() for r in range(5)] == together.reports
+
+
+def test_a_slot_whose_response_is_over_takes_no_rows(lab: Any, world: Any, lively: Any) -> None:
+    """Not even the one that would have followed, which the pipeline expected."""
+    pipeline = InterventionRun(read_interventions(lively), lab.LAYERS).pipeline([world.response(0)])
+    first = world.prompts[0] - 1
+    for position in range(first, first + 3):
+        pipeline.begin_pass(np.array([0]), np.array([position]))
+        lab.run_pass(world, pipeline, tuple(torch.tensor([[0, position]]).unbind(1)))
+    pipeline.finish(0)
+    with pytest.raises(ValueError, match="a response in each slot"):
+        pipeline.begin_pass(np.array([0]), np.array([first + 3]))
 
 
 def test_what_an_engine_ran_too_far_is_cut(lab: Any, lively: Any) -> None:

@@ -16,7 +16,13 @@ from l2_harness.engines.hf.cache_argument import cache_argument
 from l2_harness.engines.hf.growing_cache import make_growing
 from l2_harness.engines.hf.layer_rerun import LayerCall, first_output, with_first_output
 from l2_harness.engines.hf.output_head import OutputHead
-from l2_harness.interventions import InterventionRun, Pipeline, Response, ResponseReport
+from l2_harness.interventions import (
+    InterventionRun,
+    LateReport,
+    Pipeline,
+    Response,
+    ResponseReport,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +150,8 @@ class LayerHooks:
         assert self._pipeline is not None
         self._pipeline.begin_pass(np.array(slots), np.array(positions))
 
-    def finish(self, slot: int) -> ResponseReport:
-        """What happened to the response in a slot, which is over."""
+    def finish(self, slot: int) -> LateReport:
+        """What happened to the response in a slot, which is over, to be asked for later."""
         assert self._pipeline is not None
         return self._pipeline.finish(slot)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from l2_harness.engines.hf.prefill import PassOutput
 from l2_harness.engines.response_end import EndRule, FinishReason
 from l2_harness.engines.response_log import ResponseLog
 from l2_harness.engines.slot_table import SlotTable
+from l2_harness.interventions import LateReport
 
 #: Complete responses are handed over when there are as many as run side by side, or after this
 #: many seconds: writing each by itself would cost more than it could save.
@@ -43,7 +45,8 @@ class ResponsesUnderWay:
         self._slots = SlotTable(max_rows)
         self._tokens: dict[int, list[int]] = {}
         self._prompt_tokens: dict[int, int] = {}
-        self._complete: list[tuple[int, FinishedResponse]] = []
+        self._complete: dict[int, FinishedResponse] = {}
+        self._reports: dict[int, LateReport] = {}
         self._delivered_at = time.monotonic()
         self._broken: set[int] = set()
 
@@ -99,26 +102,27 @@ class ResponsesUnderWay:
 
     def deliver(self) -> None:
         """Hand over what is complete."""
-        complete, self._complete = sorted(self._complete, key=lambda pair: pair[0]), []
+        complete, self._complete = self._complete, {}
+        for response, report in self._reports.items():
+            complete[response] = replace(complete[response], report=report())
+        self._reports.clear()
         if complete:
-            self._deliver(complete)
+            self._deliver(sorted(complete.items()))
         self._delivered_at = time.monotonic()
 
     def _end(self, ended: dict[int, FinishReason]) -> None:
         rows = self._log.take(ended)
         for response, reason in ended.items():
             slot = self._slots.release(response)
-            report = None if self._hooks is None else self._hooks.finish(slot)
-            prompt_tokens = self._prompt_tokens.pop(response)
-            finished = FinishedResponse(
-                prompt_tokens,
+            if self._hooks is not None:
+                self._reports[response] = self._hooks.finish(slot)
+            self._complete[response] = FinishedResponse(
+                self._prompt_tokens.pop(response),
                 self._tokens.pop(response),
                 reason,
                 rows.get(response),
-                report,
                 broken=response in self._broken,
             )
-            self._complete.append((response, finished))
         held_back = time.monotonic() - self._delivered_at
         if len(self._complete) >= self._max_rows or held_back > _HELD_BACK_S:
             self.deliver()

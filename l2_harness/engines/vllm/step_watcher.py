@@ -36,7 +36,7 @@ from l2_harness.engines.vllm.second_pass import SecondPass
 from l2_harness.engines.vllm.slots import Slots
 from l2_harness.engines.vllm.step_rows import NEVER, Rows, Step
 from l2_harness.engines.vllm.wire import Arrays
-from l2_harness.interventions import InterventionRun, Pipeline, ResponseReport
+from l2_harness.interventions import InterventionRun, LateReport, Pipeline
 from l2_harness.norms.statistics import distribution_statistics
 from l2_harness.selection.chain_of_embedding import chain_of_embedding
 
@@ -105,7 +105,7 @@ class StepWatcher:
         self._log = RowLog()
         self._watched: dict[str, _Watched] = {}
         self._by_key: dict[int, _Watched] = {}
-        self._reports: dict[int, ResponseReport | None] = {}
+        self._reports: dict[int, LateReport] = {}
         self._sums, self._moves = StateSums(), StateMoves()
         self._states: dict[int, Tensor] = {}
         self._dose = 0, torch.zeros((), dtype=torch.float64)
@@ -153,12 +153,12 @@ class StepWatcher:
         for key, n_tokens in lengths.items():
             if key in self._by_key:
                 self._end(self._by_key.pop(key))
-            report = self._reports.pop(key, None)
+            late = self._reports.pop(key, None)
             scores = {}
             if key in sums:
                 scores = {**chain_of_embedding(sums[key]), STALT: moves.get(key, math.nan)}
             header[str(key)] = {
-                "report": None if report is None else report.cut(n_tokens).as_plain(),
+                "report": None if late is None else late().cut(n_tokens).as_plain(),
                 "scores": scores,
             }
         return header, self._log.take()
