@@ -19,6 +19,10 @@ from l2_harness.norms.signals import SIGNALS
 from l2_harness.norms.statistics import distribution_statistics
 from l2_harness.selection.chain_of_embedding import chain_of_embedding
 
+#: Logits that wait for their statistics: many rows at once take few operations, and larger
+#: vocabularies go by themselves.
+_WAITING = 2**19
+
 
 @dataclass
 class _Stretch:
@@ -30,12 +34,14 @@ class _Stretch:
 
 
 class ResponseLog:
-    """Collects a row a response and step, on the device until a response ends."""
+    """Collects a row a response and step, on the device until responses are taken."""
 
     def __init__(self) -> None:
         self._norms: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._signals: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._stretches: list[_Stretch] = []
+        self._waiting: list[tuple[_Stretch, Tensor, Tensor]] = []  # with logits and tokens
+        self._size = 0  # of these logits
         self._state_sums, self._state_moves = StateSums(), StateMoves()
 
     def add(
@@ -51,14 +57,17 @@ class ResponseLog:
         Args:
             responses: which response each row belongs to.
             norms: (layers, rows) float32.
-            logits: (rows, vocabulary), as the model gave them.
+            logits: (rows, vocabulary), as the model gave them; not to be changed afterwards.
             tokens: (rows,) int64, the tokens that were chosen.
             states: (layers, rows, d), of which Chain-of-Embedding and StALT are made.
         """
         if not self._stretches or self._stretches[-1].responses != tuple(responses):
             self._stretches.append(_Stretch(tuple(responses)))
         self._stretches[-1].norms.append(norms)
-        self._stretches[-1].signals.append(distribution_statistics(logits).signals(tokens))
+        self._waiting.append((self._stretches[-1], logits, tokens))
+        self._size += logits.numel()
+        if self._size >= _WAITING:
+            self._measure()
         if states is not None:
             self._state_sums.add(responses, states)
             self._state_moves.add(responses, states)
@@ -80,8 +89,20 @@ class ResponseLog:
             rows[response] = ResponseRows(norms, own, scores)
         return rows
 
+    def _measure(self) -> None:
+        """Statistics of the steps that wait for them."""
+        if not self._waiting:
+            return
+        stretches, logits, tokens = zip(*self._waiting, strict=True)
+        signals = distribution_statistics(torch.cat(logits)).signals(torch.cat(tokens))
+        parts = signals.split([len(held) for held in logits], dim=1)
+        for stretch, part in zip(stretches, parts, strict=True):
+            stretch.signals.append(part)
+        self._waiting, self._size = [], 0
+
     def _read(self) -> None:
         """Move what was added to the host."""
+        self._measure()
         for stretch in self._stretches:
             norms = torch.stack(stretch.norms).cpu().numpy()
             signals = torch.stack(stretch.signals).cpu().numpy()

@@ -103,6 +103,8 @@ class ResponsesUnderWay:
     def deliver(self) -> None:
         """Hand over what is complete."""
         complete, self._complete = self._complete, {}
+        for response, rows in self._log.take(complete).items():
+            complete[response] = replace(complete[response], rows=rows)
         for response, report in self._reports.items():
             complete[response] = replace(complete[response], report=report())
         self._reports.clear()
@@ -111,7 +113,6 @@ class ResponsesUnderWay:
         self._delivered_at = time.monotonic()
 
     def _end(self, ended: dict[int, FinishReason]) -> None:
-        rows = self._log.take(ended)
         for response, reason in ended.items():
             slot = self._slots.release(response)
             if self._hooks is not None:
@@ -120,7 +121,6 @@ class ResponsesUnderWay:
                 self._prompt_tokens.pop(response),
                 self._tokens.pop(response),
                 reason,
-                rows.get(response),
                 broken=response in self._broken,
             )
         held_back = time.monotonic() - self._delivered_at
