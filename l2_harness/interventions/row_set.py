@@ -69,6 +69,13 @@ class Editable:
 
     def __init__(self, mask: np.ndarray) -> None:
         self.mask = mask
+        self._on: dict[torch.device, Tensor] = {}
+
+    def on(self, device: torch.device) -> Tensor:
+        """``mask`` on ``device``, copied there once."""
+        if device not in self._on:
+            self._on[device] = torch.from_numpy(self.mask).to(device)
+        return self._on[device]
 
     @cached_property
     def any(self) -> bool:
@@ -139,7 +146,7 @@ class RowSet:
         editable = self.editable[technique]
         if editable.all:
             return mask
-        return mask & self.tensor(f"editable {technique}", lambda: editable.mask, mask.device)
+        return mask & editable.on(mask.device)
 
     @cached_property
     def may_edit(self) -> np.ndarray:

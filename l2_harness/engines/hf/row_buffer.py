@@ -24,12 +24,23 @@ class RowMoves:
 
     def __init__(self, kept: Sequence[int]) -> None:
         n, staying = len(kept), set(kept)
-        self.gaps = [row for row in range(n) if row not in staying]
-        self.movers = [row for row in kept if row >= n]
+        gaps = [row for row in range(n) if row not in staying]
+        movers = [row for row in kept if row >= n]
         order = list(range(n))
-        for gap, mover in zip(self.gaps, self.movers, strict=True):
+        for gap, mover in zip(gaps, movers, strict=True):
             order[gap] = mover
         self.order = torch.tensor(order)
+        self._moved = torch.tensor([gaps, movers])
+        self._on: dict[torch.device, Tensor] = {}
+
+    def move(self, whole: Tensor) -> None:
+        """Fill the gaps of whole: (rows before, …), in place."""
+        if not self._moved.numel():
+            return
+        if whole.device not in self._on:
+            self._on[whole.device] = self._moved.to(whole.device)
+        gaps, movers = self._on[whole.device]
+        whole.index_copy_(0, gaps, whole.index_select(0, movers))
 
 
 class RowBuffer:
@@ -42,45 +53,41 @@ class RowBuffer:
 
     def __init__(self, held: Tensor, dim: int) -> None:
         self._dim = dim
-        self._rows, self._start, self._end = len(held), 0, held.shape[dim]
-        self._whole = held
+        self._start, self._end = 0, held.shape[dim]
+        self._whole = self._own = held  # the buffer, and the rows of it that are in use
         self._remake(len(held), self._end)
 
     @property
     def view(self) -> Tensor:
         """All rows, at the positions that they have."""
-        return self._part(0, self._rows, self._start, self._end)
+        return self._own.narrow(self._dim, self._start, self._end - self._start)
 
     def append(self, new: Tensor) -> Tensor:
         """Add positions to all rows; what they have then."""
         count = new.shape[self._dim]
         if self._end + count > self._whole.shape[self._dim]:
             self._remake(len(self._whole), self._end - self._start, count)
-        end = self._end + count
-        self._part(0, self._rows, self._end, end).copy_(new)
-        self._end = end
+        self._own.narrow(self._dim, self._end, count).copy_(new)
+        self._end += count
         return self.view
 
     def keep(self, moves: RowMoves) -> Tensor:
         """Drop rows, in place."""
-        if moves.gaps:
-            whole = self._part(0, self._rows, self._start, self._end)
-            device = whole.device
-            gaps, movers = torch.tensor(moves.gaps), torch.tensor(moves.movers)
-            whole[gaps.to(device)] = whole[movers.to(device)]
-        self._rows = len(moves.order)
+        moves.move(self.view)
+        self._own = self._whole[: len(moves.order)]
         return self.view
 
     def join(self, new: Tensor) -> Tensor:
         """Add rows that end where the others do; what is missing at the left is 0."""
-        rows, length = self._rows + len(new), new.shape[self._dim]
+        held = len(self._own)
+        rows, length = held + len(new), new.shape[self._dim]
         if rows > len(self._whole) or length > self._end - self._start:
             self._remake(max(rows, len(self._whole)), max(length, self._end - self._start))
         begin = self._end - length
         # a mask does not help against what is no number
-        self._part(self._rows, rows, self._start, begin).zero_()
-        self._part(self._rows, rows, begin, self._end).copy_(new)
-        self._rows = rows
+        self._part(held, rows, self._start, begin).zero_()
+        self._part(held, rows, begin, self._end).copy_(new)
+        self._own = self._whole[:rows]
         return self.view
 
     def drop_left(self, count: int) -> Tensor:
@@ -99,5 +106,6 @@ class RowBuffer:
         self._whole = held.new_empty(shape)
         missing = length - held.shape[self._dim]
         self._start, self._end = 0, length
-        self._part(0, self._rows, 0, missing).zero_()
-        self._part(0, self._rows, missing, length).copy_(held)
+        self._own = self._whole[: len(held)]
+        self._own.narrow(self._dim, 0, missing).zero_()
+        self._own.narrow(self._dim, missing, length - missing).copy_(held)
