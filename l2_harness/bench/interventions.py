@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from l2_harness.bench.figure import Figure
+from l2_harness.bench.parts import PartTimes, Place
 from l2_harness.bench.rounds import Ratio, Say, Way, alternate
 from l2_harness.bench.timed_ways import TimedWays, seconds_a_token
 from l2_harness.bench.workloads import greedy_demo
@@ -17,7 +18,12 @@ from l2_harness.engines.decoder_layers import find_decoder_layers
 from l2_harness.engines.hf.layer_hooks import LayerHooks
 from l2_harness.engines.hf.layer_rerun import LayerCall
 from l2_harness.engines.hf.loading import resolve_pretrained
-from l2_harness.interventions import InterventionRun
+from l2_harness.interventions import InterventionRun, Pipeline
+from l2_harness.interventions import layer as layer_module
+from l2_harness.interventions.recursion import LayerRecursion
+from l2_harness.interventions.steering import LayerSteering
+from l2_harness.interventions.suppression import LayerSuppression
+from l2_harness.interventions.thresholds import LayerThreshold
 from l2_harness.models.hf.l2hf import L2HF
 
 PLAIN = "plain"
@@ -40,6 +46,19 @@ WAYS: dict[str, dict[str, Any]] = {
     "suppression=shuffled": {"suppression": "shuffled"},
 }
 _COMMON = {"threshold_warmup": 8, **SLIGHT}
+#: What an intervention takes, by the functions that do it.
+PARTS: dict[str, list[Place]] = {
+    "second passes": [(LayerCall, "again")],
+    "which rows a pass has": [(Pipeline, "begin_pass")],
+    "norms": [(layer_module, "finite_row_norms")],
+    "thresholds": [(LayerThreshold, "begin"), (LayerThreshold, "judge")],
+    "the technique": [(own, "edit") for own in (LayerRecursion, LayerSteering, LayerSuppression)],
+    "the rest of a layer": [(Pipeline, "layer")],
+    "starts and reports": [
+        *((Pipeline, name) for name in ("start", "finish", "_late_report")),
+        *((LayerHooks, name) for name in ("begin", "step")),
+    ],
+}
 
 
 def measure_interventions(
@@ -82,15 +101,25 @@ def measure_interventions(
     clock = time.process_time if cpu else time.perf_counter
     times = alternate({name: way(name) for name in lms}, rounds, say, clock)
     a_token = seconds_a_token(times, responses, lms[PLAIN].tok_encode)
-    figures = []
+    figures, parts = [], {}
     for name in WAYS:
+        parts[name] = _parts(way(name))
         again = layer_calls_again(loaded.model, way(name))
         equal = sum(a == b for a, b in zip(responses[name], responses[PLAIN], strict=True))
         note = f"layer calls again {again:.1%}, {equal} of {len(requests)} responses equal"
         ratio = Ratio.of(a_token[name], a_token[PLAIN])
         figures.append(Figure.of("interventions", name, ratio, again=again, note=note))
     settings = {"model": model, "rounds": rounds, "responses": len(requests), "cpu_time": cpu}
-    return TimedWays({**settings, **args, **_COMMON}, times, figures)
+    return TimedWays({**settings, **args, **_COMMON}, times, figures, parts)
+
+
+def _parts(run: Way) -> dict[str, float]:
+    """Share of the decoding without the interventions that each part of them takes, in one run."""
+    spent = PartTimes()
+    with spent.watching(PARTS):
+        run()
+    decoding = spent.seconds.pop("everything else")
+    return {name: seconds / decoding for name, seconds in spent.seconds.items()}
 
 
 def _only_thresholds(lm: L2HF) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from l2_harness.bench.figure import Figure
@@ -11,15 +11,16 @@ from l2_harness.bench.figure import Figure
 
 @dataclass(frozen=True)
 class TimedWays:
-    """Seconds of every round by way, and what is to be seen of them."""
+    """Seconds of every round by way, what is to be seen of them, and where they went."""
 
     settings: dict[str, Any]
     times: dict[str, list[float]]
     figures: list[Figure]
+    parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """What was run and how long it took, ready for JSON."""
-        return {"settings": self.settings, "times": self.times}
+        return {"settings": self.settings, "times": self.times, "parts": self.parts}
 
 
 def seconds_a_token(

@@ -9,8 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from l2_harness.bench import interventions
 from l2_harness.bench.continuous import continuous_batching
 from l2_harness.bench.gpu import OFF, STOCK, WAYS, measure_gpu
+from l2_harness.bench.interventions import measure_interventions
 from l2_harness.bench.workloads import deep_demo_model, greedy_demo
 from l2_harness.paths import demo_model_path
 
@@ -57,3 +59,13 @@ def test_every_way_of_the_gpu_benchmark_runs() -> None:
     assert [name.split(" (")[0] for name in names[1:]] == [
         f"{way} / off" for way in WAYS if way != OFF
     ]
+
+
+def test_interventions_say_where_their_time_goes() -> None:
+    cost = measure_interventions(2, 2, 2, lambda text: None, max_new_tokens=24)
+    assert set(cost.parts) == set(interventions.WAYS)
+    for way, parts in cost.parts.items():
+        assert ("the technique" in parts) == (way != interventions.THRESHOLDS)
+        assert all(share > 0 for share in parts.values())
+    assert "second passes" in cost.parts["recursion=always"]
+    assert "second passes" not in cost.parts["steering=norm"]
