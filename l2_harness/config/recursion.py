@@ -7,7 +7,7 @@ from typing import Literal
 
 from l2_harness.config.numbers import number, whole
 from l2_harness.config.options import choice, option
-from l2_harness.config.technique import LogKind, Technique, TechniqueConfig
+from l2_harness.config.technique import ROW_INDEX, LogKind, Technique, TechniqueConfig
 
 _PASSES = {"entropy": 4}
 
@@ -90,11 +90,12 @@ _COUNTS = {
     "passes_run": "passes",
     "passes_accepted": "accepted",
     "non_finite": "non_finite",
-    "recursion_changed": "changed",
-    "recursion_change": "change",
-    "recursion_places": "place",
 }
-_NOTED = ("change", "changed", "place")
+_EDIT_COUNTS = {
+    "recursion_changed": None,
+    "recursion_change": "change",
+    "recursion_places": ROW_INDEX,
+}
 
 #: The counter of how much larger states became, by which it is told how many left the range of the
 #: norms that the layer has of its own.
@@ -120,8 +121,10 @@ RECURSION = Technique(
     log=(
         LogKind(
             "recursion",
-            ("passes", "accepted", "non_finite", "norm", "threshold", *_NOTED, "growth"),
-            _COUNTS | {GROWTH: "growth"},
+            ("passes", "accepted", "non_finite", "norm", "threshold", "change", "growth"),
+            _COUNTS,
+            edited="accepted",
+            edit_counts=_EDIT_COUNTS | {GROWTH: "growth"},
             value="accepted",
             detail=("passes", "norm", "threshold", "change"),
             meaning="the layer ran again on its own output",
@@ -129,8 +132,10 @@ RECURSION = Technique(
         ),
         LogKind(
             "entropy",
-            ("passes", "accepted", "non_finite", "entropy", *_NOTED),
+            ("passes", "accepted", "non_finite", "entropy", "change"),
             _COUNTS,
+            edited="accepted",
+            edit_counts=_EDIT_COUNTS,
             value="accepted",
             detail=("passes", "entropy", "change"),
             meaning="the top layers ran again, the next token being uncertain",

@@ -79,6 +79,8 @@ class LogKind:
         columns: names of the numbers that are noted, in order.
         counts: counter → the column that is added up for it; None: the rows are counted;
             :data:`ROW_INDEX`: their indices in the response are.
+        edited: the column that is above 0 where the state was edited.
+        edit_counts: like ``counts``, of those rows alone.
         value: the column that is an event's ``value``; None: no events, it only counts.
         detail: the columns of an event's ``detail``.
         meaning: what happened, in a line for a legend.
@@ -88,6 +90,8 @@ class LogKind:
     name: str
     columns: tuple[str, ...] = ()
     counts: Mapping[str, str | None] = field(default_factory=dict)
+    edited: str | None = None
+    edit_counts: Mapping[str, str | None] = field(default_factory=dict)
     value: str | None = None
     detail: tuple[str, ...] = ()
     meaning: str = ""

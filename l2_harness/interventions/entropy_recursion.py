@@ -51,11 +51,10 @@ class EntropyRecursion:
         states, passes, kept = self._passes(
             hidden[index], before[index], index, run_top_again, log_probs
         )
-        own, changed = rows.take(which, None), (kept > 0).long()
-        change = relative_change(hidden[index], states) * changed
         self._log.add(
-            *("entropy", self._layer, own, None, passes, kept, passes - kept, entropy[index]),
-            *(change, changed, changed * own.rows_on(changed.device)),
+            *("entropy", self._layer, rows.take(which, None), None),
+            *(passes, kept, passes - kept, entropy[index]),
+            relative_change(hidden[index], states),
         )
         if self._config.recursion_alpha == 0:
             return hidden

@@ -170,13 +170,11 @@ class LayerRecursion:
         return mixed, row_norms(mixed)
 
     def _note(self, rows: RowSet, norms: Tensor, start: Tensor, found: _Rows) -> None:
-        changed = (found.accepted > 0).long()
-        change = relative_change(start, found.states, norms) * changed
         self._log.add(
             *("recursion", self._layer, rows, None, found.passes, found.accepted),
-            *(found.non_finite, norms, found.tau, change, changed),
-            changed * rows.rows_on(changed.device),
-            found.norms / norms * changed,
+            *(found.non_finite, norms, found.tau),
+            relative_change(start, found.states, norms),
+            found.norms / norms,
         )
 
     def reset(self, slots: np.ndarray) -> None:

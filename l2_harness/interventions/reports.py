@@ -204,12 +204,17 @@ def _row_counts(own: LogRows) -> dict[str, RowCounts]:
 
 def _counts(kind: LogKind, own: LogRows) -> dict[str, RowCounts]:
     columns = dict(zip(kind.columns, own.columns, strict=True)) | {ROW_INDEX: own.rows}
-    return {
-        counter: RowCounts.once(own.rows)
-        if column is None
-        else RowCounts(own.rows, columns[column])
-        for counter, column in kind.counts.items()
-    }
+    found = {name: _counted(own.rows, of, columns) for name, of in kind.counts.items()}
+    if kind.edited is not None:
+        edited = columns[kind.edited] > 0
+        columns = {name: values[edited] for name, values in columns.items()}
+        for name, of in kind.edit_counts.items():
+            found[name] = _counted(columns[ROW_INDEX], of, columns)
+    return found
+
+
+def _counted(rows: np.ndarray, of: str | None, columns: Mapping[str, np.ndarray]) -> RowCounts:
+    return RowCounts.once(rows) if of is None else RowCounts(rows, columns[of])
 
 
 def _events(kind: LogKind, layer: int, own: LogRows) -> list[TraceEvent]:
