@@ -16,12 +16,8 @@ from l2_harness.engines.state_moves import StateMoves
 from l2_harness.engines.state_sums import StateSums
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.signals import SIGNALS
-from l2_harness.norms.statistics import distribution_statistics
+from l2_harness.norms.step_signals import StepSignals
 from l2_harness.selection.chain_of_embedding import chain_of_embedding
-
-#: Logits that wait for their statistics: many rows at once take few operations, and larger
-#: vocabularies go by themselves.
-_WAITING = 2**19
 
 
 @dataclass
@@ -40,8 +36,7 @@ class ResponseLog:
         self._norms: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._signals: defaultdict[int, list[np.ndarray]] = defaultdict(list)
         self._stretches: list[_Stretch] = []
-        self._waiting: list[tuple[_Stretch, Tensor, Tensor]] = []  # with logits and tokens
-        self._size = 0  # of these logits
+        self._waiting = StepSignals()
         self._state_sums, self._state_moves = StateSums(), StateMoves()
 
     def add(
@@ -64,10 +59,7 @@ class ResponseLog:
         if not self._stretches or self._stretches[-1].responses != tuple(responses):
             self._stretches.append(_Stretch(tuple(responses)))
         self._stretches[-1].norms.append(norms)
-        self._waiting.append((self._stretches[-1], logits, tokens))
-        self._size += logits.numel()
-        if self._size >= _WAITING:
-            self._measure()
+        self._waiting.add(logits, tokens, self._stretches[-1].signals)
         if states is not None:
             self._state_sums.add(responses, states)
             self._state_moves.add(responses, states)
@@ -89,20 +81,9 @@ class ResponseLog:
             rows[response] = ResponseRows(norms, own, scores)
         return rows
 
-    def _measure(self) -> None:
-        """Statistics of the steps that wait for them."""
-        if not self._waiting:
-            return
-        stretches, logits, tokens = zip(*self._waiting, strict=True)
-        signals = distribution_statistics(torch.cat(logits)).signals(torch.cat(tokens))
-        parts = signals.split([len(held) for held in logits], dim=1)
-        for stretch, part in zip(stretches, parts, strict=True):
-            stretch.signals.append(part)
-        self._waiting, self._size = [], 0
-
     def _read(self) -> None:
         """Move what was added to the host."""
-        self._measure()
+        self._waiting.measure()
         for stretch in self._stretches:
             norms = torch.stack(stretch.norms).cpu().numpy()
             signals = torch.stack(stretch.signals).cpu().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from l2_harness.engines.vllm.step_rows import NEVER, Step
 from l2_harness.engines.vllm.wire import packed, unpacked
 from l2_harness.interventions import Response
 from l2_harness.interventions.edit_plans import RecordedEdits
-from l2_harness.norms.signals import SIGNALS
 
 CPU = torch.device("cpu")
 small = st.integers(0, 6)
@@ -95,8 +95,9 @@ def test_layers_that_are_run_again_are_tried_on_the_state_before_them() -> None:
 
 def rows_of(log: RowLog, keys: list[int], positions: list[int]) -> None:
     values = torch.tensor(positions, dtype=torch.float32)
-    signals = torch.stack([values + 100 * i for i in range(len(SIGNALS.names))])
-    log.add(keys, np.array(positions), torch.stack([values, -values]), signals)
+    logits = torch.stack([values, 0 * values], dim=1)
+    tokens = torch.ones(len(keys), dtype=torch.int64)
+    log.add(keys, np.array(positions), torch.stack([values, -values]), logits, tokens)
 
 
 def test_rows_come_together_whatever_comes_between() -> None:
@@ -109,9 +110,7 @@ def test_rows_come_together_whatever_comes_between() -> None:
     found.add(log.take())
     rows = found.take(1, 5, 3, {"score": 2.0})
     assert rows.norms.tolist() == [[5, -5], [6, -6], [7, -7]]
-    first = SIGNALS.names[1]
-    assert rows.signals[first] is not None
-    assert rows.signals[first].tolist() == [105, 106, 107]  # type: ignore[union-attr]
+    assert rows.signals["logprob"] == pytest.approx([-math.log1p(math.exp(n)) for n in (5, 6, 7)])
     assert rows.scores == {"score": 2.0}
     with pytest.raises(RuntimeError, match="at position 3"):
         found.take(2, 0, 4, {})

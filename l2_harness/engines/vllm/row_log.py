@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from l2_harness.engines.vllm.wire import Arrays
 from l2_harness.norms.rows import ResponseRows
 from l2_harness.norms.signals import SIGNALS
+from l2_harness.norms.step_signals import StepSignals
 
 #: Numbers that may wait on the device before they are moved to the host.
 _ON_DEVICE = 1 << 22
@@ -19,12 +20,14 @@ _ON_DEVICE = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Rows of one step: norms (layers, n) and signals (signals, n) where they were made."""
+    """Rows of one step: norms (layers, n) and parts of the signals (signals, n) where they were
+    made, once they are.
+    """
 
     keys: np.ndarray
     positions: np.ndarray
     norms: Tensor
-    signals: Tensor
+    signals: list[Tensor] = field(default_factory=list)
 
 
 class RowLog:
@@ -34,9 +37,15 @@ class RowLog:
         self._blocks: list[_Block] = []
         self._moved: list[Arrays] = []
         self._waiting = 0
+        self._unmeasured = StepSignals()
 
     def add(
-        self, keys: Sequence[int], positions: np.ndarray, norms: Tensor, signals: Tensor
+        self,
+        keys: Sequence[int],
+        positions: np.ndarray,
+        norms: Tensor,
+        logits: Tensor,
+        tokens: Tensor,
     ) -> None:
         """Rows of one step.
 
@@ -44,11 +53,13 @@ class RowLog:
             keys: whose each one is.
             positions: (n,) int64.
             norms: (layers, n) float32.
-            signals: (signals, n) float32, in the order of
-                :data:`~l2_harness.norms.signals.SIGNALS`.
+            logits: (n, vocabulary), not to be changed afterwards.
+            tokens: (n,) int64.
         """
-        self._blocks.append(_Block(np.array(keys, dtype=np.int64), positions, norms, signals))
-        self._waiting += norms.numel() + signals.numel()
+        block = _Block(np.array(keys, dtype=np.int64), positions, norms)
+        self._unmeasured.add(logits, tokens, block.signals)
+        self._blocks.append(block)
+        self._waiting += norms.numel() + len(keys) * len(SIGNALS.names)
         if self._waiting > _ON_DEVICE:
             self._move()
 
@@ -62,13 +73,15 @@ class RowLog:
 
     def _move(self) -> None:
         if self._blocks:
+            self._unmeasured.measure()
             blocks, self._blocks, self._waiting = self._blocks, [], 0
+            signals = [part for block in blocks for part in block.signals]
             self._moved.append(
                 {
                     "keys": np.concatenate([block.keys for block in blocks]),
                     "positions": np.concatenate([block.positions for block in blocks]),
                     "norms": torch.cat([block.norms for block in blocks], dim=-1).T.cpu().numpy(),
-                    "signals": torch.cat([b.signals for b in blocks], dim=-1).T.cpu().numpy(),
+                    "signals": torch.cat(signals, dim=-1).T.cpu().numpy(),
                 }
             )
 

@@ -37,7 +37,6 @@ from l2_harness.engines.vllm.slots import Slots
 from l2_harness.engines.vllm.step_rows import NEVER, Rows, Step
 from l2_harness.engines.vllm.wire import Arrays
 from l2_harness.interventions import InterventionRun, LateReport, Pipeline
-from l2_harness.norms.statistics import distribution_statistics
 from l2_harness.selection.chain_of_embedding import chain_of_embedding
 
 #: Rows of scored texts whose distributions are held at once.
@@ -215,10 +214,10 @@ class StepWatcher:
         if rows is None:
             return choose(logits, *args)
         place = slice(None) if len(rows) == len(step.ids) else rows.requests_there
-        statistics = distribution_statistics(logits[place])
+        own = logits[place].clone()  # the sampler works in place
         output = choose(logits, *args)
         tokens = output.sampled_token_ids[place, 0].to(torch.int64)
-        self._log_rows(rows, self._keys(step, rows), statistics.signals(tokens))
+        self._log_rows(rows, self._keys(step, rows), own, tokens)
         return output
 
     # -- stops ----------------------------------------------------------------------------
@@ -344,11 +343,15 @@ class StepWatcher:
         ):
             return None
         last, new = step.last, np.zeros(len(step.ids), dtype=bool)
-        for i, request in enumerate(step.ids):
+        for i, (request, position) in enumerate(
+            zip(step.ids, last.positions.tolist(), strict=True)
+        ):
             watched = self._watched.get(request)
-            if watched is not None and watched.order.tokens is None and not watched.is_over:
-                new[i] = last.positions[i] == watched.next
-                watched.next += bool(new[i])
+            if watched is None or watched.order.tokens is not None or watched.is_over:
+                continue
+            if position == watched.next:
+                new[i] = True
+                watched.next += 1
         if not new.any() or not self._run.records:
             return None
         return last.take(new)
@@ -367,21 +370,19 @@ class StepWatcher:
             [_predicted(scored[i], p) for i, p in zip(rows.requests, rows.positions, strict=True)],
             device=hidden.device,
         )
-        signals = [
-            distribution_statistics(self._runner.model.compute_logits(states)).signals(own_tokens)
-            for states, own_tokens in zip(
-                hidden[rows.where].split(_BLOCK), tokens.split(_BLOCK), strict=True
-            )
-        ]
-        self._log_rows(rows, self._keys(step, rows), torch.cat(signals, dim=-1))
+        place = np.arange(len(rows)) // _BLOCK
+        for block, own_tokens in enumerate(tokens.split(_BLOCK)):
+            part = rows.take(place == block)
+            logits = self._runner.model.compute_logits(hidden[part.where])
+            self._log_rows(part, self._keys(step, part), logits, own_tokens)
         for i, position in zip(rows.requests, rows.positions, strict=True):
             watched = scored[i]
             assert watched is not None
             watched.next = int(position) + 1
 
-    def _log_rows(self, rows: Rows, keys: Sequence[int], signals: Tensor) -> None:
+    def _log_rows(self, rows: Rows, keys: Sequence[int], logits: Tensor, tokens: Tensor) -> None:
         norms = self._norms[:, rows.where].clone()
-        self._log.add(keys, rows.positions, norms, signals)
+        self._log.add(keys, rows.positions, norms, logits, tokens)
 
 
 def _predicted(watched: _Watched | None, position: int) -> int:
