@@ -88,9 +88,9 @@ def rank_associations(
         v += [Deviations.of(one, strata.stratum) for one in covariates.T]
     found = rank_contributions(x, v, strata)
     binary = bool(np.isin(y, (0.0, 1.0)).all())
+    columns = {name: _columns(v, of, covariates.shape[1]) for name, of in controls.items()}
     drawn = {
-        ("spearman", name): values
-        for name, values in _spearman(found, controls, covariates.shape[1], resamples).items()
+        ("spearman", name): values for name, values in _spearman(found, columns, resamples).items()
     }
     if binary:
         areas, members = auroc_contributions(found.row_sums, y, strata)
@@ -164,20 +164,26 @@ def _telling(
     return Strata(kept, question[rows], questions), rows
 
 
+def _columns(
+    v: Sequence[Ranking | Deviations], wanted: Sequence[int], covariates: int
+) -> list[int]:
+    """The outcome, and what stands for the wanted covariates, of equal ones the first.
+
+    Within a question the position is ranked as the length is, which is to be taken out once.
+    """
+    distinct: dict[tuple[int, bytes], int] = {}
+    for start in range(1, len(v), max(covariates, 1)):
+        for index in (start + one for one in wanted):
+            distinct.setdefault((v[index].degree, v[index].centred.tobytes()), index)
+    return [0, *distinct.values()]
+
+
 def _spearman(
-    found: RankContributions,
-    controls: Mapping[str, Sequence[int]],
-    covariates: int,
-    resamples: Resamples,
+    found: RankContributions, chosen: Mapping[str, Sequence[int]], resamples: Resamples
 ) -> dict[str, Floats]:
-    """Control → (1 + B, C) coefficients."""
-    kinds = range(1, found.vv.shape[1], max(covariates, 1))
-    chosen = {
-        name: [0, *(start + one for start in kinds for one in wanted)]
-        for name, wanted in controls.items()
-    }
+    """Control → (1 + B, C) coefficients; ``chosen`` are columns of v, the outcome first."""
     shape = len(resamples.weights), found.xx.shape[1]
-    drawn = {name: np.full(shape, np.nan) for name in controls}
+    drawn = {name: np.full(shape, np.nan) for name in chosen}
     for columns, questions in _by_variation(found.varies):
         # what is left out of x is left out of the outcome and the covariates too
         vv = resamples.sums(np.where(questions[:, None, None], found.vv, 0.0))

@@ -95,7 +95,8 @@ def _deviation(drawn: Floats) -> tuple[Floats, np.ndarray]:
     counted = np.isfinite(drawn)
     n = counted.sum(axis=0)
     whole = counted.all()
-    mean = np.where(counted, drawn, 0.0).sum(axis=0) / np.maximum(n, 1)
-    shifts = drawn - mean if whole else np.where(counted, drawn - mean, 0.0)
-    deviation = np.sqrt((shifts**2).sum(axis=0) / np.maximum(n - 1, 1))
+    held = drawn if whole else np.where(counted, drawn, 0.0)
+    shifts = held - held.sum(axis=0) / np.maximum(n, 1)
+    shifts = shifts if whole else shifts * counted
+    deviation = np.sqrt(np.einsum("b...,b...->...", shifts, shifts) / np.maximum(n - 1, 1))
     return deviation, np.asarray(n >= 0.9 * len(drawn))

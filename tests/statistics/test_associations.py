@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,6 +11,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from l2_harness.statistics.associations import correlation_interval, rank_associations
+from l2_harness.statistics.partial import pseudo_inverse
 from l2_harness.statistics.ranks import spearman
 from l2_harness.statistics.resamples import Resamples, association
 
@@ -283,3 +285,27 @@ def test_one_question_has_no_interval() -> None:
     assert np.isfinite(result.value)
     assert not result.known
     assert "no interval" in str(result)
+
+
+@pytest.mark.parametrize("strata", [None, np.arange(80) // 4])
+def test_a_covariate_given_twice_is_taken_out_once(strata: np.ndarray | None) -> None:
+    x, y, length = _draw(13)
+    question = np.arange(80) // 4
+    once, twice, scaled = (
+        correlation_interval(x, y, question, beside, strata, resamples=100)
+        for beside in ([length], [length, length], [length, 2 * length])
+    )
+    assert twice == once
+    assert dataclasses.astuple(scaled) == pytest.approx(dataclasses.astuple(once), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_pseudo_inverses(size: int) -> None:
+    rng = np.random.default_rng(size)
+    factors = rng.normal(size=(40, size, 8))
+    factors[1:10, -1] = factors[1:10, 0]  # singular
+    factors[10:20, -1] = factors[10:20, 0] + 1e-4 * factors[10:20, -1]  # nearly so
+    factors[20:30, 0] = 0.0
+    matrices = factors @ factors.transpose(0, 2, 1)
+    expected = [np.linalg.pinv(one, rcond=1e-9, hermitian=True) for one in matrices]
+    assert pseudo_inverse(matrices) == pytest.approx(np.array(expected), rel=1e-7, abs=1e-9)
