@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.statistics.associations import Associations, rank_associations
+from l2_harness.statistics.associations import Associations, Part, rank_associations
 from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.resamples import Resamples
 from l2_harness.statistics.significance import holm
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _FIGURES = ("value", "value_low", "value_high", "p")
 _COUNTS = ("responses", "questions")
-#: Values that are copied to be ranked.
-_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +90,7 @@ def associations(
     table = _Table(x.shape[1], outcome, controls)
     for columns, rows in _by_availability(x, known):
         found = rank_associations(
-            *(x[rows[:, None], columns], outcome.values[rows], beside[rows]),
+            *(Part(x, rows, np.asarray(columns)), outcome.values[rows], beside[rows]),
             None if scope.labels is None else scope.labels[rows],
             *(resamples.question[rows], resamples, wanted),
         )
@@ -180,13 +178,9 @@ class _Table:
 
 
 def _by_availability(x: Floats, known: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
-    """Columns that the same responses have, with these responses' numbers, some at a time."""
+    """Columns that the same responses have, with these responses' numbers."""
     found: dict[bytes, tuple[list[int], np.ndarray]] = {}
-    for index, has in enumerate((np.isfinite(x) & known[:, None]).T):
+    for index in range(x.shape[1]):
+        has = np.isfinite(x[:, index]) & known
         found.setdefault(has.tobytes(), ([], np.flatnonzero(has)))[0].append(index)
-    return [
-        (columns[start : start + width], rows)
-        for columns, rows in found.values()
-        for width in [max(_AT_ONCE // max(len(rows), 1), 1)]
-        for start in range(0, len(columns), width)
-    ]
+    return list(found.values())
