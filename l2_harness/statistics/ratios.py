@@ -85,10 +85,9 @@ class RatioSums:
         rest, whole = (
             of - np.nan_to_num(r) * by for r, (of, by) in zip(self._near, pairs, strict=True)
         )
-        products = [(over, 1), (under, 1), (whole_over, 1), (whole_under, 1), (under != 0, 1)]
-        four = rest, under, whole, whole_under
-        products += [(rest, 1), (whole, 1), *combinations_with_replacement(four, 2)]
-        sums = [np.asarray(one * other).sum(axis=0) for one, other in products]
+        plain = over, under, whole_over, whole_under, under != 0, rest, whole
+        four = combinations_with_replacement((rest, under, whole, whole_under), 2)
+        sums = [np.asarray(one).sum(axis=0) for one in (*plain, *(x * y for x, y in four))]
         before = self._sums or [np.zeros_like(one) for one in sums]
         self._sums = [one + new for one, new in zip(before, sums, strict=True)]
 

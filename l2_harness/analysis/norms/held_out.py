@@ -76,8 +76,8 @@ class _Responses:
         """Of the responses ``rows`` (n,) bool, resampling their own questions."""
         drawn = Resamples(self.question[rows], resamples, seed)
         return rank_associations(
-            *(Part(self.x, np.flatnonzero(rows), self.columns[columns]), self.y[rows]),
-            self.covariates[rows],
+            Part(self.x, np.flatnonzero(rows), self.columns[columns]),
+            *(self.y[rows], self.covariates[rows]),
             None if self.labels is None else self.labels[rows],
             *(drawn.question, drawn, controls),
         )
