@@ -77,7 +77,8 @@ class _Responses:
         drawn = Resamples(self.question[rows], resamples, seed)
         return rank_associations(
             Part(self.x, np.flatnonzero(rows), self.columns[columns]),
-            *(self.y[rows], self.covariates[rows]),
+            self.y[rows],
+            self.covariates[rows],
             None if self.labels is None else self.labels[rows],
             *(drawn.question, drawn, controls),
         )
