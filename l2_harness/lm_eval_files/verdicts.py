@@ -131,7 +131,7 @@ def judged(
             SampledText(
                 str(row.response),
                 finish_reason=row.finish_reason,
-                n_tokens=len(row.tokens),
+                n_tokens=int(row.n_tokens),
                 scores=dict(scores[i]),
             ),
             row.doc,

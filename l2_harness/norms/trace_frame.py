@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from l2_harness.norms.columns import objects
+from l2_harness.norms.columns import COUNT, objects
 from l2_harness.norms.trace_schema import trace_columns
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     import pandas as pd
 
     kinds = {column.name: column.kind for column in trace_columns()}
-    columns = {name: kinds[name].read(table.column(name)) for name in table.column_names}
+    columns = {name: kinds.get(name, COUNT).read(table.column(name)) for name in table.column_names}
     if {"norms", "tokens", "layers"} <= columns.keys():
         shaped = zip(columns["norms"], columns["tokens"], columns["layers"], strict=True)
         columns["norms"] = objects(

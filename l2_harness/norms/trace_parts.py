@@ -15,6 +15,9 @@ from l2_harness.norms.trace_schema import SCHEMA_VERSION, TraceKey, TraceWarning
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: What can be asked for as a column and is the length of another's lists: of long responses the
+#: lists themselves are most of a table.
+COUNTED = {"n_tokens": "tokens"}
 #: A prompt's task, doc_id and idx.
 Prompt = tuple[str, int, int]
 
@@ -87,7 +90,8 @@ def read_part(path: Path, columns: Sequence[str]) -> TracePart:
         with opened_parquet(path) as file:
             metadata = file.schema_arrow.metadata or {}
             _check_version(metadata)
-            present = [name for name in columns if name in file.schema_arrow.names]
+            needed = [COUNTED.get(name, name) for name in columns]
+            present = [name for name in dict.fromkeys(needed) if name in file.schema_arrow.names]
             table = file.read(columns=present)
     except FileNotFoundError as error:
         raise UnreadablePartError("gone while the directory was read") from error
@@ -112,19 +116,21 @@ def _check_version(metadata: dict[bytes, bytes]) -> None:
 def _current_schema(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """``table`` with exactly ``columns``: those an older schema lacks are null."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    schema = trace_schema()
     arrays = []
     for name in columns:
-        wanted = schema.field(name).type
-        if name not in table.column_names:
-            arrays.append(pa.chunked_array([pa.nulls(len(table), wanted)]))
-            continue
-        try:
-            arrays.append(table.column(name).cast(wanted))
-        except (pa.ArrowException, NotImplementedError) as error:
-            raise UnreadablePartError(f"column {name}: {first_line(error)}") from error
-    return pa.Table.from_arrays(arrays, schema=pa.schema([schema.field(n) for n in columns]))
+        stored = COUNTED.get(name, name)
+        wanted = trace_schema().field(stored).type
+        if stored not in table.column_names:
+            array = pa.chunked_array([pa.nulls(len(table), wanted)])
+        else:
+            try:
+                array = table.column(stored).cast(wanted)
+            except (pa.ArrowException, NotImplementedError) as error:
+                raise UnreadablePartError(f"column {stored}: {first_line(error)}") from error
+        arrays.append(array if stored == name else pc.list_value_length(array))
+    return pa.table(arrays, names=list(columns))
 
 
 def only_run(table: pa.Table, run_id: str) -> pa.Table:

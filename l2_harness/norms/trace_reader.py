@@ -16,6 +16,7 @@ from l2_harness.config.errors import ConfigError, nearest
 from l2_harness.norms.trace_choices import overlay_choices, read_choices
 from l2_harness.norms.trace_files import unfinished_parts
 from l2_harness.norms.trace_parts import (
+    COUNTED,
     Prompt,
     TracePart,
     count_parts,
@@ -53,6 +54,7 @@ def read_traces(
         trace_dir: where the runs wrote; several runs and ranks may be in it.
         run_id: only this run.
         columns: only these, in this order; leave the long ones out to save time and memory.
+            ``n_tokens``, how many ``tokens`` there are, takes little.
         task: only this task, or these.
         prompts: only responses to these: task, doc_id and idx of each. Others are left out part
             by part, so that long columns of many responses take no memory.
@@ -123,9 +125,10 @@ def one_run(run_ids: Iterable[str], trace_dir: str | os.PathLike[str]) -> str:
 
 
 def _checked_columns(columns: Sequence[str] | None) -> list[str]:
-    known = trace_schema().names
+    stored = trace_schema().names
     if columns is None:
-        return list(known)
+        return list(stored)
+    known = [*stored, *COUNTED]
     if isinstance(columns, str):
         raise ValueError(f"columns={columns!r} must be a list: columns=[{columns!r}].")
     for name in columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,8 +45,14 @@ class Candidates:
         value = self.scores[selector.score]
         return value if selector.largest else -value
 
+    def only(self, selector: Selector) -> Candidates:
+        """The same responses with the score of one selector."""
+        return replace(
+            self, scores={name: of for name, of in self.scores.items() if name == selector.score}
+        )
+
     def subset(self, positions: np.ndarray) -> Candidates:
-        """The same prompts with some of their responses, positions: (k,)."""
+        """Arrays (..., *positions.shape): the prompts with some of their responses (..., k)."""
         return Candidates(
             {name: value[..., positions] for name, value in self.scores.items()},
             self.truncated[..., positions],

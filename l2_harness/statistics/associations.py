@@ -15,8 +15,9 @@ beside them, as its values less the stratum's mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,16 +25,39 @@ from numpy.typing import ArrayLike
 from l2_harness.statistics.auroc import auroc_contributions
 from l2_harness.statistics.estimate import UNKNOWN, Estimate, Estimates, Floats
 from l2_harness.statistics.partial import Controlled
-from l2_harness.statistics.rank_contributions import (
-    RankContributions,
-    Strata,
-    rank_contributions,
-)
+from l2_harness.statistics.rank_contributions import Others, RankContributions, Strata
 from l2_harness.statistics.ranks import Deviations, Ranking
 from l2_harness.statistics.resamples import Resamples, association
 
 #: Variables whose resamples are worked on together: all at once they leave the processor's cache.
 _AT_ONCE = 32
+#: Values that are copied to be ranked.
+_COPIED = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """n rows and C columns of an array (N, M), which are copied some columns at a time.
+
+    Attributes:
+        whole: (N, M).
+        rows: (n,) which.
+        columns: (C,) which.
+    """
+
+    whole: Floats
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def at(self, rows: np.ndarray) -> Part:
+        """Of these rows some."""
+        return replace(self, rows=self.rows[rows])
+
+    def blocks(self) -> Iterator[Floats]:
+        """(n, c) each: all columns in their order."""
+        width = max(_COPIED // max(len(self.rows), 1), 1)
+        for start in range(0, len(self.columns), width):
+            yield self.whole[self.rows[:, None], self.columns[start : start + width]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +74,30 @@ class Associations:
     questions: np.ndarray
     responses: np.ndarray
 
+    @classmethod
+    def joined(cls, parts: Sequence[Associations]) -> Associations:
+        """Of several variables' the whole."""
+        columns = ("value", "low", "high", "p")
+        return cls(
+            Estimates(
+                *(
+                    np.concatenate([getattr(one.estimates, name) for one in parts])
+                    for name in columns
+                )
+            ),
+            *(
+                np.concatenate([getattr(one, name) for one in parts])
+                for name in ("questions", "responses")
+            ),
+        )
+
     def estimate(self, column: int = 0) -> Estimate:
         """Of one variable."""
         return self.estimates.each(self.responses, self.questions)[column]
 
 
 def rank_associations(
-    x: Floats,
+    x: Floats | Part,
     y: Floats,
     covariates: Floats,
     stratum: np.ndarray | None,
@@ -67,7 +108,7 @@ def rank_associations(
     """Spearman's coefficient under each control and, of right and wrong, the AUROC.
 
     Args:
-        x: (n, C), finite.
+        x: (n, C), finite; an array or a part of one.
         y: (n,) the outcome, finite. A stratum in which it does not vary says nothing.
         covariates: (n, k), finite.
         stratum: (n,) labels; None for one stratum.
@@ -82,32 +123,15 @@ def rank_associations(
     strata, rows = _telling(y, stratum, question, len(resamples.labels))
     if strata is None:
         return {}
-    x, y, covariates = x[rows], y[rows], covariates[rows]
+    of = x if isinstance(x, Part) else Part(x, np.arange(len(x)), np.arange(x.shape[1]))
+    y, covariates = y[rows], covariates[rows]
     v: list[Ranking | Deviations] = [Ranking.of(one, strata.stratum) for one in (y, *covariates.T)]
     if stratum is not None:
         v += [Deviations.of(one, strata.stratum) for one in covariates.T]
-    found = rank_contributions(x, v, strata)
-    binary = bool(np.isin(y, (0.0, 1.0)).all())
-    drawn = {
-        ("spearman", name): values
-        for name, values in _spearman(found, controls, covariates.shape[1], resamples).items()
-    }
-    if binary:
-        areas, members = auroc_contributions(found.row_sums, y, strata)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            area = resamples.sums(areas) / resamples.sums(members)[:, None]
-        drawn["auroc", "none"] = np.where(found.varies.any(axis=0), area, np.nan)
-    freedom = _freedom(found.varies, y if binary else None, strata)
-    responses = np.bincount(strata.question, minlength=strata.questions)
-    counted = found.varies & (responses[:, None] > 0)
-    return {
-        (measure, control): Associations(
-            association(values, freedom, "auroc" if measure == "auroc" else "correlation"),
-            counted.sum(axis=0),
-            (responses[:, None] * counted).sum(axis=0),
-        )
-        for (measure, control), values in drawn.items()
-    }
+    columns = {name: _columns(v, of, covariates.shape[1]) for name, of in controls.items()}
+    outcome = _Outcome(y, Others(v, strata), columns, resamples)
+    blocks = [outcome.with_variables(block) for block in of.at(rows).blocks()]
+    return {key: Associations.joined([block[key] for block in blocks]) for key in blocks[0]}
 
 
 def correlation_interval(
@@ -164,30 +188,90 @@ def _telling(
     return Strata(kept, question[rows], questions), rows
 
 
-def _spearman(
-    found: RankContributions,
-    controls: Mapping[str, Sequence[int]],
-    covariates: int,
-    resamples: Resamples,
-) -> dict[str, Floats]:
-    """Control → (1 + B, C) coefficients."""
-    kinds = range(1, found.vv.shape[1], max(covariates, 1))
-    chosen = {
-        name: [0, *(start + one for start in kinds for one in wanted)]
-        for name, wanted in controls.items()
-    }
-    shape = len(resamples.weights), found.xx.shape[1]
-    drawn = {name: np.full(shape, np.nan) for name in controls}
-    for columns, questions in _by_variation(found.varies):
-        # what is left out of x is left out of the outcome and the covariates too
-        vv = resamples.sums(np.where(questions[:, None, None], found.vv, 0.0))
-        outcome = {name: Controlled.of(vv[:, of][:, :, of]) for name, of in chosen.items()}
-        for start in range(0, len(columns), _AT_ONCE):
-            block = columns[start : start + _AT_ONCE]
-            xx, xv = resamples.sums(found.xx[:, block]), resamples.sums(found.xv[:, block])
-            for name, of in chosen.items():
-                drawn[name][:, block] = outcome[name].correlation(xx, xv[:, :, of])
-    return drawn
+def _columns(
+    v: Sequence[Ranking | Deviations], wanted: Sequence[int], covariates: int
+) -> list[int]:
+    """The outcome, and what stands for the wanted covariates, of equal ones the first.
+
+    Within a question the position is ranked as the length is, which is to be taken out once.
+    """
+    distinct: dict[tuple[int, bytes], int] = {}
+    for start in range(1, len(v), max(covariates, 1)):
+        for index in (start + one for one in wanted):
+            distinct.setdefault((v[index].degree, v[index].centred.tobytes()), index)
+    return [0, *distinct.values()]
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """What any number of variables are related to.
+
+    Attributes:
+        y: (n,) the outcome.
+        others: the outcome, then the covariates.
+        columns: control → which of these, the outcome first.
+        resamples: of the questions.
+    """
+
+    y: Floats
+    others: Others
+    columns: Mapping[str, Sequence[int]]
+    resamples: Resamples
+
+    @cached_property
+    def _binary(self) -> bool:
+        return bool(np.isin(self.y, (0.0, 1.0)).all())
+
+    def with_variables(self, x: Floats) -> dict[tuple[str, str], Associations]:
+        """(measure, control) → figures of x (n, C)."""
+        strata, found = self.others.strata, self.others.with_variables(x)
+        drawn = {("spearman", name): of for name, of in self._spearman(found).items()}
+        if self._binary:
+            areas, members = auroc_contributions(found.row_sums, self.y, strata)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                area = self.resamples.sums(areas) / self.resamples.sums(members)[:, None]
+            drawn["auroc", "none"] = np.where(found.varies.any(axis=0), area, np.nan)
+        freedom = _freedom(found.varies, self.y if self._binary else None, strata)
+        responses = np.bincount(strata.question, minlength=strata.questions)
+        counted = found.varies & (responses[:, None] > 0)
+        return {
+            (measure, control): Associations(
+                association(values, freedom, "auroc" if measure == "auroc" else "correlation"),
+                counted.sum(axis=0),
+                (responses[:, None] * counted).sum(axis=0),
+            )
+            for (measure, control), values in drawn.items()
+        }
+
+    def _spearman(self, found: RankContributions) -> dict[str, Floats]:
+        """Control → (1 + B, C) coefficients."""
+        shape = len(self.resamples.weights), found.xx.shape[1]
+        drawn = {name: np.full(shape, np.nan) for name in self.columns}
+        for columns, questions in _by_variation(found.varies):
+            controlled = self._controlled(questions)
+            for start in range(0, len(columns), _AT_ONCE):
+                block = columns[start : start + _AT_ONCE]
+                xx = self.resamples.sums(found.xx[:, block])
+                xv = self.resamples.sums(found.xv[:, block])
+                for name, of in self.columns.items():
+                    drawn[name][:, block] = controlled[name].correlation(xx, xv[:, :, of])
+        return drawn
+
+    def _controlled(self, questions: np.ndarray) -> Mapping[str, Controlled]:
+        """By control, of some questions (Q,): what is left out of x is left out of these too."""
+        key = questions.tobytes()
+        if key not in self._last:
+            self._last.clear()
+            vv = self.resamples.sums(np.where(questions[:, None, None], self.others.vv, 0.0))
+            self._last[key] = {
+                name: Controlled.of(vv[:, of][:, :, of]) for name, of in self.columns.items()
+            }
+        return self._last[key]
+
+    @cached_property
+    def _last(self) -> dict[bytes, Mapping[str, Controlled]]:
+        """What :meth:`_controlled` gave last: most blocks of variables vary as the one before."""
+        return {}
 
 
 def _by_variation(varies: np.ndarray) -> list[tuple[list[int], np.ndarray]]:

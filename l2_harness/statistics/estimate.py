@@ -75,6 +75,10 @@ class Estimates:
         """As a table's ``name``, ``name_low`` and ``name_high``."""
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
+    def part(self, index: int) -> Estimates:
+        """Of one place of the first dimension."""
+        return Estimates(self.value[index], self.low[index], self.high[index], self.p[index])
+
     def transposed(self) -> Estimates:
         """Of (a, b) all of each b, one after the other: (b · a,)."""
         return Estimates(*(one.T.ravel() for one in (self.value, self.low, self.high, self.p)))

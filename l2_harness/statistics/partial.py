@@ -10,12 +10,26 @@ from l2_harness.statistics.estimate import Floats
 
 #: Below this share of a variable's variance, what is left of it is rounding error.
 _NOTHING_LEFT = 1e-10
+#: Condition up to which a matrix has a plain inverse, in a tenth of the time.
+_WELL_CONDITIONED = 1e6
 
 
 def correlation(product: Floats, first: Floats, second: Floats) -> Floats:
     """(B, C) correlation, nan where a variable does not vary."""
     scale = np.where((first > 0) & (second > 0), first * second, np.nan)
     return np.asarray(np.clip(product / np.sqrt(scale), -1, 1))
+
+
+def pseudo_inverse(matrices: Floats) -> Floats:
+    """(B, k, k) of symmetric matrices; below 1e-9 of one's largest eigenvalue is nothing."""
+    inverse = np.zeros_like(matrices)
+    regular = np.linalg.det(matrices) != 0  # else inv refuses them all
+    inverse[regular] = np.linalg.inv(matrices[regular])
+    size, inverse_size = (np.sqrt((of**2).sum(axis=(1, 2))) for of in (matrices, inverse))
+    rest = ~(regular & (size * inverse_size < _WELL_CONDITIONED))
+    if rest.any():
+        inverse[rest] = np.linalg.pinv(matrices[rest], rcond=1e-9, hermitian=True)
+    return inverse
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +57,7 @@ class Controlled:
         with np.errstate(invalid="ignore", divide="ignore"):
             shrunk = np.where(scale > 0, 1 / scale, 0.0)
         covariance = vv[:, 1:, 1:] * shrunk[:, :, None] * shrunk[:, None, :]
-        inverse = covariance
-        if shrunk.size:
-            inverse = np.asarray(np.linalg.pinv(covariance, rcond=1e-9, hermitian=True))
-        return cls(vv[:, 0, 0], shrunk, inverse, vv[:, 0, 1:] * shrunk)
+        return cls(vv[:, 0, 0], shrunk, pseudo_inverse(covariance), vv[:, 0, 1:] * shrunk)
 
     def correlation(self, xx: Floats, xv: Floats) -> Floats:
         """(B, C) correlation of x with the outcome, given the covariates.

@@ -85,12 +85,11 @@ class Strata:
 
 @dataclass(frozen=True, eq=False)
 class RankContributions:
-    """Of x, C variables, and v, k others: what each of Q questions adds to the products.
+    """Of x, C variables, and k others: what each of Q questions adds to the products.
 
     Attributes:
         xx: (Q, C).
         xv: (Q, C, k).
-        vv: (Q, k, k).
         varies: (Q, C) whether x varies within the question's stratum.
         row_sums: (n, C) Σⱼ sign(xᵢ − xⱼ) sign(vᵢ − vⱼ) over each response's stratum, v being the
             first of the others, where that has two values.
@@ -98,43 +97,62 @@ class RankContributions:
 
     xx: Floats
     xv: Floats
-    vv: Floats
     varies: np.ndarray
     row_sums: Floats
 
 
-def rank_contributions(
-    x: Floats, v: Sequence[Ranking | Deviations], strata: Strata
-) -> RankContributions:
-    """Contributions to the products of centred ranks.
+@dataclass(frozen=True, eq=False)
+class Others:
+    """v, k variables that any number of x go with: an outcome and covariates.
 
-    Args:
-        x: (n, C), finite.
+    Attributes:
         v: ranks, or values less their stratum's mean, of the n responses.
         strata: of the n responses.
     """
-    scores = np.stack([one.centred for one in v], axis=1)
-    degree = np.array([one.degree for one in v])
-    shifts = np.stack([one.change(scores) for one in v], axis=1)
-    both = scores[:, :, None] * scores[:, None, :]
-    change = both + shifts + shifts.transpose(0, 2, 1)
-    vv = strata.products(change, both, degree[:, None] + degree)
-    xx = np.empty((strata.questions, x.shape[1]))
-    xv = np.empty((strata.questions, x.shape[1], len(v)))
-    varies, row_sums = np.empty(xx.shape, dtype=bool), np.empty(x.shape)
-    width = max(_AT_ONCE // max(scores.size, 1), 1)
-    for start in range(0, x.shape[1], width):
-        block = slice(start, start + width)
-        own = Ranking.of(x[:, block], strata.stratum)
-        square = own.centred**2
-        xx[:, block] = strata.products(square + 2 * own.change(own.centred), square, 2)
-        product = own.centred[:, :, None] * scores[:, None, :]
-        through_x = product + own.change(np.broadcast_to(scores[:, None, :], product.shape))
-        through_v = np.stack([one.change(own.centred) for one in v], axis=2)
-        xv[:, block] = strata.products(through_x + through_v, product, 1 + degree)
-        varies[:, block] = strata.by_question(strata.within(square)) > 0
-        row_sums[:, block] = 4 * through_x[:, :, 0] / strata.size[:, None]
-    return RankContributions(xx, xv, vv, varies, row_sums)
+
+    v: Sequence[Ranking | Deviations]
+    strata: Strata
+
+    @cached_property
+    def _scores(self) -> Floats:
+        """(n, k)."""
+        return np.stack([one.centred for one in self.v], axis=1)
+
+    @cached_property
+    def _degree(self) -> np.ndarray:
+        return np.array([one.degree for one in self.v])
+
+    @cached_property
+    def vv(self) -> Floats:
+        """(Q, k, k) what each question adds to their own products."""
+        scores, degree = self._scores, self._degree
+        found = np.empty((self.strata.questions, len(self.v), len(self.v)))
+        for i, one in enumerate(self.v):  # one by one, since all pairs of each response are many
+            product = one.centred[:, None] * scores
+            change = product + one.change(scores)
+            change += np.stack([other.change(one.centred) for other in self.v], axis=1)
+            found[:, i] = self.strata.products(change, product, degree[i] + degree)
+        return found
+
+    def with_variables(self, x: Floats) -> RankContributions:
+        """What goes with x, (n, C), finite."""
+        strata, scores = self.strata, self._scores
+        xx = np.empty((strata.questions, x.shape[1]))
+        xv = np.empty((strata.questions, x.shape[1], len(self.v)))
+        varies, row_sums = np.empty(xx.shape, dtype=bool), np.empty(x.shape)
+        width = max(_AT_ONCE // max(scores.size, 1), 1)
+        for start in range(0, x.shape[1], width):
+            block = slice(start, start + width)
+            own = Ranking.of(x[:, block], strata.stratum)
+            square = own.centred**2
+            xx[:, block] = strata.products(square + 2 * own.change(own.centred), square, 2)
+            product = own.centred[:, :, None] * scores[:, None, :]
+            through_x = product + own.change(np.broadcast_to(scores[:, None, :], product.shape))
+            through_v = np.stack([one.change(own.centred) for one in self.v], axis=2)
+            xv[:, block] = strata.products(through_x + through_v, product, 1 + self._degree)
+            varies[:, block] = strata.by_question(strata.within(square)) > 0
+            row_sums[:, block] = 4 * through_x[:, :, 0] / strata.size[:, None]
+        return RankContributions(xx, xv, varies, row_sums)
 
 
 def _members(labels: np.ndarray, count: int) -> Any:

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 from l2_harness.statistics.estimate import Estimates, Floats
 from l2_harness.statistics.intervals import student
 
+#: Weights that are worked on as floats at a time.
+_AT_ONCE = 1 << 22
+
 
 class Resamples:
     """Resamples of questions.
@@ -28,19 +31,31 @@ class Resamples:
     def __init__(self, question: ArrayLike, resamples: int, seed: int) -> None:
         self.labels, self.question = np.unique(np.asarray(question), return_inverse=True)
         n, rng = len(self.labels), np.random.default_rng(seed)
-        #: (1 + B, Q); the first row is the questions as they are, each counting once.
-        self.weights = np.ones((resamples + 1, n))
-        self.weights[1:] = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+        #: (1 + B, Q); the first row is the questions as they are, each counting once. A byte
+        #: each, since of a million questions they are thousands of millions, and none above 20.
+        self.weights = np.ones((resamples + 1, n), dtype=np.uint8)
+        for some in self._some():
+            drawn = self.weights[1:][some]
+            drawn[:] = rng.multinomial(n, np.full(n, 1 / n), size=len(drawn))
 
     @property
     def of_responses(self) -> Floats:
         """(1 + B, n) how often each response is in each resample."""
-        return self.weights[:, self.question]
+        return self.weights[:, self.question].astype(np.float64)
 
     def sums(self, contributions: Floats) -> Floats:
         """(1 + B, ...) of contributions (Q, ...)."""
         flat = contributions.reshape(len(contributions), -1)
-        return np.asarray((self.weights @ flat).reshape(-1, *contributions.shape[1:]))
+        found = np.empty((len(self.weights), flat.shape[1]))
+        for some in self._some():
+            np.matmul(self.weights[some].astype(np.float64), flat, out=found[some])
+        return found.reshape(-1, *contributions.shape[1:])
+
+    def _some(self) -> list[slice]:
+        """Of the resamples, so many as are worked on at a time."""
+        count, questions = self.weights.shape
+        step = max(_AT_ONCE // max(questions, 1), 1)
+        return [slice(start, start + step) for start in range(0, count, step)]
 
 
 #: A deviation that is no larger is what sums of floats leave over, and no measure of certainty.
@@ -95,7 +110,8 @@ def _deviation(drawn: Floats) -> tuple[Floats, np.ndarray]:
     counted = np.isfinite(drawn)
     n = counted.sum(axis=0)
     whole = counted.all()
-    mean = np.where(counted, drawn, 0.0).sum(axis=0) / np.maximum(n, 1)
-    shifts = drawn - mean if whole else np.where(counted, drawn - mean, 0.0)
-    deviation = np.sqrt((shifts**2).sum(axis=0) / np.maximum(n - 1, 1))
+    held = drawn if whole else np.where(counted, drawn, 0.0)
+    shifts = held - held.sum(axis=0) / np.maximum(n, 1)
+    shifts = shifts if whole else shifts * counted
+    deviation = np.sqrt(np.einsum("b...,b...->...", shifts, shifts) / np.maximum(n - 1, 1))
     return deviation, np.asarray(n >= 0.9 * len(drawn))

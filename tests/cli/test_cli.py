@@ -29,6 +29,17 @@ def test_version() -> None:
     assert (done.returncode, done.stdout) == (0, f"l2-harness {l2_harness.__version__}\n")
 
 
+@pytest.mark.process
+def test_an_end_looks_for_no_cycles() -> None:
+    # what is registered first is called last
+    script = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 1000)); "
+        "from l2_harness.cli import main; sys.argv = ['l2-harness', '--version']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_help_lists_the_subcommands(run_command: Callable[..., Any]) -> None:
     done = run_command("l2-harness", "--help")
     assert done.returncode == 0

@@ -129,6 +129,10 @@ def test_several_parts_of_mixed_shapes(tmp_path: Path, make_record: Make) -> Non
     for record, (_, row) in zip(made, frame.iterrows(), strict=True):
         assert_same(record, row)
     assert [n if n is None else n.shape for n in frame["norms"]] == [(1, 3), (200, 1), None, (3, 2)]
+    counted = read_traces(tmp_path, columns=["n_tokens", "doc_id", "tokens"])
+    assert list(counted) == ["n_tokens", "doc_id", "tokens"]
+    assert counted["n_tokens"].tolist() == [len(record.tokens) for record in made]
+    assert read_traces(tmp_path, columns=["n_tokens"])["n_tokens"].equals(counted["n_tokens"])
 
 
 def test_norms_are_views_not_copies(tmp_path: Path, make_record: Make) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -9,7 +10,8 @@ import statsmodels.api as sm
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from l2_harness.statistics.associations import correlation_interval, rank_associations
+from l2_harness.statistics.associations import Part, correlation_interval, rank_associations
+from l2_harness.statistics.partial import pseudo_inverse
 from l2_harness.statistics.ranks import spearman
 from l2_harness.statistics.resamples import Resamples, association
 
@@ -283,3 +285,55 @@ def test_one_question_has_no_interval() -> None:
     assert np.isfinite(result.value)
     assert not result.known
     assert "no interval" in str(result)
+
+
+@pytest.mark.parametrize("strata", [None, np.arange(80) // 4])
+def test_a_covariate_given_twice_is_taken_out_once(strata: np.ndarray | None) -> None:
+    x, y, length = _draw(13)
+    question = np.arange(80) // 4
+    once, twice, scaled = (
+        correlation_interval(x, y, question, beside, strata, resamples=100)
+        for beside in ([length], [length, length], [length, 2 * length])
+    )
+    assert twice == once
+    assert dataclasses.astuple(scaled) == pytest.approx(dataclasses.astuple(once), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_pseudo_inverses(size: int) -> None:
+    rng = np.random.default_rng(size)
+    factors = rng.normal(size=(40, size, 8))
+    factors[1:10, -1] = factors[1:10, 0]  # singular
+    factors[10:20, -1] = factors[10:20, 0] + 1e-4 * factors[10:20, -1]  # nearly so
+    factors[20:30, 0] = 0.0
+    matrices = factors @ factors.transpose(0, 2, 1)
+    expected = [np.linalg.pinv(one, rcond=1e-9, hermitian=True) for one in matrices]
+    assert pseudo_inverse(matrices) == pytest.approx(np.array(expected), rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_resamples_drawn_some_at_a_time_are_the_same(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(14)
+    question, values = np.arange(60) // 2, rng.normal(size=(30, 2, 3))
+    monkeypatch.setattr("l2_harness.statistics.resamples._AT_ONCE", at_once)
+    drawn = Resamples(question, 70, 9)
+    expected = np.random.default_rng(9).multinomial(30, np.full(30, 1 / 30), size=70)
+    np.testing.assert_array_equal(drawn.weights, np.vstack([np.ones(30), expected]))
+    sums = np.einsum("bq,qij->bij", np.vstack([np.ones(30), expected]), values)
+    assert drawn.sums(values) == pytest.approx(sums)
+
+
+def test_a_part_of_an_array_is_as_its_copy() -> None:
+    x, y, length = _draw(15)
+    whole = np.column_stack([x, length, x * length, -x])
+    rows, columns = np.flatnonzero(length > np.median(length)), np.array([2, 0])
+    drawn = Resamples(rows // 4, 50, 0)
+    others = (y[rows], length[rows, None], None, drawn.question, drawn, {"of": (0,)})
+    part = rank_associations(Part(whole, rows, columns), *others)["spearman", "of"]
+    copied = rank_associations(whole[rows][:, columns], *others)["spearman", "of"]
+    for name in ("value", "low", "high", "p"):
+        np.testing.assert_array_equal(
+            getattr(part.estimates, name), getattr(copied.estimates, name)
+        )

@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from l2_harness.statistics.auroc import auroc_contributions
-from l2_harness.statistics.rank_contributions import Strata, rank_contributions
+from l2_harness.statistics.rank_contributions import Others, Strata
 from l2_harness.statistics.ranks import Deviations, Ranking
 from l2_harness.statistics.resamples import Resamples
 
@@ -48,7 +48,7 @@ def test_row_sums_are_those_of_all_pairs(
     x, y, _ = data
     stratum = STRATA[name]
     strata = Strata(stratum, QUESTION, QUESTIONS)
-    found = rank_contributions(x, [Ranking.of(y, stratum)], strata).row_sums
+    found = Others([Ranking.of(y, stratum)], strata).with_variables(x).row_sums
     for column in range(3):
         values = x[:, column]
         signs = np.sign(values[:, None] - values) * np.sign(y[:, None] - y)
@@ -68,11 +68,11 @@ def test_contributions_add_up_to_the_products(
         Ranking.of(y, stratum),
         Deviations.of(z, stratum),
     ]
-    found = rank_contributions(x, others, strata)
+    found = Others(others, strata).with_variables(x)
     one = np.ones(len(z))
     means = np.array([z[stratum == label].mean() for label in stratum])
     v = np.column_stack([slow_ranks(one, z, stratum), slow_ranks(one, y, stratum), z - means])
-    np.testing.assert_allclose(found.vv.sum(axis=0), v.T @ v, atol=1e-10)
+    np.testing.assert_allclose(Others(others, strata).vv.sum(axis=0), v.T @ v, atol=1e-10)
     for column in range(3):
         ranks = slow_ranks(one, x[:, column], stratum)
         np.testing.assert_allclose(found.xv.sum(axis=0)[column], ranks @ v, atol=1e-10)
@@ -89,7 +89,7 @@ def test_auroc_is_sklearns_mean_over_strata(
     mixed = np.array([0 < y[labels == one].mean() < 1 for one in labels])
     stratum = np.unique(labels[mixed], return_inverse=True)[1]
     strata = Strata(stratum, QUESTION[mixed], QUESTIONS)
-    ranks = rank_contributions(x[mixed], [Ranking.of(y[mixed], stratum)], strata)
+    ranks = Others([Ranking.of(y[mixed], stratum)], strata).with_variables(x[mixed])
     areas, members = auroc_contributions(ranks.row_sums, y[mixed], strata)
     found = areas.sum(axis=0) / members.sum()
     of_strata = [
@@ -108,10 +108,15 @@ def test_resamples_are_those_of_ranks_taken_anew(
     x, _, z = data
     stratum = STRATA[name]
     strata = Strata(stratum, QUESTION, QUESTIONS)
-    ranks = rank_contributions(x[:, :1], [Ranking.of(z, stratum)], strata)
+    ranks = Others([Ranking.of(z, stratum)], strata).with_variables(x[:, :1])
     weights = Resamples(QUESTION, 200, 3)
     xx, xz, zz = (
-        weights.sums(one) for one in (ranks.xx[:, 0], ranks.xv[:, 0, 0], ranks.vv[:, 0, 0])
+        weights.sums(one)
+        for one in (
+            ranks.xx[:, 0],
+            ranks.xv[:, 0, 0],
+            Others([Ranking.of(z, stratum)], strata).vv[:, 0, 0],
+        )
     )
     drawn = xz / np.sqrt(xx * zz)
     anew = []
@@ -133,7 +138,7 @@ def test_auroc_resamples_are_those_of_weighted_areas(
     x, y, _ = data
     stratum = STRATA["pooled"]
     strata = Strata(stratum, QUESTION, QUESTIONS)
-    ranks = rank_contributions(x, [Ranking.of(y, stratum)], strata)
+    ranks = Others([Ranking.of(y, stratum)], strata).with_variables(x)
     areas, members = auroc_contributions(ranks.row_sums, y, strata)
     weights = Resamples(QUESTION, 200, 4)
     drawn = weights.sums(areas)[:, 0] / weights.sums(members)
@@ -155,10 +160,10 @@ def test_columns_are_ranked_together_as_alone(
     stratum = STRATA[name]
     strata = Strata(stratum, QUESTION, QUESTIONS)
     others: list[Ranking | Deviations] = [Ranking.of(y, stratum), Deviations.of(z, stratum)]
-    alone = [rank_contributions(column[:, None], others, strata) for column in x.T]
+    alone = [Others(others, strata).with_variables(column[:, None]) for column in x.T]
     for at_once in (2 * len(x) * len(others), 100_000):  # two columns and one, all three
         monkeypatch.setattr("l2_harness.statistics.rank_contributions._AT_ONCE", at_once)
-        found = rank_contributions(x, others, strata)
+        found = Others(others, strata).with_variables(x)
         for part in ("xx", "xv", "varies", "row_sums"):
             columns = np.concatenate([getattr(one, part) for one in alone], axis=1)
             np.testing.assert_array_equal(getattr(found, part), columns)

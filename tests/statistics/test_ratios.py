@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from l2_harness.statistics.ratios import linear_shifts, ratios
+from l2_harness.statistics.ratios import RatioSums, linear_shifts, ratios
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,37 @@ def test_shifts_have_the_ratio_as_mean_and_its_variance(
     error = shifts.std(axis=0) / np.sqrt(80)
     np.testing.assert_allclose(error, resampled(over, under).std(axis=0), rtol=0.05)
     assert np.isnan(linear_shifts(over, 0 * under)).all()
+
+
+def added(parts: int, *sums: np.ndarray) -> RatioSums:
+    found = RatioSums()
+    for some in np.array_split(np.arange(len(sums[0])), parts):
+        found.add(*(one[some] for one in sums))
+    return found
+
+
+@pytest.mark.parametrize("parts", [1, 7, 80])
+def test_ratios_of_questions_given_some_at_a_time(parts: int) -> None:
+    rng = np.random.default_rng(3)
+    under = rng.integers(0, 3, (80, 4, 1)).astype(float)
+    under[:30, 1], under[:, 3] = 0, 0  # begins late, and never
+    over = under * rng.gamma(6, 1, (80, 4, 2))
+    over[:, 2] = 5 * under[:, 2]  # always the same
+    whole = over.sum(axis=1, keepdims=True), under.sum(axis=1, keepdims=True)
+    found = added(parts, over, under, *whole)
+    expected = ratios([over], [under]), ratios([over, whole[1]], [under, whole[0]])
+    for one, other in zip((found.ratio(), found.relative()), expected, strict=True):
+        for part in ("value", "low", "high", "p"):
+            actual, wanted = getattr(one, part), getattr(other, part)
+            np.testing.assert_allclose(actual, wanted, rtol=1e-9, atol=1e-12, err_msg=part)
+    np.testing.assert_allclose(found.over, over.sum(axis=0))
+    np.testing.assert_array_equal(found.under, under.sum(axis=0))
+    assert np.isnan(found.ratio().low[2]).all()
+
+
+def test_a_ratio_to_itself_has_no_interval() -> None:
+    rng = np.random.default_rng(4)
+    over, under = rng.gamma(6, 1, (90, 1)), rng.gamma(6, 1, (90, 1))
+    found = added(9, over, under, over, under).relative()
+    assert found.value == pytest.approx(1)
+    assert np.isnan(found.p).all()

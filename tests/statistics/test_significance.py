@@ -62,3 +62,14 @@ def test_tests_that_are_one_are_not_corrected() -> None:
     assert p == pytest.approx(flips.p)
     assert critical == pytest.approx(np.full(20, critical[0]))
     assert 1.8 < critical[0] < 2.1
+
+
+@pytest.mark.parametrize("at_once", [1, 60, 1 << 19])
+def test_the_same_signs_however_many_are_drawn_at_a_time(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("l2_harness.statistics.significance._AT_ONCE", at_once)
+    sums = np.random.default_rng(2).normal(size=(7, 3))
+    signs = np.random.default_rng(5).integers(0, 2, (50, 7), dtype=np.int8) * 2.0 - 1
+    expected = np.abs(signs @ (sums / np.sqrt((sums**2).sum(axis=0))))
+    assert SignFlips.of(sums, flips=50, seed=5).drawn == pytest.approx(expected, abs=1e-12)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2_harness.statistics.associations import Associations, rank_associations
+from l2_harness.statistics.associations import Associations, Part, rank_associations
 from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.resamples import Resamples
 from l2_harness.statistics.significance import holm
@@ -26,9 +26,8 @@ from l2_harness.statistics.significance import holm
 if TYPE_CHECKING:
     import pandas as pd
 
-_KEYS = ["column", "measure", "control"]
-#: Values that are copied to be ranked.
-_AT_ONCE = 1 << 23
+_FIGURES = ("value", "value_low", "value_high", "p")
+_COUNTS = ("responses", "questions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +87,16 @@ def associations(
     beside = covariates[names].to_numpy(dtype=float)
     wanted = {name: [names.index(one) for one in of] for name, of in controls.items()}
     known = np.isfinite(outcome.values) & np.isfinite(beside).all(axis=1)
-    table = _empty(x.shape[1], outcome, controls)
+    table = _Table(x.shape[1], outcome, controls)
     for columns, rows in _by_availability(x, known):
         found = rank_associations(
-            *(x[rows[:, None], columns], outcome.values[rows], beside[rows]),
+            *(Part(x, rows, np.asarray(columns)), outcome.values[rows], beside[rows]),
             None if scope.labels is None else scope.labels[rows],
             *(resamples.question[rows], resamples, wanted),
         )
         for key, figures in found.items():
-            _fill(table, key, columns, figures)
-    return table.reset_index().assign(scope=scope.name, outcome=outcome.name)
+            table.fill(columns, key, figures)
+    return table.frame().assign(scope=scope.name, outcome=outcome.name)
 
 
 def usable_controls(
@@ -138,49 +137,50 @@ def corrected(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(p_holm=table.groupby(family)["p"].transform(lambda p: holm(p.to_numpy())))
 
 
-def _empty(
-    n_columns: int, outcome: OutcomeVariable, controls: Mapping[str, Sequence[str]]
-) -> pd.DataFrame:
-    """The rows of the result, without figures."""
-    import pandas as pd
+class _Table:
+    """The result, a row a variable and a column a pair of measure and control."""
 
-    known = outcome.values[np.isfinite(outcome.values)]
-    pairs = [("spearman", control) for control in controls]
-    if np.isin(known, (0.0, 1.0)).all():
-        pairs.append(("auroc", "none"))
-    rows = [(column, *pair) for column in range(n_columns) for pair in pairs]
-    empty = pd.DataFrame(rows, columns=_KEYS)
-    empty = empty.assign(
-        **dict.fromkeys(("value", "value_low", "value_high", "p"), np.nan),
-        responses=0,
-        questions=0,
-        controlled_for=[", ".join(controls[control]) for control in empty["control"]],
-    )
-    return empty.set_index(_KEYS)
+    def __init__(
+        self, variables: int, outcome: OutcomeVariable, controls: Mapping[str, Sequence[str]]
+    ) -> None:
+        known = outcome.values[np.isfinite(outcome.values)]
+        self._pairs = [("spearman", control) for control in controls]
+        if np.isin(known, (0.0, 1.0)).all():
+            self._pairs.append(("auroc", "none"))
+        self._controls = controls
+        shape = variables, len(self._pairs)
+        self._figures = {name: np.full(shape, np.nan) for name in _FIGURES}
+        self._counts = {name: np.zeros(shape, dtype=np.int64) for name in _COUNTS}
 
+    def fill(self, variables: Sequence[int], pair: tuple[str, str], found: Associations) -> None:
+        """The figures of some variables."""
+        at = variables, self._pairs.index(pair)
+        for name, values in {**found.estimates.columns("value"), "p": found.estimates.p}.items():
+            self._figures[name][at] = values
+        self._counts["responses"][at] = found.responses
+        self._counts["questions"][at] = found.questions
 
-def _fill(
-    table: pd.DataFrame, key: tuple[str, str], columns: Sequence[int], found: Associations
-) -> None:
-    rows = table.index.get_indexer([(column, *key) for column in columns])
-    figures = {
-        **found.estimates.columns("value"),
-        "p": found.estimates.p,
-        "responses": found.responses,
-        "questions": found.questions,
-    }
-    for name, values in figures.items():
-        table.iloc[rows, table.columns.get_loc(name)] = values
+    def frame(self) -> pd.DataFrame:
+        """A row a variable and pair."""
+        import pandas as pd
+
+        variables = len(self._counts["questions"])
+        measure, control = zip(*self._pairs, strict=True)
+        return pd.DataFrame(
+            {
+                "column": np.repeat(np.arange(variables), len(self._pairs)),
+                "measure": measure * variables,
+                "control": control * variables,
+                **{name: of.ravel() for name, of in {**self._figures, **self._counts}.items()},
+                "controlled_for": [", ".join(self._controls[one]) for one in control] * variables,
+            }
+        )
 
 
 def _by_availability(x: Floats, known: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
-    """Columns that the same responses have, with these responses' numbers, some at a time."""
+    """Columns that the same responses have, with these responses' numbers."""
     found: dict[bytes, tuple[list[int], np.ndarray]] = {}
-    for index, has in enumerate((np.isfinite(x) & known[:, None]).T):
+    for index in range(x.shape[1]):
+        has = np.isfinite(x[:, index]) & known
         found.setdefault(has.tobytes(), ([], np.flatnonzero(has)))[0].append(index)
-    return [
-        (columns[start : start + width], rows)
-        for columns, rows in found.values()
-        for width in [max(_AT_ONCE // max(len(rows), 1), 1)]
-        for start in range(0, len(columns), width)
-    ]
+    return list(found.values())

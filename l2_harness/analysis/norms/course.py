@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from l2_harness.analysis.norms.trace_rows import RowBlock
+from l2_harness.analysis.norms.whole_questions import WholeQuestions
 from l2_harness.selection.norm_scores import LATE
 from l2_harness.statistics.estimate import Floats
-from l2_harness.statistics.ratios import ratios
+from l2_harness.statistics.ratios import RatioSums
 from l2_harness.statistics.significance import holm
 
 if TYPE_CHECKING:
@@ -28,20 +29,17 @@ class Course:
     """Sums over questions of the responses' norms by bin, filled block by block.
 
     Args:
-        questions: how many.
-        layers: how many.
+        responses: (Q,) how many each question has.
         bins: of relative position.
         first_rows: rows from the start that are looked at one by one.
     """
 
     def __init__(
-        self, questions: int, layers: int, bins: int = BINS, first_rows: int = FIRST_ROWS
+        self, responses: np.ndarray, bins: int = BINS, first_rows: int = FIRST_ROWS
     ) -> None:
         self.bins, self.first_rows = bins, first_rows
-        #: (Q, bins, L) and (Q, bins): sums of the responses' mean norms, and how many there are.
-        self.relative = _Sums(questions, bins, layers)
-        #: (Q, rows, L) and (Q, rows).
-        self.absolute = _Sums(questions, first_rows, layers)
+        self._relative = _Sums(responses, bins)
+        self._absolute = _Sums(responses, first_rows)
 
     def add(self, block: RowBlock, question: np.ndarray) -> None:
         """Count a block; question: (n,) of its responses, from 0."""
@@ -51,22 +49,22 @@ class Course:
         length = block.lengths[block.response]
         # the middle of row t of T lies at (t + ½) / T
         bins = ((2 * row + 1) * self.bins) // (2 * length)
-        self.relative.add(block, question, bins)
+        self._relative.add(block, question, bins)
         early = row < self.first_rows
-        self.absolute.add(block.kept(early), question, row[early])
+        self._absolute.add(block.kept(early), question, row[early])
 
     def table(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """By relative position: ``layer``, ``start``, ``end`` (shares), ``norm``, ``ratio``."""
         edges = np.arange(self.bins + 1) / self.bins
         places = {"start": edges[:-1], "end": edges[1:]}
-        return self.relative.table(layers, places)
+        return self._relative.table(layers, places)
 
     def first_table(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """By row from the start, from 0: ``layer``, ``row``, ``norm``, ``ratio``.
 
         Later rows are of the responses that are long enough.
         """
-        return self.absolute.table(layers, {"row": np.arange(self.first_rows)})
+        return self._absolute.table(layers, {"row": np.arange(self.first_rows)})
 
     def trend(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """The last 30 % of the response against its first 30 %.
@@ -77,50 +75,66 @@ class Course:
         """
         import pandas as pd
 
-        share = round(LATE * self.bins)
-        first, last = (
-            (
-                self.relative.norms[:, places].sum(axis=1),
-                self.relative.counts[:, places].sum(axis=1)[:, None],
-            )
-            for places in (slice(None, share), slice(-share, None))
-        )
-        found = ratios([last[0], first[1]], [last[1], first[0]])
+        found = self._relative.ends().relative()
         tests = {"p": found.p, "p_holm": holm(found.p)}
         return pd.DataFrame({"layer": layers, **found.columns("ratio"), **tests})
 
 
 class _Sums:
-    def __init__(self, questions: int, places: int, layers: int) -> None:
-        self.norms = np.zeros((questions, places, layers))
-        self.counts = np.zeros((questions, places))
+    """Each response's mean norm at each place, summed by question and then over these.
+
+    Args:
+        responses: (Q,) how many each question has.
+        places: how many there are.
+    """
+
+    def __init__(self, responses: np.ndarray, places: int) -> None:
+        self._places = places
+        self._questions = WholeQuestions(responses)
+        self._means, self._ends = RatioSums(), RatioSums()
 
     def add(self, block: RowBlock, question: np.ndarray, place: np.ndarray) -> None:
-        """Each response's mean norm at each place; place: (rows,), not falling in a response."""
-        if not len(place):
-            return
-        slot = block.response * self.counts.shape[1] + place
-        starts = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
-        size = np.diff(np.append(starts, len(slot)))
-        means = np.add.reduceat(block.norms.astype(np.float64), starts) / size[:, None]
-        at = question[block.response[starts]], place[starts]
-        np.add.at(self.norms, at, means)
-        np.add.at(self.counts, at, 1.0)
+        """Count a block; place: (rows,), not falling in a response."""
+        questions, own = np.unique(question, return_inverse=True)
+        norms = np.zeros((len(questions), self._places, block.norms.shape[1]))
+        counts = np.zeros((len(questions), self._places, 1))
+        if len(place):
+            slot = block.response * self._places + place
+            starts = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
+            size = np.diff(np.append(starts, len(slot)))
+            means = np.add.reduceat(block.norms.astype(np.float64), starts) / size[:, None]
+            at = own[block.response[starts]], place[starts]
+            np.add.at(norms, at, means)
+            np.add.at(counts, at, 1.0)
+        self._count(*self._questions.add(question, [norms, counts]))
+
+    def _count(self, norms: Floats, counts: Floats) -> None:
+        """Questions that are complete: (m, places, layers) and (m, places, 1)."""
+        whole = norms.sum(axis=1, keepdims=True), counts.sum(axis=1, keepdims=True)
+        self._means.add(norms, counts, *whole)
+        share = round(LATE * self._places)
+        first, last = slice(None, share), slice(-share, None)
+        self._ends.add(*(of[:, at].sum(axis=1) for at in (last, first) for of in (norms, counts)))
+
+    def _all(self) -> None:
+        rest = self._questions.rest()
+        if rest:
+            self._count(*rest)
+
+    def ends(self) -> RatioSums:
+        """The last 30 % of the places against the first: (layers,)."""
+        self._all()
+        return self._ends
 
     def table(self, layers: tuple[int, ...], places: dict[str, np.ndarray]) -> pd.DataFrame:
         import pandas as pd
 
-        norms, counts = self.norms, self.counts[:, :, None]
-        wholes = norms.sum(axis=1, keepdims=True), counts.sum(axis=1, keepdims=True)
-        figures = {
-            "norm": ratios([norms], [counts]),
-            "ratio": ratios([norms, wholes[1]], [counts, wholes[0]]),
-        }
-        n_places = self.counts.shape[1]
-        columns: dict[str, Floats] = {"layer": np.repeat(np.asarray(layers), n_places)}
+        self._all()
+        figures = {"norm": self._means.ratio(), "ratio": self._means.relative()}
+        columns: dict[str, Floats] = {"layer": np.repeat(np.asarray(layers), self._places)}
         columns |= {name: np.tile(of, len(layers)) for name, of in places.items()}
         for name, found in figures.items():
             columns |= found.transposed().columns(name)
-        columns["responses"] = np.tile(self.counts.sum(axis=0), len(layers)).astype(int)
+        columns["responses"] = np.tile(self._means.under[:, 0], len(layers)).astype(int)
         found = pd.DataFrame(columns)
         return found[found["responses"] > 0].reset_index(drop=True)

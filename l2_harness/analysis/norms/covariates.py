@@ -41,7 +41,7 @@ def covariates(traces: pd.DataFrame, signals: np.ndarray) -> pd.DataFrame:
     """The covariates of each response.
 
     Args:
-        traces: n rows, with ``tokens``, ``prompt_tokens`` and ``finish_reason``.
+        traces: n rows, with ``n_tokens``, ``prompt_tokens`` and ``finish_reason``.
         signals: (n, 3) the means over rows of
             :data:`~l2_harness.analysis.norms.trace_rows.SIGNALS`.
 
@@ -50,7 +50,7 @@ def covariates(traces: pd.DataFrame, signals: np.ndarray) -> pd.DataFrame:
     """
     import pandas as pd
 
-    length = traces["tokens"].map(len).to_numpy(np.float64)
+    length = traces["n_tokens"].to_numpy(np.float64)
     prompt = traces["prompt_tokens"].to_numpy(np.float64)
     found = {
         "length": length,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from l2_harness.analysis.norms.association import OutcomeVariable, Scope
-from l2_harness.statistics.associations import Associations, rank_associations
+from l2_harness.statistics.associations import Associations, Part, rank_associations
 from l2_harness.statistics.estimate import UNKNOWN, Estimate, Floats
 from l2_harness.statistics.resamples import Resamples
 
@@ -54,9 +54,12 @@ class HeldOutChoice:
 
 @dataclass(frozen=True, eq=False)
 class _Responses:
-    """What is related, n responses: see :func:`choose_held_out`."""
+    """What is related, n responses: see :func:`choose_held_out`; ``columns`` are those of x that
+    can be chosen.
+    """
 
     x: Floats
+    columns: np.ndarray
     y: Floats
     covariates: Floats
     labels: np.ndarray | None
@@ -73,7 +76,9 @@ class _Responses:
         """Of the responses ``rows`` (n,) bool, resampling their own questions."""
         drawn = Resamples(self.question[rows], resamples, seed)
         return rank_associations(
-            *(self.x[rows][:, columns], self.y[rows], self.covariates[rows]),
+            Part(self.x, np.flatnonzero(rows), self.columns[columns]),
+            self.y[rows],
+            self.covariates[rows],
             None if self.labels is None else self.labels[rows],
             *(drawn.question, drawn, controls),
         )
@@ -113,10 +118,10 @@ def choose_held_out(
     if len(labels) < 4:
         return []
     usable = np.isfinite(outcome.values) & np.isfinite(covariates).all(axis=1)
-    columns = np.flatnonzero(np.isfinite(x[usable]).all(axis=0))
+    columns = np.flatnonzero([np.isfinite(one[usable]).all() for one in x.T])
     if not len(columns):
         return []
-    responses = _Responses(x[:, columns], outcome.values, covariates, scope.labels, question)
+    responses = _Responses(x, columns, outcome.values, covariates, scope.labels, question)
     wanted = {name: [names.index(one) for one in of] for name, of in outcome.controls.items()}
     chooses = [
         _split(len(labels), share, np.random.default_rng([seed, k]))[member]
@@ -163,7 +168,7 @@ class _Split:
         controls: Mapping[str, Sequence[int]],
         seed: int,
     ) -> _Split:
-        columns = range(responses.x.shape[1])
+        columns = range(len(responses.columns))
         return cls(
             *(responses, usable & ~chooses, controls, seed),
             responses.related(usable & chooses, columns, controls, _CHOOSING, seed),

@@ -120,19 +120,17 @@ class _Pass:
     ) -> None:
         self.traces, self.layers, self.question = traces, layers, question
         self.first_rows, self.rows, self.variants = first_rows, 0, variants
-        n, n_layers, questions = len(traces), len(layers), int(question.max()) + 1
+        n, n_layers, responses = len(traces), len(layers), np.bincount(question)
         self.values = np.full((n, len(variants), n_layers, len(STATISTICS)), np.nan)
         self.signals = np.full((n, 3), np.nan)
         self.answer_mean = np.full((n, n_layers), np.nan)
-        self.course = Course(questions, n_layers)
+        self.course = Course(responses)
         self.seen = np.zeros(n, dtype=bool)
         ends = traces["thinking_end"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
         self.thinking_end = ends
         kinds = None if texts is None else TokenKinds(texts)
         self.peaks = (
-            {}
-            if kinds is None
-            else {name: PeakCounts(questions, n_layers, kinds) for name in variants[:2]}
+            {} if kinds is None else {name: PeakCounts(responses, kinds) for name in variants[:2]}
         )
 
     def add(self, block: RowBlock) -> None:

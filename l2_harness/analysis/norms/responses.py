@@ -16,7 +16,7 @@ from l2_harness.norms.trace_reader import one_run
 KEYS = tuple(name for name in ResumeKey._fields if name != "request_hash")
 #: What is small of a response; rows are read part by part elsewhere.
 LIGHT = (
-    *("prompt_hash", "prompt_tokens", "tokens", "response", "answer", "finish_reason"),
+    *("prompt_hash", "prompt_tokens", "n_tokens", "response", "answer", "finish_reason"),
     *("thinking_end", "layers", "scores", "chosen"),
 )
 

@@ -26,8 +26,9 @@ import numpy as np
 
 from l2_harness.analysis.norms.token_texts import TokenTexts
 from l2_harness.analysis.norms.trace_rows import RowBlock
+from l2_harness.analysis.norms.whole_questions import WholeQuestions
 from l2_harness.statistics.estimate import Floats
-from l2_harness.statistics.ratios import ratios
+from l2_harness.statistics.ratios import RatioSums
 from l2_harness.statistics.significance import holm
 
 if TYPE_CHECKING:
@@ -90,16 +91,14 @@ class PeakCounts:
     """Rows and peaks by kind and question, filled block by block.
 
     Args:
-        questions: how many.
-        layers: how many.
+        responses: (Q,) how many each question has.
         kinds: of the tokens.
     """
 
-    def __init__(self, questions: int, layers: int, kinds: TokenKinds) -> None:
+    def __init__(self, responses: np.ndarray, kinds: TokenKinds) -> None:
         self._kinds = kinds
-        shape = (len(SIDES), questions, len(KINDS))
-        self.rows = np.zeros(shape)
-        self.peaks = np.zeros((*shape, layers))
+        self._questions = WholeQuestions(responses)
+        self._rates = RatioSums()
 
     def add(self, block: RowBlock, tau: np.ndarray, question: np.ndarray) -> None:
         """Count a block.
@@ -109,21 +108,37 @@ class PeakCounts:
             tau: (n, layers) thresholds.
             question: (n,) of its responses, from 0.
         """
-        if not len(block.norms):
-            return
-        peaks = block.norms > np.repeat(tau, block.lengths, axis=0)
+        questions, own = np.unique(question, return_inverse=True)
+        shape = len(questions), len(SIDES), len(KINDS)
+        rows, peaks = np.zeros((*shape, 1)), np.zeros((*shape, block.norms.shape[1]))
+        is_peak = block.norms > np.repeat(tau, block.lengths, axis=0)
         written = self._kinds.of(block.tokens)
         read = np.roll(written, 1)
         # a row's neighbour above is the one before only in the same response
         follows = np.append(False, (np.diff(block.row) == 1) & (np.diff(block.response) == 0))
-        n_questions, n_kinds = self.rows.shape[1:]
+        follows = follows[: len(written)]
+        size = len(questions) * len(KINDS)
         for side, kind, counted in ((0, written, np.ones_like(follows)), (1, read, follows)):
-            slot = (question[block.response] * n_kinds + kind)[counted]
-            size = n_questions * n_kinds
-            self.rows[side] += np.bincount(slot, minlength=size).reshape(n_questions, n_kinds)
-            for layer, of_layer in enumerate(peaks[counted].T):
+            slot = (own[block.response] * len(KINDS) + kind)[counted]
+            rows[:, side, :, 0] = np.bincount(slot, minlength=size).reshape(-1, len(KINDS))
+            for layer, of_layer in enumerate(is_peak[counted].T):
                 found = np.bincount(slot, weights=of_layer, minlength=size)
-                self.peaks[side, :, :, layer] += found.reshape(n_questions, n_kinds)
+                peaks[:, side, :, layer] = found.reshape(-1, len(KINDS))
+        self._count(*self._questions.add(question, [rows, peaks]))
+
+    def _count(self, rows: Floats, peaks: Floats) -> None:
+        """Questions that are complete: (m, sides, kinds, 1) and (m, sides, kinds, layers)."""
+        by_layer = np.concatenate([peaks.mean(axis=3, keepdims=True), peaks], axis=3)
+        of_all = (of.sum(axis=2, keepdims=True) for of in (by_layer, rows))
+        self._rates.add(by_layer, rows, *of_all)
+
+    @property
+    def rates(self) -> RatioSums:
+        """Peaks over rows: (sides, kinds, 1 + layers), the mean over layers first."""
+        rest = self._questions.rest()
+        if rest:
+            self._count(*rest)
+        return self._rates
 
     def table(self, layers: tuple[int, ...]) -> pd.DataFrame:
         """How often each kind's rows are peaks.
@@ -135,32 +150,24 @@ class PeakCounts:
         """
         import pandas as pd
 
-        frames = [
-            _side(side, self.rows[index], self.peaks[index], layers)
-            for index, side in enumerate(SIDES)
-        ]
-        return pd.concat(frames, ignore_index=True)
+        return pd.concat([self._side(side, layers) for side in SIDES], ignore_index=True)
 
+    def _side(self, side: str, layers: tuple[int, ...]) -> pd.DataFrame:
+        import pandas as pd
 
-def _side(side: str, rows: Floats, peaks: Floats, layers: tuple[int, ...]) -> pd.DataFrame:
-    import pandas as pd
-
-    by_layer = np.concatenate([peaks.mean(axis=2, keepdims=True), peaks], axis=2)
-    n_rows = rows[:, :, None]
-    of_all = by_layer.sum(axis=1, keepdims=True), n_rows.sum(axis=1, keepdims=True)
-    rate = ratios([by_layer], [n_rows]).transposed()
-    lift = ratios([by_layer, of_all[1]], [n_rows, of_all[0]]).transposed()
-    names = ["all", *(str(layer) for layer in layers)]
-    columns: dict[str, Any] = {
-        "side": side,
-        "layer": np.repeat(names, len(KINDS)),
-        "kind": list(KINDS) * len(names),
-        "rows": np.tile(rows.sum(axis=0), len(names)).astype(int),
-        "peaks": by_layer.sum(axis=0).T.ravel(),
-    }
-    columns |= {**rate.columns("rate"), **lift.columns("lift"), "p": lift.p}
-    table = pd.DataFrame(columns)
-    whole = table["layer"] == "all"
-    table.loc[whole, "p_holm"] = holm(table.loc[whole, "p"].to_numpy())
-    table.loc[~whole, "p_holm"] = holm(table.loc[~whole, "p"].to_numpy())
-    return table[table["rows"] > 0].reset_index(drop=True)
+        rates, index = self.rates, SIDES.index(side)
+        rate, lift = (of.part(index).transposed() for of in (rates.ratio(), rates.relative()))
+        names = ["all", *(str(layer) for layer in layers)]
+        columns: dict[str, Any] = {
+            "side": side,
+            "layer": np.repeat(names, len(KINDS)),
+            "kind": list(KINDS) * len(names),
+            "rows": np.tile(rates.under[index, :, 0], len(names)).astype(int),
+            "peaks": rates.over[index].T.ravel(),
+        }
+        columns |= {**rate.columns("rate"), **lift.columns("lift"), "p": lift.p}
+        table = pd.DataFrame(columns)
+        whole = table["layer"] == "all"
+        table.loc[whole, "p_holm"] = holm(table.loc[whole, "p"].to_numpy())
+        table.loc[~whole, "p_holm"] = holm(table.loc[~whole, "p"].to_numpy())
+        return table[table["rows"] > 0].reset_index(drop=True)

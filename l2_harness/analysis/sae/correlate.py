@@ -22,7 +22,7 @@ from l2_harness.analysis.states.store import StateStore
 from l2_harness.statistics.estimate import Floats
 from l2_harness.statistics.intervals import student
 from l2_harness.statistics.partial import correlation
-from l2_harness.statistics.rank_contributions import Strata, rank_contributions
+from l2_harness.statistics.rank_contributions import Others, Strata
 from l2_harness.statistics.ranks import Ranking, spearman
 from l2_harness.statistics.resamples import NO_SPREAD, Resamples, association
 
@@ -129,8 +129,7 @@ def within_layer(
     variables = [*rows.statistics, rows.position, rows.reasoning, *rows.random]
     ranks = [Ranking.of(one, stratum) for one in variables]
     strata = Strata(stratum, drawn.question, len(drawn.labels))
-    found = rank_contributions(np.empty((len(stratum), 0)), ranks, strata)
-    coefficients = _coefficients(drawn.sums(found.vv), len(rows.names))
+    coefficients = _coefficients(drawn.sums(Others(ranks, strata).vv), len(rows.names))
     return [
         {"layer": rows.layer, "statistic": name} | _row(coefficients[:, i], _COLUMNS, drawn)
         for i, name in enumerate(rows.names)

@@ -18,6 +18,8 @@ from l2_harness.selection.choice import choose
 from l2_harness.selection.ranking import ranking
 
 SUBSETS = 200
+#: Pairs of responses of the subsets that are voted on together.
+_AT_ONCE = 1 << 17
 
 
 def expected_values(
@@ -44,11 +46,15 @@ def expected_values(
     if selector.kind == "score":
         values = table.candidates.score(selector)
         return _best_of(values, ~table.candidates.truncated, table.correct, k)
+    candidates, questions = table.candidates.only(selector), len(table.correct)
     drawn = subset_positions(table.n, k, subsets, seed)
-    total = np.zeros(len(table.correct))
-    for positions in drawn:
-        chosen = choose(selector, table.candidates.subset(positions))
-        total += np.take_along_axis(table.correct, positions[chosen][:, None], 1)[:, 0]
+    total = np.zeros(questions)
+    step = max(_AT_ONCE // max(questions * k**2, 1), 1)
+    for start in range(0, len(drawn), step):
+        positions = drawn[start : start + step]
+        chosen = choose(selector, candidates.subset(positions))
+        places = positions[np.arange(len(positions)), chosen]
+        total += np.take_along_axis(table.correct, places, 1).sum(axis=1)
     return total / len(drawn)
 
 

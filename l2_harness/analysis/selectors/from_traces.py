@@ -113,7 +113,7 @@ def load_samples(source: TraceSource) -> LoadedSamples:
     for i, group in enumerate(traces["group"]):
         one = JudgedResponse(
             verdicts[i].value,
-            float(len(traces["tokens"].iat[i])),
+            float(traces["n_tokens"].iat[i]),
             scores[i],
             traces["finish_reason"].iat[i] == "length",
             int(labels[i]),

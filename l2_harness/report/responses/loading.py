@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *(*TraceKey._fields, "prompt_hash", "text", "response", "finish_reason", "thinking_end"),
-    "tokens",
+    "n_tokens",
 )
 #: Read of the prompts that were chosen.
-_LONG = ("layers", "norms", "logprob", "entropy", "events")
+_LONG = ("tokens", "layers", "norms", "logprob", "entropy", "events")
 _PROMPT = ["task", "doc_id", "idx"]
 
 

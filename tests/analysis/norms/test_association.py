@@ -76,7 +76,7 @@ def test_few_columns_at_a_time_give_the_same(
     data: tuple[np.ndarray, np.ndarray, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = figures(data, WITHIN)
-    monkeypatch.setattr("l2_harness.analysis.norms.association._AT_ONCE", 2 * len(QUESTION))
+    monkeypatch.setattr("l2_harness.statistics.associations._COPIED", 2 * len(QUESTION))
     pd.testing.assert_frame_equal(figures(data, WITHIN), together)
 
 

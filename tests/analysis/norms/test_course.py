@@ -28,7 +28,7 @@ def test_bins_by_hand() -> None:
     """Four bins: of 4 rows each has one, of 2 rows the second and the fourth, of 8 two each."""
     norms = [np.array([[1, 10], [2, 20], [3, 30], [4, 40]]), np.array([[5, 50], [7, 70]])]
     norms.append(np.repeat([[1, 1], [3, 3], [5, 5], [7, 7]], 2, axis=0))
-    course = Course(2, 2, bins=4, first_rows=3)
+    course = Course(np.array([1, 2]), bins=4, first_rows=3)
     course.add(block_of(norms[:2]), np.array([0, 1]))
     course.add(block_of(norms[2:]), np.array([1]))
     table = course.table(LAYERS).set_index(["layer", "start"])
@@ -48,7 +48,7 @@ def test_bands_and_trend_are_those_of_questions() -> None:
     for one in norms:
         one[-3:, 1] *= 2
     question = np.repeat(np.arange(15), 2)
-    course = Course(15, 2, bins=10)
+    course = Course(np.full(15, 2), bins=10)
     course.add(block_of(norms), question)
     table = course.table(LAYERS).query("layer == 5 and start == 0.9")
     last = np.array([one[9, 1] for one in norms])

@@ -61,7 +61,7 @@ def test_rates_by_hand() -> None:
         signals={},
         row=np.array([0, 1, 2, 3, 0, 1]),
     )
-    counts = PeakCounts(2, 1, TokenKinds(LETTERS))
+    counts = PeakCounts(np.ones(2, int), TokenKinds(LETTERS))
     counts.add(block, np.full((2, 1), 10.0), np.array([0, 1]))
     table = counts.table((4,))
     whole = table[table["layer"] == "all"].set_index(["side", "kind"])
@@ -76,11 +76,11 @@ def test_rates_by_hand() -> None:
     assert whole["rate"]["read", "number"] == pytest.approx(1 / 3)
     assert whole["rate"]["read", "operator"] == 1
     assert (table["layer"] == "4").sum() == len(whole)
-    later = PeakCounts(2, 1, TokenKinds(LETTERS))
+    later = PeakCounts(np.ones(2, int), TokenKinds(LETTERS))
     later.add(block.without_first(1), np.full((2, 1), 10.0), np.array([0, 1]))
     # row 1 read the token of row 0, which is gone
-    assert later.rows[1].sum() == 2
-    assert later.rows[0].sum() == 4
+    assert later.rates.under[1].sum() == 2
+    assert later.rates.under[0].sum() == 4
 
 
 def test_a_planted_kind_is_found_and_the_others_are_not() -> None:
@@ -98,7 +98,7 @@ def test_a_planted_kind_is_found_and_the_others_are_not() -> None:
         row=np.tile(np.arange(rows), questions),
     )
     question = np.arange(questions)
-    counts = PeakCounts(questions, 1, TokenKinds(LETTERS))
+    counts = PeakCounts(np.ones(questions, int), TokenKinds(LETTERS))
     counts.add(block, np.full((questions, 1), 8.0), question)
     table = counts.table((0,))
     whole = table[table["layer"] == "all"].set_index(["side", "kind"])

@@ -44,6 +44,17 @@ def test_all_subsets(name: str, k: int, make_table: Make) -> None:
     assert found == pytest.approx(by_enumeration(name, table, k))
 
 
+@pytest.mark.parametrize("together", [1, 400])
+def test_some_subsets_at_a_time_give_the_same(
+    together: int, make_table: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = make_table(seed=1)
+    monkeypatch.setattr("l2_harness.analysis.selectors.expectation._AT_ONCE", together)
+    for name in ("majority", "distri_vote"):
+        found = expected_values(SELECTORS[name], table, 3)
+        assert found == pytest.approx(by_enumeration(name, table, 3))
+
+
 def test_the_oracle_is_pass_at_k(make_table: Make) -> None:
     table = make_table(n=8)
     for k in sizes(8):
