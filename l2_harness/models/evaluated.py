@@ -162,6 +162,8 @@ class EvaluatedLM(LM):
         if self._is_over or (not self._begun and self._evaluation.needs_renewal(seed)):
             self._evaluation = Evaluation(self._plan, seed)
         self._begun, self._is_over = True, False
+        # what lm-eval's store holds has numbers
+        self._evaluation.tally.numbers |= bool(self.cache_hook.dbdict)
         return self._evaluation
 
     def _drop_padding(self) -> None:
@@ -202,6 +204,7 @@ class EvaluatedLM(LM):
         return DeskRules(
             num_samples=self._decoding.num_samples,
             choosing=self._selection.enabled,
+            is_alone=self.world_size == 1,
             max_length=self.max_length,
             prompt_tokens=lambda prompt: len(self.tok_encode(prompt)),
             settings=self._settings_of,
@@ -212,9 +215,9 @@ class EvaluatedLM(LM):
         """How the responses to a request are generated."""
         raise NotImplementedError
 
-    def _store(self, request: Instance, text: str, is_drawn: bool) -> None:
+    def _store(self, request: Instance, text: str, for_once: bool) -> None:
         """What ``--use_cache`` gets."""
-        if is_drawn:
+        if for_once:
             refuse(self.cache_hook, request)
         else:
             self.cache_hook.add_partial("generate_until", request.args, text)
