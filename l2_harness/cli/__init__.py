@@ -22,7 +22,9 @@ def main() -> None:
     130 with one line after Ctrl-C.
     """
     from l2_harness.cli.interrupted import Interrupted
+    from l2_harness.cli.one_line import show_warnings, tell
 
+    show_warnings()
     gc.set_threshold(_OBJECTS)
     try:
         from l2_harness.cli.app import app
@@ -31,8 +33,8 @@ def main() -> None:
         try:
             app()
         except (ConfigError, NumbersError, OSError) as error:
-            print(f"l2-harness: error: {error}", file=sys.stderr)
+            tell(f"error: {error}")
             sys.exit(2)
     except (KeyboardInterrupt, Interrupted):
-        print(f"l2-harness: {Interrupted()}", file=sys.stderr)
+        tell(str(Interrupted()))
         sys.exit(130)

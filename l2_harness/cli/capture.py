@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from l2_harness.cli.lm_eval_options import Device
+from l2_harness.cli.outputs import folder_option
 from l2_harness.cli.recorded_options import RunId
 from l2_harness.paths import no_network_for
 
@@ -21,7 +22,7 @@ def command(
     samples: Annotated[
         Path, typer.Option(help="lm-eval's sample files of that run: they hold the prompts.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the states; gone on with if it is there.")],
+    out: Annotated[Path, folder_option("Folder for the states; gone on with if it is there.")],
     pretrained: Annotated[
         str | None, typer.Option(help="The run's model, under another name or in another folder.")
     ] = None,

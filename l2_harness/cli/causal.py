@@ -23,6 +23,7 @@ from l2_harness.cli.lm_eval_options import (
     batch_size_of,
     words_of,
 )
+from l2_harness.cli.outputs import folder_option
 from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ FACTORS = "0.75,0.5,0.25,0.1,0"
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Folder for the section `causal`.")],
+    out: Annotated[Path, folder_option("Folder for the section `causal`.")],
     runs: Annotated[
-        Path | None, typer.Option(help="Folder for the runs and their traces; OUT/runs by default.")
+        Path | None, folder_option("Folder for the runs and their traces; OUT/runs by default.")
     ] = None,
     pretrained: Annotated[str, typer.Option(help="Model, as for l2hf.")] = "demo",
     tasks: TaskNames = "l2_demo",

@@ -25,6 +25,7 @@ from l2_harness.cli.compare_folders import (
 )
 from l2_harness.cli.engine_choice import Engine, engine_of
 from l2_harness.cli.lm_eval_options import arguments_of, batch_size_of, words_of
+from l2_harness.cli.outputs import folder_option
 from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for everything: compare_SUITE, or l2_leaderboard with --from."),
+        folder_option("Folder for everything: compare_SUITE, or l2_leaderboard with --from."),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the package's suites.")] = False,
     dry_run: Annotated[

@@ -15,6 +15,7 @@ import typer
 
 from l2_harness.cli.engine_choice import Engine, engine_of
 from l2_harness.cli.interrupted import Interrupted
+from l2_harness.cli.outputs import folder_option
 from l2_harness.paths import no_network_for
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _NEXT = (
 
 def command(
     out: Annotated[
-        Path, typer.Option(help="Folder for results, traces, tables and the report.")
+        Path, folder_option("Folder for results, traces, tables and the report.")
     ] = Path("l2-demo"),
     limit: Annotated[
         int, typer.Option(min=1, help="The first so many problems, of 540.")

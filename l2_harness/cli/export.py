@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from l2_harness.cli.outputs import folder_option
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,7 +22,7 @@ def command(
         list[str],
         typer.Argument(help="Folders of lm-eval results, or of a suite: DIR, DIR=method."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("l2_export"),
+    out: Annotated[Path, folder_option("Folder for the files.")] = Path("l2_export"),
     metric: Annotated[
         str | None, typer.Option(help="Of evalstats' scores; by default a task's first.")
     ] = None,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.outputs import folder_option
+
 if TYPE_CHECKING:
     from l2_harness.analysis.sae.loading import LoadedSae
     from l2_harness.analysis.states.store import StateStore
@@ -23,14 +25,13 @@ Saes = Annotated[
         "One a layer: repeat it.",
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder for the section: tables, figures, findings.")]
+Out = Annotated[Path, folder_option("Folder for the section: tables, figures, findings.")]
 Features = Annotated[
     Path, typer.Option(help="features.json of l2-harness sae features, or its folder.")
 ]
 WithoutWords = Annotated[
     bool, typer.Option("--without-words", help="Leave features out that fire on words alone.")
 ]
-Resamples = Annotated[int, typer.Option(min=2, help="Of the bootstrap over questions.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.")]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
-from l2_harness.findings.words import printable
 from l2_harness.lm_eval_files.groups import pooled, task_groups, weighting_of
 from l2_harness.lm_eval_files.left_out import LeftOut, few, told
 from l2_harness.lm_eval_files.metrics import (
@@ -32,6 +31,7 @@ from l2_harness.lm_eval_files.roles import (
     with_roles,
 )
 from l2_harness.lm_eval_files.runs import Run, find_runs
+from l2_harness.printable_text import printable
 
 
 @dataclass(frozen=True, eq=False)

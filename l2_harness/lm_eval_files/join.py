@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.samples import LoggedSample, read_samples
 from l2_harness.norms.trace_schema import TraceWarning
 
@@ -49,7 +50,7 @@ def join_samples(
 
     Raises:
         FileNotFoundError: no sample file, or none of the traces' tasks.
-        ValueError: missing columns; an unknown filter; sample files of one task in two
+        ConfigError: missing columns; an unknown filter; sample files of one task in two
             folders; samples that are of other prompts altogether.
 
     Warns:
@@ -83,9 +84,9 @@ def joined(
 def _check_traces(traces: pd.DataFrame) -> None:
     missing = [name for name in _NEEDED if name not in traces]
     if missing:
-        raise ValueError(f"join_samples needs the columns {', '.join(missing)} of the traces too.")
+        raise ConfigError(f"join_samples needs the columns {', '.join(missing)} of the traces too.")
     if not traces.index.is_unique:
-        raise ValueError("the traces' index isn't unique: call reset_index(drop=True) first.")
+        raise ConfigError("the traces' index isn't unique: call reset_index(drop=True) first.")
     runs = sorted(set(traces["run_id"])) if "run_id" in traces else []
     if len(runs) > 1:
         _warn(f"traces of {len(runs)} runs meet the sample files of one: {', '.join(runs)}")
@@ -96,7 +97,7 @@ def _chosen(samples: list[LoggedSample], filter: str | None) -> list[LoggedSampl
         return samples
     names = sorted({sample.filter for sample in samples})
     if filter not in names:
-        raise ValueError(f"filter={filter!r} isn't in the samples. Filters: {', '.join(names)}.")
+        raise ConfigError(f"filter={filter!r} isn't in the samples. Filters: {', '.join(names)}.")
     return [sample for sample in samples if sample.filter == filter]
 
 
@@ -157,7 +158,7 @@ def _match_documents(
         return same
     matched = _match_prompts(prompts, logged)
     if not matched:
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r}: the sample file holds other prompts than the traces: it is another "
             "run's, or one with another prompt template. Pass the file of the same run."
         )

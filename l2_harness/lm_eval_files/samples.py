@@ -26,6 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.reading import UnreadableError, files_below, read_values
 from l2_harness.norms.trace_hash import hash_prompt
 from l2_harness.norms.trace_schema import TraceWarning
@@ -162,7 +163,7 @@ def read_samples(
 
     Raises:
         FileNotFoundError: nothing at ``path``, or no file of any of the tasks.
-        ValueError: a file by another name than lm-eval gives, or that can't be read; two folders
+        ConfigError: a file by another name than lm-eval gives, or that can't be read; two folders
             with one task.
     """
     files = _files_of(path, tasks)
@@ -193,7 +194,7 @@ def _files_by_task(path: Path) -> dict[str, list[SampleFile]]:
         if file.task is not None:
             files.setdefault(file.task, []).append(file)
     if not files and path.is_file():
-        raise ValueError(f"{path} isn't named samples_<task>_<date>.jsonl, as lm-eval names them.")
+        raise ConfigError(f"{path} isn't named samples_<task>_<date>.jsonl, as lm-eval names them.")
     if not files:
         raise FileNotFoundError(
             f"{path} holds no samples_<task>_<date>.jsonl. Run lm_eval with --output_path and "
@@ -205,7 +206,7 @@ def _files_by_task(path: Path) -> dict[str, list[SampleFile]]:
 def _latest(task: str, files: list[SampleFile]) -> Path:
     folders = sorted({str(file.path.parent) for file in files})
     if len(folders) > 1:
-        raise ValueError(f"task {task!r} has samples in {', '.join(folders)}: pass one of them.")
+        raise ConfigError(f"task {task!r} has samples in {', '.join(folders)}: pass one of them.")
     path = max(files, key=lambda file: (file.date, str(file.path))).path
     if len(files) > 1:
         _warn(f"task {task!r} has {len(files)} sample files; the latest is used: {path}")
@@ -217,7 +218,7 @@ def _all_of(path: Path) -> list[LoggedSample]:
     try:
         samples = list(read_lines(path, damaged.append))
     except UnreadableError as error:
-        raise ValueError(f"{path} is {error}.") from error
+        raise ConfigError(f"{path} is {error}.") from error
     if damaged:
         _warn(f"{path}: {damaged_lines(damaged)}")
     return samples

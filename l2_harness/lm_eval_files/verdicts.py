@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.join import joined
 from l2_harness.lm_eval_files.judging import Answered, Judged, Judging, judge
 from l2_harness.lm_eval_files.samples import LoggedSample, read_samples
@@ -60,16 +61,16 @@ def with_documents(
 
     Raises:
         FileNotFoundError: no sample file of the task.
-        ValueError: no document of the traces is in it, or they do not belong together.
+        ConfigError: no document of the traces is in it, or they do not belong together.
     """
     logged = read_samples(samples, [task])[task]
     names = [sample.filter for sample in logged]
     if not names:
-        raise ValueError(f"{samples} has no sample of {task!r}.")
+        raise ConfigError(f"{samples} has no sample of {task!r}.")
     table = joined(traces, {task: logged}, filter if filter in names else names[0])
     table = table[table["logged_doc_id"].notna()].reset_index(drop=True)
     if table.empty:
-        raise ValueError(f"{samples} has no document of the traces of {task!r}.")
+        raise ConfigError(f"{samples} has no document of the traces of {task!r}.")
     documents: dict[int, LoggedSample] = {sample.doc_id: sample for sample in logged}
     found = [documents[int(doc_id)] for doc_id in table["logged_doc_id"]]
     table["doc"] = pd.Series([sample.doc for sample in found], dtype=object)

@@ -40,9 +40,10 @@ def errors_in_one_line() -> None:
 
 def _told(error: BaseException) -> str | None:
     from l2_harness.config.errors import ConfigError, NumbersError, StorageError
+    from l2_harness.printable_text import printable_lines
 
     if isinstance(error, ConfigError | NumbersError | StorageError):
-        return f"error: {error}"
+        return printable_lines(f"error: {error}")
     return f"\n{_INTERRUPTED}" if isinstance(error, KeyboardInterrupt) and _is_ours() else None
 
 
