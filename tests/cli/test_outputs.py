@@ -16,7 +16,10 @@ app = typer.Typer()
 
 
 @app.command()
-def command(folder: Path = folder_option("A folder."), file: Path = file_option("A file.")) -> None:
+def command(
+    folder: Annotated[Path, folder_option("A folder.")],
+    file: Annotated[Path, file_option("A file.")],
+) -> None:
     raise RuntimeError("works")
 
 
