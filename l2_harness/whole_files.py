@@ -39,10 +39,13 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """The same of a text, in UTF-8; a lone surrogate becomes U+FFFD, which a file can hold."""
-    write_atomically(
-        path, text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
-    )
+    """The same of a text, in UTF-8."""
+    write_atomically(path, storable(text).encode())
+
+
+def storable(text: str) -> str:
+    """A text that UTF-8 can hold, and so a file or a table: a lone surrogate becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def host() -> str:

@@ -135,7 +135,8 @@ def _no_task(entries: Sequence[TaskRun], wanted: Callable[[str], bool]) -> str:
     inner = any(wanted(task) for entry in entries for task in entry.tasks)
     way = " --subtasks compares the tasks of a group." if inner else ""
     known = ", ".join(dict.fromkeys(entry.task for entry in entries))
-    return f"no task that was asked for is here. There are: {known}.{way}"
+    there = f"There are: {known}." if known else "There is none."
+    return f"no task that was asked for is here. {there}{way}"
 
 
 def _entries(named: Iterable[NamedRun], subtasks: bool) -> list[TaskRun]:

@@ -146,6 +146,13 @@ def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[LoggedSam
     Raises:
         UnreadableError: the file can't be read at all.
     """
+    return (sample for sample, _ in read_raw_lines(path, damaged))
+
+
+def read_raw_lines(
+    path: Path, damaged: Callable[[int], None]
+) -> Iterator[tuple[LoggedSample, Mapping[str, Any]]]:
+    """The same, each with its line as lm-eval wrote it."""
     seen: Counter[int] = Counter()
     for number, line in read_values(path):
         try:
@@ -153,7 +160,7 @@ def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[LoggedSam
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
             damaged(number)
             continue
-        yield sample
+        yield sample, line
 
 
 def read_samples(
@@ -214,9 +221,21 @@ def _latest(task: str, files: list[SampleFile]) -> Path:
 
 
 def _all_of(path: Path) -> list[LoggedSample]:
+    return [sample for sample, _ in all_raw_lines(path)]
+
+
+def all_raw_lines(path: Path) -> list[tuple[LoggedSample, Mapping[str, Any]]]:
+    """Every sample of a file with its line.
+
+    Raises:
+        ConfigError: it can't be read.
+
+    Warns:
+        TraceWarning: lines that are no samples, and are left out.
+    """
     damaged: list[int] = []
     try:
-        samples = list(read_lines(path, damaged.append))
+        samples = list(read_raw_lines(path, damaged.append))
     except UnreadableError as error:
         raise ConfigError(f"{path} is {error}.") from error
     if damaged:
