@@ -22,9 +22,10 @@ def main() -> None:
     130 with one line after Ctrl-C.
     """
     from l2_harness.cli.interrupted import Interrupted
-    from l2_harness.cli.one_line import show_warnings, tell
+    from l2_harness.cli.one_line import print_what_can_be, show_warnings, tell
 
     show_warnings()
+    print_what_can_be()
     gc.set_threshold(_OBJECTS)
     try:
         from l2_harness.cli.app import app
@@ -34,6 +35,9 @@ def main() -> None:
             app()
         except (ConfigError, NumbersError, OSError) as error:
             tell(f"error: {error}")
+            sys.exit(2)
+        except MemoryError as error:
+            tell(f"error: the memory is not enough for this: {error}")
             sys.exit(2)
     except (KeyboardInterrupt, Interrupted):
         tell(str(Interrupted()))

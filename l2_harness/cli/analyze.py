@@ -22,6 +22,7 @@ from l2_harness.cli.recorded_options import (
     RunId,
     Tokenizer,
     parse_layers,
+    seed_option,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def command(
     held_out: Annotated[
         float, typer.Option(min=0.1, max=0.9, help="Share of questions that choose the layer.")
     ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, seed_option("Of everything that is drawn.")] = 0,
 ) -> None:
     """Norms against correctness, length and confidence; layer profiles; where norms peak."""
     from l2_harness.analysis.norms.study import StudyOptions

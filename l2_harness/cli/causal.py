@@ -24,6 +24,7 @@ from l2_harness.cli.lm_eval_options import (
     words_of,
 )
 from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import seed_option
 from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def command(
         typer.Option("--system_instruction", "--system-instruction", help=AS_FOR_LM_EVAL),
     ] = None,
     apply_chat_template: ChatTemplate = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of the runs and of all resampling.")] = 0,
+    seed: Annotated[int, seed_option("Of the runs and of all resampling.")] = 0,
 ) -> None:
     """Edit the peaks of the norm away, and other states beside them; compare all with plain.
 

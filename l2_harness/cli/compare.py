@@ -26,6 +26,7 @@ from l2_harness.cli.compare_folders import (
 from l2_harness.cli.engine_choice import Engine, engine_of
 from l2_harness.cli.lm_eval_options import arguments_of, batch_size_of, words_of
 from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import seed_option
 from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def command(
     detect: Annotated[
         float, typer.Option(min=0.01, help="The difference that matters, in points.")
     ] = 2.0,
-    seed: Annotated[int, typer.Option(help="Of random signs.")] = 0,
+    seed: Annotated[int, seed_option("Of random signs.")] = 0,
 ) -> None:
     """Run a suite of models, tasks and methods, and write its leaderboard.
 

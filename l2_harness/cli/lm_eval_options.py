@@ -12,7 +12,25 @@ AS_FOR_LM_EVAL = "As for lm_eval."
 TaskNames = Annotated[str, typer.Option(help="lm-eval tasks, joined by commas.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Documents a task.")]
 BatchSize = Annotated[str, typer.Option("--batch_size", "--batch-size", help=AS_FOR_LM_EVAL)]
-Device = Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL)]
+
+
+def usable_device(name: str | None) -> str | None:
+    """A device that torch has here."""
+    if name is None or name == "cpu":
+        return name
+    import torch
+
+    from l2_harness.config.errors import ConfigError
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {name} can't be used here: {reason}") from error
+    return name
+
+
+Device = Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL, callback=usable_device)]
 TaskFiles = Annotated[
     Path | None,
     typer.Option(

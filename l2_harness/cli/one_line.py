@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from typing import Any
@@ -12,6 +13,12 @@ def tell(message: str) -> None:
     from l2_harness.printable_text import printable_lines
 
     print(printable_lines(f"l2-harness: {message}"), file=sys.stderr)
+
+
+def print_what_can_be() -> None:
+    """A character that standard output's encoding lacks becomes ``?``, and ends nothing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def show_warnings() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,11 @@ IncludePath = Annotated[
 Metadata = Annotated[str, typer.Option(help="For the task, as lm-eval's: JSON or a=1,b=2.")]
 Filter = Annotated[str | None, typer.Option(help="Of the task's filters; the first by default.")]
 Metric = Annotated[str | None, typer.Option(help="Of the task's metrics; the first by default.")]
+
+
+def seed_option(help: str) -> Any:
+    """A seed that every library takes."""
+    return typer.Option(min=0, max=2**32 - 1, help=help)
 
 
 def parse_layers(value: str | None) -> LayerSelection | None:

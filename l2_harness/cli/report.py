@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from l2_harness.cli.outputs import file_option
-from l2_harness.cli.recorded_options import Filter, IncludePath, Metric, RunId, Tokenizer
+from l2_harness.cli.recorded_options import (
+    Filter,
+    IncludePath,
+    Metric,
+    RunId,
+    Tokenizer,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from l2_harness.report import ResponseSet
@@ -36,7 +43,7 @@ def command(
     include_path: IncludePath = None,
     filter: Filter = None,
     metric: Metric = None,
-    seed: Annotated[int, typer.Option(help="Of the choice of responses.")] = 0,
+    seed: Annotated[int, seed_option("Of the choice of responses.")] = 0,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
     out: Annotated[Path | None, file_option("DIR/report.html by default.", metavar="FILE")] = None,
 ) -> None:

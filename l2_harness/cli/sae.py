@@ -35,7 +35,7 @@ def train(
     ] = None,
     layers: Annotated[str, typer.Option(help="all, or a list such as 20-26+30.")] = "all",
     architecture: Annotated[str, typer.Option(help="Any that sae-lens trains.")] = "batchtopk",
-    expansion: Annotated[int, typer.Option(min=1, help="Features to a component.")] = 4,
+    expansion: Annotated[int, typer.Option(min=1, max=1024, help="Features to a component.")] = 4,
     k: Annotated[int, typer.Option(min=1, help="Active features, where they are fixed.")] = 16,
     sparsity: Annotated[
         float | None, typer.Option(help="Coefficient of the sparsity loss, where there is one.")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.lm_eval_options import usable_device
 from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import seed_option
 
 if TYPE_CHECKING:
     from l2_harness.analysis.sae.loading import LoadedSae
@@ -32,8 +34,8 @@ Features = Annotated[
 WithoutWords = Annotated[
     bool, typer.Option("--without-words", help="Leave features out that fire on words alone.")
 ]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
-Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.")]
+Seed = Annotated[int, seed_option("Of everything that is drawn.")]
+Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.", callback=usable_device)]
 
 
 def store(states: Path) -> StateStore:

@@ -20,6 +20,7 @@ from l2_harness.cli.recorded_options import (
     Resamples,
     RunId,
     parse_layers,
+    seed_option,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def command(
     metric: Metric = None,
     resamples: Resamples = 2000,
     subsets: Annotated[int, typer.Option(min=1, help="Of the votes' curves.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, seed_option("Of everything that is drawn.")] = 0,
 ) -> None:
     """Compare all selectors on recorded samples: accuracy, differences, curves, signs.
 

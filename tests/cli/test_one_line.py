@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import warnings
 
 import pytest
 
-from l2_harness.cli.one_line import show_warnings, tell
+from l2_harness.cli.one_line import print_what_can_be, show_warnings, tell
 from l2_harness.norms import TraceWarning
 
 
@@ -28,3 +30,11 @@ def test_a_warning_of_ours_is_told_once(
             warnings.warn("divided by zero", RuntimeWarning, stacklevel=1)
     assert capsys.readouterr().err == "l2-harness: warning: part-1: left\ufffd out\n"
     assert others == ["divided by zero"] * 2
+
+
+def test_what_an_encoding_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii", write_through=True))
+    print_what_can_be()
+    print("• σ is 1")
+    assert written.getvalue().strip() == b"? ? is 1"
