@@ -48,6 +48,38 @@ def storable(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Write into a folder that no other process writes into, until this is over or killed.
+
+    Where the system or the disk has no locks, nothing is held.
+
+    Raises:
+        BlockingIOError: another one does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise BlockingIOError(
+            error.errno,
+            "another command is writing into it; wait for its end, or pass another folder",
+            str(folder),
+        ) from None
+    except OSError:
+        pass  # no locks here
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def host() -> str:
     """This machine's name, in a form for the names of temporaries."""
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]

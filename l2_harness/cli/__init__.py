@@ -14,6 +14,8 @@ import sys
 #: New objects between two searches for cycles among them: of Python's 700, which suits programs
 #: that make cycles all the time, a tenth of a short command's time goes by.
 _OBJECTS = 50_000
+#: Status after Ctrl-C, as shells have it.
+_CTRL_C = 130
 
 
 def main() -> None:
@@ -33,6 +35,10 @@ def main() -> None:
 
         try:
             app()
+        except SystemExit as end:
+            if end.code == _CTRL_C:  # while Typer read the command line
+                raise Interrupted from None
+            raise
         except (ConfigError, NumbersError, OSError) as error:
             tell(f"error: {error}")
             sys.exit(2)
@@ -41,4 +47,4 @@ def main() -> None:
             sys.exit(2)
     except (KeyboardInterrupt, Interrupted):
         tell(str(Interrupted()))
-        sys.exit(130)
+        sys.exit(_CTRL_C)
