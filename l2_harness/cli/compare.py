@@ -304,10 +304,10 @@ def _overrides(
     strict: bool,
     engine: str | None,
 ) -> Overrides:
-    from l2_harness.compare.suite import Overrides
+    from l2_harness.compare.suite import Overrides, is_limit
     from l2_harness.config.errors import ConfigError
 
-    if limit is not None and (limit <= 0 or (limit >= 1 and limit != int(limit))):
+    if limit is not None and not is_limit(limit):
         raise ConfigError(f"--limit={limit:g} is no number of documents, nor a share below 1.")
     return Overrides(
         limit=int(limit) if limit is not None and limit >= 1 else limit,

@@ -48,12 +48,17 @@ def _seeds(name: str, entry: Entry) -> tuple[int, ...]:
     return seeds
 
 
+def is_limit(value: float) -> bool:
+    """A number of documents, or a share of them below 1."""
+    return 0 < value < 1 or (1 <= value < math.inf and value == int(value))
+
+
 def _limit(name: str, entry: Entry) -> int | float | None:
     value = entry.value
     if value is None:
         return None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or value <= 0 or (value >= 1 and value != int(value)):
+    if not is_number or not is_limit(value):
         raise entry.error(
             f"limit is a number of documents, or a share of them below 1; this is {entry.raw!r}."
         )
