@@ -39,10 +39,45 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """The same of a text, in UTF-8; a lone surrogate becomes U+FFFD, which a file can hold."""
-    write_atomically(
-        path, text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
-    )
+    """The same of a text, in UTF-8."""
+    write_atomically(path, storable(text).encode())
+
+
+def storable(text: str) -> str:
+    """A text that UTF-8 can hold, and so a file or a table: a lone surrogate becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Write into a folder that no other process writes into, until this is over or killed.
+
+    Where the system or the disk has no locks, nothing is held.
+
+    Raises:
+        BlockingIOError: another one does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise BlockingIOError(
+            error.errno,
+            "another command is writing into it; wait for its end, or pass another folder",
+            str(folder),
+        ) from None
+    except OSError:
+        pass  # no locks here
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def host() -> str:

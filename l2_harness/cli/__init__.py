@@ -15,6 +15,8 @@ import sys
 #: New objects between two searches for cycles among them: of Python's 700, which suits programs
 #: that make cycles all the time, a tenth of a short command's time goes by.
 _OBJECTS = 1_000_000
+#: Status after Ctrl-C, as shells have it.
+_CTRL_C = 130
 
 
 def main() -> None:
@@ -23,7 +25,10 @@ def main() -> None:
     130 with one line after Ctrl-C.
     """
     from l2_harness.cli.interrupted import Interrupted
+    from l2_harness.cli.one_line import print_what_can_be, show_warnings, tell
 
+    show_warnings()
+    print_what_can_be()
     gc.set_threshold(_OBJECTS)
     # or Python looks through all that is left, several times, only to end: a sixth of the time
     atexit.register(gc.freeze)
@@ -33,9 +38,16 @@ def main() -> None:
 
         try:
             app()
+        except SystemExit as end:
+            if end.code == _CTRL_C:  # while Typer read the command line
+                raise Interrupted from None
+            raise
         except (ConfigError, NumbersError, OSError) as error:
-            print(f"l2-harness: error: {error}", file=sys.stderr)
+            tell(f"error: {error}")
+            sys.exit(2)
+        except MemoryError as error:
+            tell(f"error: the memory is not enough for this: {error}")
             sys.exit(2)
     except (KeyboardInterrupt, Interrupted):
-        print(f"l2-harness: {Interrupted()}", file=sys.stderr)
-        sys.exit(130)
+        tell(str(Interrupted()))
+        sys.exit(_CTRL_C)

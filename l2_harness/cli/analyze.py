@@ -11,7 +11,9 @@ import typer
 from l2_harness.cli.command_line import command_line
 from l2_harness.cli.each_task import each_task
 from l2_harness.cli.lm_eval_options import arguments_of
+from l2_harness.cli.outputs import folder_option
 from l2_harness.cli.recorded_options import (
+    MOST_RESAMPLES,
     Filter,
     IncludePath,
     Metadata,
@@ -20,6 +22,7 @@ from l2_harness.cli.recorded_options import (
     RunId,
     Tokenizer,
     parse_layers,
+    seed_option,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ def command(
         list[str] | None, typer.Option(help="Which tasks; by default all but the --direct ones.")
     ] = None,
     run_id: RunId = None,
-    out: Annotated[Path, typer.Option(help="Folder for the sections.")] = Path("l2_analysis"),
+    out: Annotated[Path, folder_option("Folder for the sections.")] = Path("l2_analysis"),
     direct: Annotated[
         list[str] | None,
         typer.Option(help="The task that answers a --task's questions directly; one each."),
@@ -56,11 +59,13 @@ def command(
     metadata: Metadata = "",
     filter: Filter = None,
     metric: Metric = None,
-    resamples: Annotated[int, typer.Option(min=20, help="Of the bootstrap.")] = 2000,
+    resamples: Annotated[
+        int, typer.Option(min=20, max=MOST_RESAMPLES, help="Of the bootstrap.")
+    ] = 2000,
     held_out: Annotated[
         float, typer.Option(min=0.1, max=0.9, help="Share of questions that choose the layer.")
     ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, seed_option("Of everything that is drawn.")] = 0,
 ) -> None:
     """Norms against correctness, length and confidence; layer profiles; where norms peak."""
     from l2_harness.analysis.norms.study import StudyOptions

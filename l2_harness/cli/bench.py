@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from l2_harness.cli.outputs import folder_option
+
 if TYPE_CHECKING:
     from l2_harness.bench.coverage_cell import Coverage
     from l2_harness.bench.figure import Figure
@@ -318,7 +320,7 @@ def growth(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for tables and a plot; other axes' rows there are kept."),
+        folder_option("Folder for tables and a plot; other axes' rows there are kept."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Which of the axes; all by default.")
@@ -386,7 +388,7 @@ def all_command(
         list[str] | None, typer.Option(help="Which benchmarks; all by default.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for a JSON file each and README.md, a table.")
+        Path | None, folder_option("Folder for a JSON file each and README.md, a table.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="End with 1 where a goal is missed.")

@@ -19,10 +19,11 @@ from l2_harness.cli.lm_eval_options import (
     batch_size_of,
     words_of,
 )
+from l2_harness.cli.outputs import file_option
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="The calibration file to write (JSON).")],
+    out: Annotated[Path, file_option("The calibration file to write (JSON).")],
     tasks: TaskNames = "l2_demo",
     model_args: Annotated[
         str,

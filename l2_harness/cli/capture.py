@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from l2_harness.cli.lm_eval_options import Device
-from l2_harness.cli.recorded_options import RunId
+from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import RunId, seed_option
 from l2_harness.paths import no_network_for
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def command(
     samples: Annotated[
         Path, typer.Option(help="lm-eval's sample files of that run: they hold the prompts.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the states; gone on with if it is there.")],
+    out: Annotated[Path, folder_option("Folder for the states; gone on with if it is there.")],
     pretrained: Annotated[
         str | None, typer.Option(help="The run's model, under another name or in another folder.")
     ] = None,
@@ -31,7 +32,7 @@ def command(
         int | None, typer.Option(min=1, help="Of each task at most so many, of the same questions.")
     ] = None,
     split: Annotated[str, typer.Option(help="all, or half of the questions.")] = "all",
-    seed: Annotated[int, typer.Option(help="Of the questions' order.")] = 0,
+    seed: Annotated[int, seed_option("Of the questions' order.")] = 0,
     dtype: Annotated[
         str, typer.Option(help="Of the states on disk: float32, float16 or bfloat16.")
     ] = "float32",

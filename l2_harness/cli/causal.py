@@ -23,6 +23,8 @@ from l2_harness.cli.lm_eval_options import (
     batch_size_of,
     words_of,
 )
+from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import seed_option
 from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
@@ -34,9 +36,9 @@ FACTORS = "0.75,0.5,0.25,0.1,0"
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Folder for the section `causal`.")],
+    out: Annotated[Path, folder_option("Folder for the section `causal`.")],
     runs: Annotated[
-        Path | None, typer.Option(help="Folder for the runs and their traces; OUT/runs by default.")
+        Path | None, folder_option("Folder for the runs and their traces; OUT/runs by default.")
     ] = None,
     pretrained: Annotated[str, typer.Option(help="Model, as for l2hf.")] = "demo",
     tasks: TaskNames = "l2_demo",
@@ -67,7 +69,7 @@ def command(
         typer.Option("--system_instruction", "--system-instruction", help=AS_FOR_LM_EVAL),
     ] = None,
     apply_chat_template: ChatTemplate = True,
-    seed: Annotated[int, typer.Option(min=0, help="Of the runs and of all resampling.")] = 0,
+    seed: Annotated[int, seed_option("Of the runs and of all resampling.")] = 0,
 ) -> None:
     """Edit the peaks of the norm away, and other states beside them; compare all with plain.
 

@@ -25,6 +25,8 @@ from l2_harness.cli.compare_folders import (
 )
 from l2_harness.cli.engine_choice import Engine, engine_of
 from l2_harness.cli.lm_eval_options import arguments_of, batch_size_of, words_of
+from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import seed_option
 from l2_harness.cli.run_suite import run_suite
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for everything: compare_SUITE, or l2_leaderboard with --from."),
+        folder_option("Folder for everything: compare_SUITE, or l2_leaderboard with --from."),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the package's suites.")] = False,
     dry_run: Annotated[
@@ -84,7 +86,7 @@ def command(
     detect: Annotated[
         float, typer.Option(min=0.01, help="The difference that matters, in points.")
     ] = 2.0,
-    seed: Annotated[int, typer.Option(help="Of random signs.")] = 0,
+    seed: Annotated[int, seed_option("Of random signs.")] = 0,
 ) -> None:
     """Run a suite of models, tasks and methods, and write its leaderboard.
 
@@ -302,10 +304,10 @@ def _overrides(
     strict: bool,
     engine: str | None,
 ) -> Overrides:
-    from l2_harness.compare.suite import Overrides
+    from l2_harness.compare.suite import Overrides, is_limit
     from l2_harness.config.errors import ConfigError
 
-    if limit is not None and (limit <= 0 or (limit >= 1 and limit != int(limit))):
+    if limit is not None and not is_limit(limit):
         raise ConfigError(f"--limit={limit:g} is no number of documents, nor a share below 1.")
     return Overrides(
         limit=int(limit) if limit is not None and limit >= 1 else limit,

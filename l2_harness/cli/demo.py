@@ -15,6 +15,8 @@ import typer
 
 from l2_harness.cli.engine_choice import Engine, engine_of
 from l2_harness.cli.interrupted import Interrupted
+from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import seed_option
 from l2_harness.paths import no_network_for
 
 if TYPE_CHECKING:
@@ -42,12 +44,12 @@ _NEXT = (
 
 def command(
     out: Annotated[
-        Path, typer.Option(help="Folder for results, traces, tables and the report.")
+        Path, folder_option("Folder for results, traces, tables and the report.")
     ] = Path("l2-demo"),
     limit: Annotated[
         int, typer.Option(min=1, help="The first so many problems, of 540.")
     ] = DEFAULT_LIMIT,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples and of all intervals.")] = 0,
+    seed: Annotated[int, seed_option("Of the samples and of all intervals.")] = 0,
     pretrained: Annotated[
         str, typer.Option(help="`demo`, the packaged model, or a model folder or hub name.")
     ] = "demo",

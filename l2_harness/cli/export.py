@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from l2_harness.cli.outputs import folder_option
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,7 +22,7 @@ def command(
         list[str],
         typer.Argument(help="Folders of lm-eval results, or of a suite: DIR, DIR=method."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("l2_export"),
+    out: Annotated[Path, folder_option("Folder for the files.")] = Path("l2_export"),
     metric: Annotated[
         str | None, typer.Option(help="Of evalstats' scores; by default a task's first.")
     ] = None,
@@ -74,18 +76,25 @@ def _unscored(outcomes: Sequence[Outcome]) -> list[str]:
 
 def _inspect(folders: Sequence[Path], out: Path) -> int:
     """A log a run and task; how many."""
+    from l2_harness.config.errors import ConfigError
     from l2_harness.lm_eval_files.inspect_log import inspect_log, log_name
     from l2_harness.lm_eval_files.runs import find_runs
     from l2_harness.paths import expanded
+    from l2_harness.printable_text import printable
+    from l2_harness.whole_files import write_text_atomically
 
     written = 0
     for run in (run for folder in folders for run in find_runs(expanded(folder)).runs):
         for task in run.tasks:
-            log = inspect_log(run, task)
+            try:
+                log = inspect_log(run, task)
+            except ConfigError as error:
+                print(printable(f"No log of {task}: {error}"))
+                continue
             if log is not None:
                 (out / "inspect").mkdir(exist_ok=True)
                 text = json.dumps(log, ensure_ascii=False, allow_nan=False)
-                (out / "inspect" / log_name(log)).write_text(text + "\n", "utf-8")
+                write_text_atomically(out / "inspect" / log_name(log), text + "\n")
                 written += 1
     return written
 

@@ -12,9 +12,30 @@ AS_FOR_LM_EVAL = "As for lm_eval."
 TaskNames = Annotated[str, typer.Option(help="lm-eval tasks, joined by commas.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Documents a task.")]
 BatchSize = Annotated[str, typer.Option("--batch_size", "--batch-size", help=AS_FOR_LM_EVAL)]
-Device = Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL)]
+
+
+def usable_device(name: str | None) -> str | None:
+    """A device that torch has here."""
+    if name is None or name == "cpu":
+        return name
+    import torch
+
+    from l2_harness.config.errors import ConfigError
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {name} can't be used here: {reason}") from error
+    return name
+
+
+Device = Annotated[str | None, typer.Option(help=AS_FOR_LM_EVAL, callback=usable_device)]
 TaskFiles = Annotated[
-    Path | None, typer.Option("--include_path", "--include-path", help="More task files.")
+    Path | None,
+    typer.Option(
+        "--include_path", "--include-path", exists=True, file_okay=False, help="More task files."
+    ),
 ]
 GenKwargs = Annotated[str, typer.Option("--gen_kwargs", "--gen-kwargs", help=AS_FOR_LM_EVAL)]
 ChatTemplate = Annotated[
@@ -33,14 +54,14 @@ def words_of(text: str | None) -> tuple[str, ...]:
 
 
 def arguments_of(option: str, text: str) -> dict[str, Any]:
-    """``a=1,b=2`` or JSON, as lm-eval reads its own.
+    """``a=1,b=2`` or JSON, as lm-eval reads its own; each name once, and with its value.
 
     Args:
         option: whose text it is, for the error.
         text: may be empty.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is neither, or a name is there twice.
     """
     from l2_harness.config.errors import ConfigError
     from l2_harness.json_text import parse_json
@@ -54,10 +75,13 @@ def arguments_of(option: str, text: str) -> dict[str, Any]:
             raise ConfigError(f"{option}={text!r} is no JSON ({error}).") from error
     from lm_eval.utils import simple_parse_args_string
 
-    try:
-        return dict(simple_parse_args_string(text))
-    except (ValueError, IndexError) as error:
-        raise ConfigError(f"{option}={text!r} isn't of the form a=1,b=2.") from error
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    names = [name.strip() for name, _, _ in parts]
+    if not all(names) or not all(equals for _, equals, _ in parts):
+        raise ConfigError(f"{option}={text!r} isn't of the form a=1,b=2.")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"{option}={text!r} gives {twice[0]!r} twice.")
+    return {name.strip(): value for name, value in simple_parse_args_string(text).items()}
 
 
 def batch_size_of(text: str) -> int | str:
@@ -66,11 +90,6 @@ def batch_size_of(text: str) -> int | str:
     Raises:
         ConfigError: it is neither.
     """
-    from l2_harness.config.errors import ConfigError
-    from l2_harness.config.numbers import as_whole
+    from l2_harness.config.batch_size import batch_size
 
-    if text.isdecimal() and (size := as_whole(text)) is not None:
-        return size
-    if not text.startswith("auto"):
-        raise ConfigError(f"--batch-size={text!r} is no whole number, nor auto.")
-    return text
+    return batch_size("--batch-size", text)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from l2_harness.cli.recorded_options import Filter, IncludePath, Metric, RunId, Tokenizer
+from l2_harness.cli.outputs import file_option
+from l2_harness.cli.recorded_options import (
+    Filter,
+    IncludePath,
+    Metric,
+    RunId,
+    Tokenizer,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from l2_harness.report import ResponseSet
@@ -35,15 +43,14 @@ def command(
     include_path: IncludePath = None,
     filter: Filter = None,
     metric: Metric = None,
-    seed: Annotated[int, typer.Option(help="Of the choice of responses.")] = 0,
+    seed: Annotated[int, seed_option("Of the choice of responses.")] = 0,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="DIR/report.html by default.")
-    ] = None,
+    out: Annotated[Path | None, file_option("DIR/report.html by default.", metavar="FILE")] = None,
 ) -> None:
     """All sections below DIR as one HTML file that opens without a network."""
     from l2_harness.config.errors import ConfigError
     from l2_harness.findings.section import find_sections
+    from l2_harness.findings.words import count
     from l2_harness.report import ResponseSource, VerdictSource, load_responses, write_report
 
     if traces is None and samples is not None:
@@ -59,8 +66,7 @@ def command(
         )
     file = write_report(folder, responses=shown, title=title, out=out)
     size = file.stat().st_size
-    count = f"{len(sections)} section{'s' * (len(sections) != 1)}"
-    also = f", {len(shown.views)} responses" if shown is not None else ""
-    print(f"{file}: {count}{also}, {size / 1e6:.1f} MB")
+    also = "" if shown is None else f", {count(len(shown.views), 'response')}"
+    print(f"{file}: {count(len(sections), 'section')}{also}, {size / 1e6:.1f} MB")
     if shown is not None and size > _BIG:
         print("It opens slowly at that size: pass a smaller --responses.")

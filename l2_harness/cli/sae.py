@@ -11,6 +11,7 @@ import typer
 from l2_harness.cli import sae_features
 from l2_harness.cli import sae_support as support
 from l2_harness.cli.command_line import command_line
+from l2_harness.cli.outputs import folder_option
 from l2_harness.cli.sae_support import Device, Out, Saes, Seed, States
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ app = typer.Typer(
 @app.command()
 def train(
     states: States,
-    out: Annotated[Path, typer.Option(help="Folder for the SAEs, a folder a layer.")],
+    out: Annotated[Path, folder_option("Folder for the SAEs, a folder a layer.")],
     report: Annotated[
-        Path | None, typer.Option(help="Folder for the section on their quality; OUT by default.")
+        Path | None, folder_option("Folder for the section on their quality; OUT by default.")
     ] = None,
     layers: Annotated[str, typer.Option(help="all, or a list such as 20-26+30.")] = "all",
     architecture: Annotated[str, typer.Option(help="Any that sae-lens trains.")] = "batchtopk",
-    expansion: Annotated[int, typer.Option(min=1, help="Features to a component.")] = 4,
+    expansion: Annotated[int, typer.Option(min=1, max=1024, help="Features to a component.")] = 4,
     k: Annotated[int, typer.Option(min=1, help="Active features, where they are fixed.")] = 16,
     sparsity: Annotated[
         float | None, typer.Option(help="Coefficient of the sparsity loss, where there is one.")
@@ -97,7 +98,7 @@ def load(
     states: Annotated[
         Path | None, typer.Option(help="States that they are to read: checked, and measured on.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Save them here, as sae-lens folders.")] = None,
+    out: Annotated[Path | None, folder_option("Save them here, as sae-lens folders.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Load SAEs from folders or sae-lens releases, check them, say what they are."""

@@ -10,11 +10,12 @@ import typer
 
 from l2_harness.cli import sae_support as support
 from l2_harness.cli.command_line import command_line
+from l2_harness.cli.outputs import file_option
+from l2_harness.cli.recorded_options import Resamples
 from l2_harness.cli.sae_support import (
     Device,
     Features,
     Out,
-    Resamples,
     Saes,
     Seed,
     States,
@@ -135,7 +136,7 @@ def trend(
 def directions(
     sae: Saes,
     features: Features,
-    out: Annotated[Path, typer.Option(help="The file, .npz.")],
+    out: Annotated[Path, file_option("The file, .npz.")],
     without_words: WithoutWords = False,
     draw: Annotated[
         int | None,

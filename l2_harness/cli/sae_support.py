@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from l2_harness.cli.lm_eval_options import usable_device
+from l2_harness.cli.outputs import folder_option
+from l2_harness.cli.recorded_options import seed_option
+
 if TYPE_CHECKING:
     from l2_harness.analysis.sae.loading import LoadedSae
     from l2_harness.analysis.states.store import StateStore
@@ -23,16 +27,15 @@ Saes = Annotated[
         "One a layer: repeat it.",
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder for the section: tables, figures, findings.")]
+Out = Annotated[Path, folder_option("Folder for the section: tables, figures, findings.")]
 Features = Annotated[
     Path, typer.Option(help="features.json of l2-harness sae features, or its folder.")
 ]
 WithoutWords = Annotated[
     bool, typer.Option("--without-words", help="Leave features out that fire on words alone.")
 ]
-Resamples = Annotated[int, typer.Option(min=2, help="Of the bootstrap over questions.")]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
-Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.")]
+Seed = Annotated[int, seed_option("Of everything that is drawn.")]
+Device = Annotated[str, typer.Option(help="For the SAEs, such as cuda.", callback=usable_device)]
 
 
 def store(states: Path) -> StateStore:

@@ -10,14 +10,17 @@ import typer
 from l2_harness.cli.command_line import command_line
 from l2_harness.cli.each_task import each_task
 from l2_harness.cli.lm_eval_options import arguments_of
+from l2_harness.cli.outputs import folder_option
 from l2_harness.cli.recorded_options import (
     Filter,
     IncludePath,
     Metadata,
     Metric,
     RecordedLayers,
+    Resamples,
     RunId,
     parse_layers,
+    seed_option,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def command(
         typer.Option(help="Samples made elsewhere, a JSON object a line; see above."),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Which task, where there are several.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the section.")] = Path("l2_selection"),
+    out: Annotated[Path, folder_option("Folder for the section.")] = Path("l2_selection"),
     on: Annotated[str, typer.Option(help="Rows that count: all, thinking or answer.")] = "all",
     layers: RecordedLayers = None,
     window: Annotated[int, typer.Option(min=1, help="Tokens of a DeepConf group.")] = 2048,
@@ -53,9 +56,9 @@ def command(
     metadata: Metadata = "",
     filter: Filter = None,
     metric: Metric = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 2000,
+    resamples: Resamples = 2000,
     subsets: Annotated[int, typer.Option(min=1, help="Of the votes' curves.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, seed_option("Of everything that is drawn.")] = 0,
 ) -> None:
     """Compare all selectors on recorded samples: accuracy, differences, curves, signs.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from l2_harness.config.errors import ConfigError, nearest
 from l2_harness.config.options import Parser
 
 _MOST_VALUES = 100_000
+#: Octal, and numbers to the base of sixty: nobody means them.
+_OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.\d*)?)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +181,13 @@ def _entry(loader: Any, node: yaml.Node, file: str, above: tuple[int, ...]) -> E
         raise ConfigError(
             f"{file}, line {line}: {node.value!r} can't be read ({error}). Put it in quotes."
         ) from error
-    return Entry(value, str(node.value), file, line)
+    raw = str(node.value)
+    if isinstance(value, int | float) and _OTHER_BASE.fullmatch(raw):
+        raise ConfigError(
+            f"{file}, line {line}: YAML reads {raw} as the number {value}. Write that, or put it "
+            "in quotes."
+        )
+    return Entry(value, raw, file, line)
 
 
 def _mapping(

@@ -10,9 +10,10 @@ from typing import Any, get_args
 
 from l2_harness.compare.decision import Decision, read_decision
 from l2_harness.compare.marked_yaml import Entry, nullable, read_list, read_mapping, read_scalar
+from l2_harness.config.batch_size import batch_size
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError
-from l2_harness.config.numbers import as_number, number, whole
+from l2_harness.config.numbers import number, whole
 from l2_harness.config.options import (
     Parser,
     choice,
@@ -34,14 +35,10 @@ _TASK_NAME = "lm-eval's name of a task or group"
 
 
 def _batch_size(name: str, entry: Entry) -> BatchSize:
-    if entry.raw.startswith("auto"):
-        return entry.raw
-    found = as_number(entry.value)
-    if found is None or found != int(found) or found < 1:
-        raise entry.error(
-            f"batch_size={entry.raw!r} is not allowed. Pass a whole number of at least 1, or auto."
-        )
-    return int(found)
+    try:
+        return batch_size(name, entry.raw)
+    except ConfigError as error:
+        raise entry.error(str(error)) from error
 
 
 def _seeds(name: str, entry: Entry) -> tuple[int, ...]:
@@ -51,12 +48,17 @@ def _seeds(name: str, entry: Entry) -> tuple[int, ...]:
     return seeds
 
 
+def is_limit(value: float) -> bool:
+    """A number of documents, or a share of them below 1."""
+    return 0 < value < 1 or (1 <= value < math.inf and value == int(value))
+
+
 def _limit(name: str, entry: Entry) -> int | float | None:
     value = entry.value
     if value is None:
         return None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or value <= 0 or (value >= 1 and value != int(value)):
+    if not is_number or not is_limit(value):
         raise entry.error(
             f"limit is a number of documents, or a share of them below 1; this is {entry.raw!r}."
         )

@@ -25,7 +25,7 @@ class DecodingConfig:
     )
     num_samples: int = option(
         1,
-        whole(1),
+        whole(1, 100_000),
         "responses sampled for each request; all go to the traces",
         affects="choice",
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+from l2_harness.config.batch_size import batch_size
 from l2_harness.config.decoding import DecodingConfig
 from l2_harness.config.errors import ConfigError, nearest, unknown_argument, unknown_value
 from l2_harness.config.interventions import (
@@ -17,8 +18,8 @@ from l2_harness.config.interventions import (
     read_interventions,
 )
 from l2_harness.config.looping import LoopingConfig
-from l2_harness.config.numbers import as_whole
-from l2_harness.config.options import Effect, options, read_options
+from l2_harness.config.numbers import as_whole, whole
+from l2_harness.config.options import Effect, Parser, options, read_options
 from l2_harness.config.recording import RecordingConfig
 from l2_harness.config.selection import SelectionConfig
 
@@ -76,6 +77,13 @@ class ModelConfig:
             )
 
 
+#: Arguments of lm-eval's classes that are to be more than of the right type.
+_PARSED: dict[str, Parser] = {
+    "batch_size": batch_size,
+    "max_batch_size": whole(1),
+    "max_length": whole(1),
+}
+
 _GROUPS: dict[str, type] = {
     "recording": RecordingConfig,
     "decoding": DecodingConfig,
@@ -124,7 +132,9 @@ def split_model_args(
             if name not in fields:
                 raise unknown_argument(name, own, hints)
     for name, value in rest.items():
-        if name in hints:
+        if value is not None and name in _PARSED:
+            rest[name] = _PARSED[name](name, value)
+        elif name in hints:
             _check_type(name, value, hints[name])
     read: dict[str, Any] = {name: read_options(group, args) for name, group in _GROUPS.items()}
     return ModelConfig(**read, interventions=read_interventions(args)), rest

@@ -27,15 +27,15 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Parser
     return parse
 
 
-def whole(low: int) -> Parser:
-    """A whole number of at least ``low``; text and floats such as 32.0 count."""
+def whole(low: int, high: int | None = None) -> Parser:
+    """A whole number from ``low`` to ``high``; text and floats such as 32.0 count."""
+    allowed = f"a whole number of at least {low}"
+    allowed += "" if high is None else f" and at most {high}"
 
     def parse(name: str, value: Any) -> int:
         found = as_whole(value)
-        if found is None or found < low:
-            raise ConfigError(
-                f"{name}={value!r} is not allowed. Pass a whole number of at least {low}."
-            )
+        if found is None or found < low or (high is not None and found > high):
+            raise ConfigError(f"{name}={value!r} is not allowed. Pass {allowed}.")
         return found
 
     return parse

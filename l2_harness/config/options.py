@@ -117,7 +117,8 @@ def text(meaning: str) -> Parser:
 
     def parse(name: str, value: Any) -> str:
         if value is None or isinstance(value, bool) or not str(value).strip():
-            raise ConfigError(f"{name}={value!r} is empty. Pass {meaning}, or leave {name} out.")
+            what = "is no text" if isinstance(value, bool) else "is empty"
+            raise ConfigError(f"{name}={value!r} {what}. Pass {meaning}, or leave {name} out.")
         return str(value).strip()
 
     return parse

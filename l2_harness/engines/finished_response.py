@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from l2_harness.engines.response_end import FinishReason
 from l2_harness.interventions import ResponseReport
 from l2_harness.norms.rows import ResponseRows
@@ -25,6 +27,8 @@ class FinishedResponse:
             tokens tell.
         broken: whether it was cut off at its last row because the logits there are no numbers;
             the token of that row says nothing.
+        broken_norms: the monitored layers' norms there, (layers,), where that row is not recorded
+            but they are known.
     """
 
     prompt_tokens: int
@@ -34,3 +38,4 @@ class FinishedResponse:
     report: ResponseReport | None = None
     text: str | None = None
     broken: bool = False
+    broken_norms: np.ndarray | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l2_harness.findings.section import Section, Table
 from l2_harness.findings.table_view import Column, table_view
-from l2_harness.findings.words import count, printable
+from l2_harness.findings.words import count
+from l2_harness.printable_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +56,8 @@ def show(
     for note in notes:
         to.print(printable(note), markup=False)
     names = ", ".join([*(f"{section.name}/" for section in sections), *files])
-    for line in (f"In {out}: {names}", f"See tables and figures with: l2-harness report {out}"):
+    report = shlex.join(["l2-harness", "report", str(out)])
+    for line in (f"In {out}: {names}", f"See tables and figures with: {report}"):
         to.print(printable(line), markup=False, soft_wrap=True)
 
 

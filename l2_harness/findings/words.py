@@ -6,7 +6,6 @@ Every phrase holds for one of a thing as for ten thousand.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -133,9 +132,3 @@ def sides(where: Sequence[Sequence[int] | np.ndarray], than: str) -> str:
 def capital(text: str) -> str:
     """With a capital letter, the rest as it is."""
     return text[:1].upper() + text[1:]
-
-
-def printable(text: str) -> str:
-    """A line without what moves a cursor, breaks it or turns it around: it may come from others."""
-    shown = (c if c.isprintable() or unicodedata.category(c) == "Zs" else "\ufffd" for c in text)
-    return text if text.isprintable() else "".join(shown)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from l2_harness.config.errors import ConfigError
-from l2_harness.findings.words import printable
 from l2_harness.lm_eval_files.groups import pooled, task_groups, weighting_of
 from l2_harness.lm_eval_files.left_out import LeftOut, few, told
 from l2_harness.lm_eval_files.metrics import (
@@ -32,6 +31,7 @@ from l2_harness.lm_eval_files.roles import (
     with_roles,
 )
 from l2_harness.lm_eval_files.runs import Run, find_runs
+from l2_harness.printable_text import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,8 @@ def _no_task(entries: Sequence[TaskRun], wanted: Callable[[str], bool]) -> str:
     inner = any(wanted(task) for entry in entries for task in entry.tasks)
     way = " --subtasks compares the tasks of a group." if inner else ""
     known = ", ".join(dict.fromkeys(entry.task for entry in entries))
-    return f"no task that was asked for is here. There are: {known}.{way}"
+    there = f"There are: {known}." if known else "There is none."
+    return f"no task that was asked for is here. {there}{way}"
 
 
 def _entries(named: Iterable[NamedRun], subtasks: bool) -> list[TaskRun]:

@@ -8,16 +8,18 @@ repeats. Nothing is lost: lm-eval's own lines are in the first epoch's metadata.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from l2_harness.findings.section import plain
-from l2_harness.lm_eval_files.reading import read_values
 from l2_harness.lm_eval_files.runs import Run
-from l2_harness.lm_eval_files.samples import metrics_of, prompts_of
+from l2_harness.lm_eval_files.samples import all_raw_lines, metrics_of, prompts_of
 
 VERSION = 2
+#: Characters of a task in a file's name, which may have 255 bytes.
+_LONGEST_NAME = 50
 
 
 def inspect_log(run: Run, task: str) -> dict[str, Any] | None:
@@ -26,13 +28,19 @@ def inspect_log(run: Run, task: str) -> dict[str, Any] | None:
     Args:
         run: with its result file.
         task: one of its tasks.
+
+    Raises:
+        ConfigError: the sample file can't be read.
+
+    Warns:
+        TraceWarning: lines that are no samples, and are left out.
     """
     file = run.samples_of(task)
     if file is None:
         return None
     documents: dict[int, list[Mapping[str, Any]]] = {}
-    for _, line in read_values(file.path):
-        documents.setdefault(int(line["doc_id"]), []).append(line)
+    for sample, line in all_raw_lines(file.path):
+        documents.setdefault(sample.doc_id, []).append(line)
     samples = [one for lines in documents.values() for one in _epochs(lines, run.model)]
     created, epochs = _created(run), max((one["epoch"] for one in samples), default=1)
     identity = hashlib.sha256(f"{run.path} {task} {created}".encode()).hexdigest()[:22]
@@ -65,8 +73,8 @@ def inspect_log(run: Run, task: str) -> dict[str, Any] | None:
 def log_name(log: Mapping[str, Any]) -> str:
     """As Inspect names its logs, which is how its viewer finds them."""
     spec = log["eval"]
-    date, task = spec["created"].replace(":", "-"), spec["task"].replace("_", "-").replace("/", "-")
-    return f"{date}_{task}_{spec['task_id']}.json"
+    task = re.sub(r"[^\w.+]+|_", "-", spec["task"])[:_LONGEST_NAME]
+    return f"{spec['created'].replace(':', '-')}_{task}_{spec['task_id']}.json"
 
 
 def _epochs(lines: Sequence[Mapping[str, Any]], model: str) -> Iterator[dict[str, Any]]:
@@ -125,10 +133,11 @@ def _figures(run: Run, task: str) -> Iterator[dict[str, Any]]:
 
 def _created(run: Run) -> str:
     """ISO time, UTC."""
-    seconds = run.content.get("date")
-    if not isinstance(seconds, int | float):
-        seconds = run.path.stat().st_mtime
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+    try:
+        created = datetime.fromtimestamp(run.content.get("date"), timezone.utc)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):  # none that a clock could show
+        created = datetime.fromtimestamp(run.path.stat().st_mtime, timezone.utc)
+    return created.isoformat(timespec="seconds")
 
 
 def _text(value: Any) -> str:

@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.samples import LoggedSample, read_samples
 from l2_harness.norms.trace_schema import TraceWarning
+from l2_harness.whole_files import storable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +51,7 @@ def join_samples(
 
     Raises:
         FileNotFoundError: no sample file, or none of the traces' tasks.
-        ValueError: missing columns; an unknown filter; sample files of one task in two
+        ConfigError: missing columns; an unknown filter; sample files of one task in two
             folders; samples that are of other prompts altogether.
 
     Warns:
@@ -75,7 +77,8 @@ def joined(
             rows.append(row)
     unmatched = len(traces) - len(verdicts)
     if unmatched:
-        _warn(f"{unmatched} of {len(traces)} responses have no line in the sample files")
+        have = "has" if unmatched == 1 else "have"
+        _warn(f"{unmatched} of {len(traces)} responses {have} no line in the sample files")
     result = traces.iloc[positions].reset_index(drop=True)
     return pd.concat([result, pd.DataFrame(rows, index=result.index)], axis=1)
 
@@ -83,9 +86,9 @@ def joined(
 def _check_traces(traces: pd.DataFrame) -> None:
     missing = [name for name in _NEEDED if name not in traces]
     if missing:
-        raise ValueError(f"join_samples needs the columns {', '.join(missing)} of the traces too.")
+        raise ConfigError(f"join_samples needs the columns {', '.join(missing)} of the traces too.")
     if not traces.index.is_unique:
-        raise ValueError("the traces' index isn't unique: call reset_index(drop=True) first.")
+        raise ConfigError("the traces' index isn't unique: call reset_index(drop=True) first.")
     runs = sorted(set(traces["run_id"])) if "run_id" in traces else []
     if len(runs) > 1:
         _warn(f"traces of {len(runs)} runs meet the sample files of one: {', '.join(runs)}")
@@ -96,7 +99,7 @@ def _chosen(samples: list[LoggedSample], filter: str | None) -> list[LoggedSampl
         return samples
     names = sorted({sample.filter for sample in samples})
     if filter not in names:
-        raise ValueError(f"filter={filter!r} isn't in the samples. Filters: {', '.join(names)}.")
+        raise ConfigError(f"filter={filter!r} isn't in the samples. Filters: {', '.join(names)}.")
     return [sample for sample in samples if sample.filter == filter]
 
 
@@ -109,8 +112,17 @@ def _of_task(
     # A rank that lm-eval pads answers some requests more often than the task asks for.
     repeats = min(sample.repeats for sample in samples)
     by_doc: dict[int, dict[str, LoggedSample]] = {}
+    again: set[int] = set()
     for sample in samples:
-        by_doc.setdefault(sample.doc_id, {}).setdefault(sample.filter, sample)
+        kept = by_doc.setdefault(sample.doc_id, {}).setdefault(sample.filter, sample)
+        if kept is not sample and sample.filter:  # older files name none
+            again.add(sample.doc_id)
+    if again:
+        told = "document is" if len(again) == 1 else "documents are"
+        _warn(
+            f"task {task!r}: {len(again)} {told} logged twice under one filter, of which the first "
+            "line counts"
+        )
     any_filter = {doc_id: next(iter(of_doc.values())) for doc_id, of_doc in by_doc.items()}
     logged_id = _match_documents(task, traces, any_filter)
     untraced = len(by_doc) - len(logged_id)
@@ -132,13 +144,17 @@ def _columns(
     sample: LoggedSample, idx: int, repeat: int, repeats: int, alone: bool
 ) -> dict[str, Any]:
     """One sample line beside one response of its document."""
-    return {
+    columns = {
         "filter": sample.filter,
         "filtered_resp": sample.filtered_response(idx, repeat, repeats),
         "target": sample.target,
         "logged_doc_id": sample.doc_id,
         "metrics_judge": "response" if alone and sample.requests == 1 else "document",
         **{f"metric_{name}": value for name, value in sample.metrics.items()},
+    }
+    return {
+        storable(name): storable(value) if isinstance(value, str) else value
+        for name, value in columns.items()
     }
 
 
@@ -157,7 +173,7 @@ def _match_documents(
         return same
     matched = _match_prompts(prompts, logged)
     if not matched:
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r}: the sample file holds other prompts than the traces: it is another "
             "run's, or one with another prompt template. Pass the file of the same run."
         )

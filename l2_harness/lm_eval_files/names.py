@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from l2_harness.config.errors import ConfigError
-from l2_harness.findings.words import printable
 from l2_harness.lm_eval_files.runs import SHOTS, Run
 from l2_harness.paths import expanded
+from l2_harness.printable_text import printable
 
 PLAIN = "plain"
 _LONGEST_VALUE = 40

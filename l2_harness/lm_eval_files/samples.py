@@ -26,6 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.reading import UnreadableError, files_below, read_values
 from l2_harness.norms.trace_hash import hash_prompt
 from l2_harness.norms.trace_schema import TraceWarning
@@ -145,6 +146,13 @@ def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[LoggedSam
     Raises:
         UnreadableError: the file can't be read at all.
     """
+    return (sample for sample, _ in read_raw_lines(path, damaged))
+
+
+def read_raw_lines(
+    path: Path, damaged: Callable[[int], None]
+) -> Iterator[tuple[LoggedSample, Mapping[str, Any]]]:
+    """The same, each with its line as lm-eval wrote it."""
     seen: Counter[int] = Counter()
     for number, line in read_values(path):
         try:
@@ -152,7 +160,7 @@ def read_lines(path: Path, damaged: Callable[[int], None]) -> Iterator[LoggedSam
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
             damaged(number)
             continue
-        yield sample
+        yield sample, line
 
 
 def read_samples(
@@ -162,7 +170,7 @@ def read_samples(
 
     Raises:
         FileNotFoundError: nothing at ``path``, or no file of any of the tasks.
-        ValueError: a file by another name than lm-eval gives, or that can't be read; two folders
+        ConfigError: a file by another name than lm-eval gives, or that can't be read; two folders
             with one task.
     """
     files = _files_of(path, tasks)
@@ -193,7 +201,7 @@ def _files_by_task(path: Path) -> dict[str, list[SampleFile]]:
         if file.task is not None:
             files.setdefault(file.task, []).append(file)
     if not files and path.is_file():
-        raise ValueError(f"{path} isn't named samples_<task>_<date>.jsonl, as lm-eval names them.")
+        raise ConfigError(f"{path} isn't named samples_<task>_<date>.jsonl, as lm-eval names them.")
     if not files:
         raise FileNotFoundError(
             f"{path} holds no samples_<task>_<date>.jsonl. Run lm_eval with --output_path and "
@@ -205,7 +213,7 @@ def _files_by_task(path: Path) -> dict[str, list[SampleFile]]:
 def _latest(task: str, files: list[SampleFile]) -> Path:
     folders = sorted({str(file.path.parent) for file in files})
     if len(folders) > 1:
-        raise ValueError(f"task {task!r} has samples in {', '.join(folders)}: pass one of them.")
+        raise ConfigError(f"task {task!r} has samples in {', '.join(folders)}: pass one of them.")
     path = max(files, key=lambda file: (file.date, str(file.path))).path
     if len(files) > 1:
         _warn(f"task {task!r} has {len(files)} sample files; the latest is used: {path}")
@@ -213,11 +221,23 @@ def _latest(task: str, files: list[SampleFile]) -> Path:
 
 
 def _all_of(path: Path) -> list[LoggedSample]:
+    return [sample for sample, _ in all_raw_lines(path)]
+
+
+def all_raw_lines(path: Path) -> list[tuple[LoggedSample, Mapping[str, Any]]]:
+    """Every sample of a file with its line.
+
+    Raises:
+        ConfigError: it can't be read.
+
+    Warns:
+        TraceWarning: lines that are no samples, and are left out.
+    """
     damaged: list[int] = []
     try:
-        samples = list(read_lines(path, damaged.append))
+        samples = list(read_raw_lines(path, damaged.append))
     except UnreadableError as error:
-        raise ValueError(f"{path} is {error}.") from error
+        raise ConfigError(f"{path} is {error}.") from error
     if damaged:
         _warn(f"{path}: {damaged_lines(damaged)}")
     return samples

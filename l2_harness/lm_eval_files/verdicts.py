@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from l2_harness.config.errors import ConfigError
 from l2_harness.lm_eval_files.join import joined
 from l2_harness.lm_eval_files.judging import Answered, Judged, Judging, judge
+from l2_harness.lm_eval_files.questions import as_number
 from l2_harness.lm_eval_files.samples import LoggedSample, read_samples
 from l2_harness.selection.sampled_text import SampledText
+from l2_harness.whole_files import storable
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +63,21 @@ def with_documents(
 
     Raises:
         FileNotFoundError: no sample file of the task.
-        ValueError: no document of the traces is in it, or they do not belong together.
+        ConfigError: no document of the traces is in it, or they do not belong together.
     """
     logged = read_samples(samples, [task])[task]
     names = [sample.filter for sample in logged]
     if not names:
-        raise ValueError(f"{samples} has no sample of {task!r}.")
+        raise ConfigError(f"{samples} has no sample of {task!r}.")
     table = joined(traces, {task: logged}, filter if filter in names else names[0])
     table = table[table["logged_doc_id"].notna()].reset_index(drop=True)
     if table.empty:
-        raise ValueError(f"{samples} has no document of the traces of {task!r}.")
+        raise ConfigError(f"{samples} has no document of the traces of {task!r}.")
     documents: dict[int, LoggedSample] = {sample.doc_id: sample for sample in logged}
     found = [documents[int(doc_id)] for doc_id in table["logged_doc_id"]]
     table["doc"] = pd.Series([sample.doc for sample in found], dtype=object)
     table["prompt"] = [
-        sample.prompts[idx] or "" for sample, idx in zip(found, table["idx"], strict=True)
+        storable(sample.prompts[idx] or "") for sample, idx in zip(found, table["idx"], strict=True)
     ]
     return table
 
@@ -150,8 +153,9 @@ def _logged(traces: pd.DataFrame, judging: Judging) -> Verdicts | None:
         return None
     names = [str(name) for name in traces.columns if str(name).startswith("metric_")]
     for name in [f"metric_{judging.metric}"] if judging.metric else names:
-        values = pd.to_numeric(traces.get(name), errors="coerce") if name in names else None
-        if values is not None and not values.isna().any():
+        values = [as_number(value) for value in traces[name].tolist()] if name in names else [None]
+        known = [value for value in values if value is not None]
+        if len(known) == len(traces):
             metric, answers = name.removeprefix("metric_"), list(traces["filtered_resp"])
-            return Verdicts(values.to_numpy(np.float64), metric, "lm-eval's log", answers)
+            return Verdicts(np.array(known), metric, "lm-eval's log", answers)
     return None

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM, CacheHook
+from lm_eval.utils import simple_parse_args_string
 from tqdm import tqdm
 
 from l2_harness import __version__
@@ -57,6 +58,31 @@ class EvaluatedLM(LM):
     _begun = False
     #: Of the call that ran last.
     _padded: Sequence[Instance] = ()
+
+    @classmethod
+    def create_from_arg_string(
+        cls, arg_string: str, additional_config: dict[str, Any] | None = None
+    ) -> Any:
+        """As :meth:`create_from_arg_obj`, of ``a=1,b=2``."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> Any:
+        """A model of model_args and of what lm-eval has options for.
+
+        Raises:
+            ConfigError: an argument is in both.
+        """
+        options = {k: v for k, v in (additional_config or {}).items() if v is not None}
+        if twice := sorted({*arg_dict} & {*options}):
+            raise ConfigError(
+                f"{twice[0]} is in model_args, and lm-eval passes its own: take it out, and use "
+                f"the option --{twice[0]} (or the argument of simple_evaluate).",
+                twice[0],
+            )
+        return cls(**arg_dict, **options)
 
     def _read_arguments(self, config: ModelConfig) -> None:
         self._recording, self._decoding = config.recording, config.decoding
@@ -162,6 +188,8 @@ class EvaluatedLM(LM):
         if self._is_over or (not self._begun and self._evaluation.needs_renewal(seed)):
             self._evaluation = Evaluation(self._plan, seed)
         self._begun, self._is_over = True, False
+        # what lm-eval's store holds has numbers
+        self._evaluation.tally.numbers |= bool(self.cache_hook.dbdict)
         return self._evaluation
 
     def _drop_padding(self) -> None:
@@ -202,6 +230,7 @@ class EvaluatedLM(LM):
         return DeskRules(
             num_samples=self._decoding.num_samples,
             choosing=self._selection.enabled,
+            is_alone=self.world_size == 1,
             max_length=self.max_length,
             prompt_tokens=lambda prompt: len(self.tok_encode(prompt)),
             settings=self._settings_of,
@@ -212,9 +241,9 @@ class EvaluatedLM(LM):
         """How the responses to a request are generated."""
         raise NotImplementedError
 
-    def _store(self, request: Instance, text: str, is_drawn: bool) -> None:
+    def _store(self, request: Instance, text: str, for_once: bool) -> None:
         """What ``--use_cache`` gets."""
-        if is_drawn:
+        if for_once:
             refuse(self.cache_hook, request)
         else:
             self.cache_hook.add_partial("generate_until", request.args, text)

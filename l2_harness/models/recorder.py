@@ -137,6 +137,8 @@ class RunRecorder:
         the rows.
         """
         norm_mean = rows.norms.mean(axis=0, dtype=np.float64)
+        if rows.first_broken is not None:  # norms may be finite where the logits are not
+            norm_mean[:] = np.nan
         self._count(key, len(rows.norms), norm_mean)
         if not self._writes:
             return

@@ -7,6 +7,7 @@ and a request that is repeated to be sampled would get one response again and ag
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -16,6 +17,8 @@ from sqlitedict import SqliteDict
 
 class OwnResponses(SqliteDict):
     """The store as one run sees it: lm-eval's keys with the run's mark before them.
+
+    A score that is not finite is not stored: it is told of, and so it has to be met again.
 
     Attributes:
         mark: empty for a run whose responses are those of any plain run.
@@ -32,7 +35,7 @@ class OwnResponses(SqliteDict):
         return super().__getitem__(self.mark + key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if key not in self.refused:
+        if key not in self.refused and _is_finite(value):
             super().__setitem__(self.mark + key, value)
 
 
@@ -50,7 +53,13 @@ def keep_apart(hook: CacheHook, mark: str) -> None:
 
 
 def refuse(hook: CacheHook, request: Instance) -> None:
-    """A request's response is not to be stored: it was drawn, and another one is to be drawn."""
+    """A request's response is not to be stored: it was drawn, or has no numbers."""
     store: Any = hook.dbdict
     if isinstance(store, OwnResponses):
         store.refused.add(hash_args(request.request_type, request.args))
+
+
+def _is_finite(answer: Any) -> bool:
+    """Of a log-likelihood, which may stand beside whether it is the greedy one's; or any text."""
+    score = answer[0] if isinstance(answer, tuple | list) else answer
+    return not isinstance(score, float) or math.isfinite(score)

@@ -23,12 +23,10 @@ from lm_eval.api.instance import Instance
 
 from l2_harness.config import ConfigError
 from l2_harness.config.decoding import check_room
-from l2_harness.config.errors import NumbersError
 from l2_harness.engines.finished_response import FinishedResponse
 from l2_harness.engines.response_end import finish_reason
-from l2_harness.findings import words
 from l2_harness.interventions.reports import told
-from l2_harness.models.broken_numbers import MENDED_BY
+from l2_harness.models.broken_numbers import no_numbers
 from l2_harness.models.choice import sampled_text
 from l2_harness.models.evaluation import Evaluation
 from l2_harness.models.generation_settings import GenerationSettings
@@ -55,18 +53,22 @@ class DeskRules:
     Attributes:
         num_samples: responses a request.
         choosing: whether one of them is chosen.
-        max_length: positions that the model has.
+        max_length: positions that a prompt and its response share; None where each has its own.
         prompt_tokens: gives a prompt's number of tokens.
         settings: gives a request's generation settings.
-        answered: takes a request, its text, and whether that was drawn, for ``--use_cache``.
+        answered: takes a request, its text, and whether that answers it only now (since it was
+            drawn, or has no numbers), for ``--use_cache``.
+        is_alone: whether no other process has responses too: it is an error then if none has a
+            number.
     """
 
     num_samples: int
     choosing: bool
-    max_length: int
+    max_length: int | None
     prompt_tokens: Callable[[str], int]
     settings: Callable[[Instance], GenerationSettings]
     answered: Callable[[Instance, str, bool], None]
+    is_alone: bool = True
 
 
 class ResponseDesk:
@@ -98,7 +100,6 @@ class ResponseDesk:
         self._shown: Callable[[int], object] = _nothing
         self._new = 0
         self._held_back: list[tuple[WantedResponse, FinishedResponse]] = []
-        self._any_numbers = False
 
     def recall(self) -> int:
         """Take in what an earlier run left; how many responses are still to come."""
@@ -119,7 +120,7 @@ class ResponseDesk:
         self._recorder.flush()
         there = {sample.wanted for sample in samples}
         self._open = [response for response in self._wanted if response not in there]
-        self._any_numbers = bool(there)
+        self._evaluation.tally.numbers |= bool(there)
         return len(self._open)
 
     def open_jobs(self, shown: Callable[[int], object]) -> list[OpenJobs]:
@@ -148,11 +149,9 @@ class ResponseDesk:
         self._job_of[wanted].wanted.remove(wanted)
         self._new += 1
         self._held_back.append((wanted, finished))
-        self._any_numbers |= not finished.broken or len(finished.tokens) > 1
-        if self._any_numbers:
-            held_back, self._held_back = self._held_back, []
-            for one in held_back:
-                self._receive(*one)
+        self._evaluation.tally.numbers |= not finished.broken or len(finished.tokens) > 1
+        if self._evaluation.tally.numbers:
+            self._receive_held_back()
         elif len({response.request for response, _ in self._held_back}) >= _MOST_BROKEN:
             self._give_up()
 
@@ -177,8 +176,10 @@ class ResponseDesk:
         Raises:
             NumbersError: none of them has a number.
         """
-        if self._held_back:
+        if self._held_back and self._rules.is_alone:
             self._give_up()
+        self._receive_held_back()
+        self.flush()
         return [self._answers[position] for position in range(len(self._requests))]
 
     # -- what is to be done ---------------------------------------------------------------
@@ -251,7 +252,8 @@ class ResponseDesk:
                 f"The prompt of {where(request)} has no tokens, and a model cannot start from "
                 "nothing. Check doc_to_text, or pass --apply_chat_template or add_bos_token=True."
             )
-        check_room(settings.max_gen_toks, self._rules.max_length, where(request))
+        if self._rules.max_length is not None:
+            check_room(settings.max_gen_toks, self._rules.max_length, where(request))
         return n_tokens
 
     def _tell_repeated_prompts(self, jobs: dict[str, dict[str, PromptJob]]) -> None:
@@ -290,6 +292,11 @@ class ResponseDesk:
 
     # -- what becomes of a response -------------------------------------------------------
 
+    def _receive_held_back(self) -> None:
+        held_back, self._held_back = self._held_back, []
+        for one in held_back:
+            self._receive(*one)
+
     def _receive(self, wanted: WantedResponse, finished: FinishedResponse) -> None:
         if wanted.key is not None:
             self._evaluation.count_generated(len(finished.tokens), finished.report)
@@ -307,11 +314,7 @@ class ResponseDesk:
         """A model that has given no number yet is broken; later, single responses are."""
         for one in self._held_back:
             self._tell_broken(*one)
-        told = words.count(len(self._held_back), "response")
-        raise NumbersError(
-            f"the model gives no numbers: the logits of the first {told} are not finite, and "
-            f"nothing of them is kept. {MENDED_BY}"
-        )
+        raise no_numbers(len(self._held_back))
 
     def _join(self, sample: Sample) -> None:
         """Put a sample into its group; settle the group, record it and answer if it is complete."""
@@ -332,7 +335,8 @@ class ResponseDesk:
         """What lm-eval gets for a request."""
         request = self._request(sample)
         self._answers[sample.wanted.request] = sampled_text(sample)
-        self._rules.answered(request, sample.text, self._settings_of(sample.wanted).do_sample)
+        for_once = self._settings_of(sample.wanted).do_sample or sample.broken
+        self._rules.answered(request, sample.text, for_once)
 
     def _record(self, sample: Sample) -> None:
         """Hand a sample to the recorder; of one that is written, only what was not known then."""
@@ -362,7 +366,7 @@ class ResponseDesk:
         self._evaluation.broken.tell(
             f"{where(self._requests[wanted.request])}, sample {wanted.sample}",
             len(finished.tokens) - 1,
-            finished.rows,
+            finished.broken_norms if finished.rows is None else finished.rows.norms[-1],
             "it is cut off there",
         )
 
@@ -382,8 +386,13 @@ def _responses(jobs: Collection[OpenJobs]) -> list[WantedResponse]:
 def _borrowed(sample: RecordedResponse) -> FinishedResponse:
     """A sample that another run decoded, as if it had been decoded now."""
     assert sample.finish_reason is not None, "a generated response has one"
-    reason = finish_reason(sample.finish_reason)
-    return FinishedResponse(sample.prompt_tokens, sample.tokens.tolist(), reason, sample.rows)
+    return FinishedResponse(
+        sample.prompt_tokens,
+        sample.tokens.tolist(),
+        finish_reason(sample.finish_reason),
+        sample.rows,
+        broken=sample.rows.first_broken is not None,
+    )
 
 
 def _key(sample: Sample) -> RequestKey:

@@ -46,6 +46,11 @@ class Sample:
     written: bool = False
 
     @property
+    def broken(self) -> bool:
+        """Whether it was cut off where its logits are no numbers."""
+        return self.finished is not None and self.finished.broken
+
+    @property
     def recalled(self) -> bool:
         """Whether an earlier run left it."""
         return self.finished is None

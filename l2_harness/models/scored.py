@@ -12,6 +12,7 @@ from lm_eval.api.instance import Instance
 from l2_harness.config import ConfigError
 from l2_harness.interventions import Response, ResponseReport, stream_key
 from l2_harness.interventions.reports import told
+from l2_harness.models.broken_numbers import no_numbers
 from l2_harness.models.evaluated import EvaluatedLM
 from l2_harness.models.requests import RequestKey, request_keys
 from l2_harness.norms import hash_prompt
@@ -47,10 +48,19 @@ class ScoredLM(EvaluatedLM):
         raise NotImplementedError
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Answer]:
-        """lm-eval's scores; the continuations' rows are recorded."""
+        """lm-eval's scores; the continuations' rows are recorded.
+
+        A score that is no number counts as −∞, which lm-eval's metrics choose last; of NaN among
+        numbers NumPy's argmax would be NaN.
+
+        Raises:
+            NumbersError: no score has a number.
+        """
         self._begin_requests(requests)
         self._scoring_keys = deque(request_keys("loglikelihood", requests))
-        return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        found = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        self._check_numbers()
+        return [(-math.inf, False) if math.isnan(one[0]) else one for one in found]
 
     def loglikelihood_rolling(
         self, requests: list[Instance], disable_tqdm: bool = False
@@ -62,23 +72,30 @@ class ScoredLM(EvaluatedLM):
 
         Raises:
             ConfigError: ``suppression=shuffled``, which takes such rows one by one.
+            NumbersError: no score has a number.
         """
         self._begin_requests(requests)
-        self._scoring_keys = deque()
         if self._acts_on_scores and self._acting.suppression.suppression == "shuffled":
             raise ConfigError(
                 "suppression=shuffled with intervene_on=all cannot act on loglikelihood_rolling: a "
                 "text is scored in one pass, and an edit may go to an earlier layer in the next "
                 "row. Pass suppression=random, or intervene_on=decode."
             )
-        if self._recorder is not None or self._acts_on_scores:
-            keys = request_keys("loglikelihood_rolling", requests)
-            self._scoring_keys = deque(
-                None if key is None else key.with_window(window)
-                for key, request in zip(keys, requests, strict=True)
-                for window in range(self._n_windows(request.args[0]))
-            )
-        return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        keys = request_keys("loglikelihood_rolling", requests)
+        self._scoring_keys = deque(
+            None if key is None else key.with_window(window)
+            for key, request in zip(keys, requests, strict=True)
+            for window in range(self._n_windows(request.args[0]))
+        )
+        found = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        self._check_numbers()
+        return found
+
+    def _check_numbers(self) -> None:
+        """A model that gives no number at all is broken; other processes may have some."""
+        tally = self._evaluation.tally
+        if tally.only_broken and self.world_size == 1:
+            raise no_numbers(tally.broken)
 
     def _n_windows(self, text: str) -> int:
         return -(-len(self.tok_encode(text)) // self._positions_a_window())
@@ -97,6 +114,7 @@ class ScoredLM(EvaluatedLM):
         self._evaluation.count_recalled([key for key, _ in there], ())
         for key, found in there:
             self._recorder.take_over(key, found)
+            self._evaluation.tally.numbers = True
         return [_answer(found.scores) if found else None for found in earlier]
 
     def _acting_text(self, request: ScoringRequest, first: int) -> Response:
@@ -141,14 +159,16 @@ class ScoredLM(EvaluatedLM):
     def _tell_broken(
         self, key: RequestKey | None, answer: Answer, rows: ResponseRows | None = None
     ) -> None:
-        """Of a score that is no number; lm-eval's metrics take it as they find it."""
+        """Of a score that is no number, unless lm-eval asked only to even out its processes."""
         if not math.isnan(answer[0]):
+            self._evaluation.tally.numbers = True
+        if key is None or not math.isnan(answer[0]):
             return
         row = rows.first_broken if rows is not None else None
-        where = "a text" if key is None else f"task {key.resume.task}, document {key.resume.doc_id}"
-        self._evaluation.broken.tell(
-            f"{where}, a log-likelihood", row, rows, "it is no number either"
-        )
+        norms = None if rows is None or row is None else rows.norms[row]
+        counts_as = "-inf" if key.resume.request_type == "loglikelihood" else "NaN"
+        where = f"task {key.resume.task}, document {key.resume.doc_id}, a log-likelihood"
+        self._evaluation.broken.tell(where, row, norms, f"it counts as {counts_as}")
 
 
 def _answer(scores: dict[str, float]) -> Answer:

@@ -41,6 +41,7 @@ class Tally:
         recalled: how many of the responses an earlier run left.
         votes: what votes rest on.
         broken: responses and scores whose logits were not finite.
+        numbers: whether any had finite ones.
     """
 
     norms: NormSummary | None = None
@@ -49,6 +50,12 @@ class Tally:
     recalled: int = 0
     votes: Votes = field(default_factory=Votes)
     broken: int = 0
+    numbers: bool = False
+
+    @property
+    def only_broken(self) -> bool:
+        """Whether nothing that came so far has a number."""
+        return self.broken > 0 and not self.numbers
 
     @classmethod
     def merged(cls, tallies: Iterable[Tally]) -> Tally:
@@ -62,4 +69,5 @@ class Tally:
             sum(tally.recalled for tally in tallies),
             Votes.merged(tally.votes for tally in tallies),
             sum(tally.broken for tally in tallies),
+            any(tally.numbers for tally in tallies),
         )

@@ -61,7 +61,7 @@ def read_traces(
 
     Raises:
         FileNotFoundError: the directory, or any trace in it, is missing.
-        ValueError: an unknown column, a run or a task that isn't there, nothing readable.
+        ConfigError: an unknown column, a run or a task that isn't there, nothing readable.
 
     Warns:
         TraceWarning: a file left out, duplicates dropped, several runs in one table.
@@ -130,12 +130,12 @@ def _checked_columns(columns: Sequence[str] | None) -> list[str]:
         return list(stored)
     known = [*stored, *COUNTED]
     if isinstance(columns, str):
-        raise ValueError(f"columns={columns!r} must be a list: columns=[{columns!r}].")
+        raise ConfigError(f"columns={columns!r} must be a list: columns=[{columns!r}].")
     for name in columns:
         if name not in known:
             match = nearest(name, known)
             hint = f"; did you mean {match!r}?" if match else "."
-            raise ValueError(f"column {name!r} is unknown{hint} Columns: {', '.join(known)}.")
+            raise ConfigError(f"column {name!r} is unknown{hint} Columns: {', '.join(known)}.")
     return list(columns)
 
 
@@ -151,13 +151,13 @@ def _check_found(directory: Path, run_id: str | None, parts: list[TracePart]) ->
         return
     unreadable = count_parts(directory, run_id) - len(parts)
     if unreadable:
-        raise ValueError(
+        raise ConfigError(
             f"{directory}: none of the trace parts could be read ({unreadable} damaged; the "
             "warnings above say how). Delete them and run again."
         )
     if run_id is not None and count_parts(directory):
         runs = sorted({str(r) for p in read_parts(directory, None, ["run_id"]) for r in _runs(p)})
-        raise ValueError(f"{directory} has no run {run_id!r}. Its runs: {', '.join(runs)}.")
+        raise ConfigError(f"{directory} has no run {run_id!r}. Its runs: {', '.join(runs)}.")
     unfinished = len(unfinished_parts(directory, run_id))
     also = f" (only {unfinished} unfinished)" if unfinished else ""
     raise FileNotFoundError(f"{directory} holds no trace parts{also}. {_RECORD}")
@@ -219,5 +219,5 @@ def _only_tasks(table: pa.Table, tasks: list[str]) -> pa.Table:
         if task not in found:
             match = nearest(task, found)
             hint = f"; did you mean {match!r}?" if match else "."
-            raise ValueError(f"no trace of task {task!r}{hint} Tasks: {', '.join(found)}.")
+            raise ConfigError(f"no trace of task {task!r}{hint} Tasks: {', '.join(found)}.")
     return table.filter(pc.is_in(table["task"], value_set=pa.array(tasks, pa.string())))

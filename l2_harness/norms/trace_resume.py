@@ -53,7 +53,8 @@ def completed_requests(
     """The responses of a run by key and request, from all ranks; the first written of equals.
 
     Neither norms nor any other column with a value a row, but for ``tokens``, is read. A
-    response without ``norm_mean`` doesn't count: a rerun's summary couldn't take it in. Empty
+    response without ``norm_mean`` doesn't count: a rerun's summary couldn't take it in. Nor does
+    one whose ``norm_mean`` is not finite: a rerun makes it again, and tells of it again. Empty
     where nothing was recorded yet.
 
     Warns:
@@ -77,5 +78,5 @@ def completed_requests(
     return {
         key: CompletedResponse(**answer)
         for key, answer in zip(resume_keys(table), answers, strict=True)
-        if answer["norm_mean"] is not None
+        if answer["norm_mean"] is not None and np.isfinite(answer["norm_mean"]).all()
     }

@@ -104,7 +104,7 @@ class TraceWriter:
             before = read_run_settings(self.trace_dir, self.run_id)
             if before == described["settings"]:
                 return path
-            raise ValueError(
+            raise ConfigError(
                 f"{path} describes run {self.run_id!r} by other settings: "
                 f"{_differences(before, described['settings'])}. Use another run_id or another "
                 f"trace_dir, or delete {path.name} to mix both in one run."
@@ -139,7 +139,7 @@ def read_run_settings(trace_dir: str | os.PathLike[str], run_id: str) -> dict[st
 
     Raises:
         FileNotFoundError: the run was never described here.
-        ValueError: the file isn't the JSON that describe_run writes.
+        ConfigError: the file isn't the JSON that describe_run writes.
     """
     path = files.run_file(Path(trace_dir), check.run_id(run_id))
     if not path.exists():
@@ -147,9 +147,9 @@ def read_run_settings(trace_dir: str | os.PathLike[str], run_id: str) -> dict[st
     try:
         settings = parse_json(path.read_bytes())["settings"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} isn't a description of a run ({error}); delete it.") from error
+        raise ConfigError(f"{path} isn't a description of a run ({error}); delete it.") from error
     if not isinstance(settings, dict):
-        raise ValueError(f"{path} isn't a description of a run; delete it.")
+        raise ConfigError(f"{path} isn't a description of a run; delete it.")
     return settings
 
 

@@ -5,6 +5,7 @@ Without it a user of that command finds the message below the traceback of lm-ev
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -31,17 +32,18 @@ def errors_in_one_line() -> None:
         told = _told(error) if _is_lm_eval() else None
         if told is None:
             before(kind, error, traceback)
-        else:
-            print(told, file=sys.stderr)
+        elif not isinstance(error, KeyboardInterrupt) or os.environ.get("RANK", "0") == "0":
+            print(told, file=sys.stderr)  # Ctrl-C reaches all processes of a run: one tells
 
     sys.excepthook = show
 
 
 def _told(error: BaseException) -> str | None:
     from l2_harness.config.errors import ConfigError, NumbersError, StorageError
+    from l2_harness.printable_text import printable_lines
 
     if isinstance(error, ConfigError | NumbersError | StorageError):
-        return f"error: {error}"
+        return printable_lines(f"error: {error}")
     return f"\n{_INTERRUPTED}" if isinstance(error, KeyboardInterrupt) and _is_ours() else None
 
 

@@ -109,3 +109,29 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(
     assert done.stderr == (
         "l2-harness: interrupted; the same command goes on from what it had finished\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (SystemExit(130), 130, "interrupted; the same command goes on"),
+        (SystemExit(3), 3, ""),
+        (MemoryError("8 GiB"), 2, "error: the memory is not enough for this: 8 GiB"),
+    ],
+    ids=str,
+)
+def test_how_it_ends(
+    error: BaseException,
+    status: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def end() -> None:
+        raise error
+
+    monkeypatch.setattr("l2_harness.cli.app.app", end)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == status
+    assert told in capsys.readouterr().err

@@ -30,6 +30,11 @@ def test_no_arguments() -> None:
 
 
 def test_arguments_that_are_none() -> None:
+    for text in ("[", "a", "=1", "a=1,b", "a=1,=2"):
+        with pytest.raises(ConfigError, match=r"--metadata=.* isn't of the form a=1,b=2"):
+            arguments_of("--metadata", text)
+    with pytest.raises(ConfigError, match="gives 'a' twice"):
+        arguments_of("--metadata", "a=1, a=2")
     with pytest.raises(ConfigError, match=r"--metadata=.* is no JSON"):
         arguments_of("--metadata", "{")
 
@@ -41,5 +46,5 @@ def test_words() -> None:
 
 def test_batch_sizes() -> None:
     assert [batch_size_of(text) for text in ("16", "auto", "auto:4")] == [16, "auto", "auto:4"]
-    with pytest.raises(ConfigError, match="--batch-size='many' is no whole number, nor auto"):
+    with pytest.raises(ConfigError, match="--batch-size='many' is not allowed"):
         batch_size_of("many")

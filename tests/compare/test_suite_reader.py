@@ -89,7 +89,13 @@ def replaced(old: str, new: str) -> str:
         ),
         (GOOD + "  b: {role: {a: 1}}", "line 6: role is a single value; this is 'a mapping'."),
         (GOOD + "name: [a]", "line 6: name is a single value; this is 'a list'."),
-        (GOOD + "limit: 1e400", "line 6: limit is a number of documents"),
+        *(
+            (GOOD + f"limit: {limit}", "line 6: limit is a number of documents")
+            for limit in ("1e400", ".nan", ".inf", "0", "-1", "1.5", "yes")
+        ),
+        (GOOD + "limit: 010", "line 6: YAML reads 010 as the number 8. Write that, or put it in q"),
+        (GOOD + "limit: 1:30", "line 6: YAML reads 1:30 as the number 90."),
+        (GOOD + "  b: {args: {revision: 0123}}", "line 6: YAML reads 0123 as the number 83."),
         (GOOD + "fewshot_as_multiturn: 3", "line 6: fewshot_as_multiturn is true or false"),
     ],
 )

@@ -26,7 +26,7 @@ def test_ours_are_taken_out_and_the_rest_stays() -> None:
         "peft": "adapter",
         "revision": "main",
         "batch_size": "auto:4",
-        "max_length": "2048",
+        "max_length": 2048,
         "think_end_token": "</think>",
         "enable_thinking": True,
         "chat_template_args": {"a": 1},
@@ -65,10 +65,19 @@ def test_defaults() -> None:
         ({"parallelize": "maybe"}, "parallelize='maybe' is unknown. Allowed: True, False, auto."),
         ({"truncation": "longest"}, "did you mean 'longest_first'? Allowed: True, False, longest_"),
         ({"logits_cache": "no"}, "logits_cache='no' is unknown. Allowed: True, False."),
-        ({"max_length": "long"}, "max_length='long' is unknown. Allowed: a whole number."),
+        (
+            {"max_length": "long"},
+            "max_length='long' is not allowed. Pass a whole number of at least 1.",
+        ),
+        ({"max_batch_size": 0}, "max_batch_size=0 is not allowed. Pass a whole number"),
+        *(
+            ({"batch_size": size}, "is not allowed. Pass a whole number of at least 1, or auto.")
+            for size in (0, -1, "0", "1.5", "nan", 10**20, "auto:0", "auto:x", "autox", "", True)
+        ),
         ({"backend": "causl"}, "did you mean 'causal'? Allowed: default, causal, seq2seq."),
         ({"dtype": "float31"}, "dtype='float31' is unknown; did you mean 'float32'?"),
-        ({"num_samples": 0}, "num_samples=0 is not allowed. Pass a whole number of at least 1."),
+        ({"num_samples": 0}, "num_samples=0 is not allowed. Pass a whole number of at least 1"),
+        ({"num_samples": "1e30"}, "Pass a whole number of at least 1 and at most 100000."),
         ({"num_samples": "two"}, "num_samples='two' is not allowed."),
         ({"num_sample": 2}, "did you mean 'num_samples'?"),
         ({"seed": -1}, "seed=-1 is not allowed. Pass a whole number of at least 0."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from l2_harness.cli.app import app
-from l2_harness.lm_eval_files.inspect_log import inspect_log
+from l2_harness.lm_eval_files.inspect_log import inspect_log, log_name
 from l2_harness.lm_eval_files.runs import Run, find_runs
 
 LINES: list[dict[str, Any]] = [
@@ -136,3 +137,46 @@ def test_inspect_reads_the_logs(exported: Path) -> None:
         assert log.results.scores[0].metrics["stderr"].value == 0.5
         kept = [line for one in log.samples for line in one.metadata.get("lm_eval", ())]
         assert [line["doc"] for line in kept] == [line["doc"] for line in LINES]
+
+
+@pytest.mark.parametrize(
+    ("content", "n_logs", "told"),
+    [
+        (b"", 0, "is empty"),
+        (json.dumps(LINES[0]).encode()[:-9], 1, "line 1 is no sample of lm-eval"),
+        (b"[" * 100_000, 1, "line 1 is no sample"),
+        (json.dumps({**LINES[0], "target": "\ud800"}).encode(), 1, "2 logs for Inspect"),
+        (json.dumps({"doc_id": "x"}).encode() + b"\n" + json.dumps(LINES[0]).encode(), 1, "line 1"),
+    ],
+)
+def test_damaged_samples_are_left_out(
+    content: bytes,
+    n_logs: int,
+    told: str,
+    folder: Callable[..., Path],
+    tmp_path: Path,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    own, whole = folder("a"), folder("b")
+    next(own.glob("samples_*")).write_bytes(content)
+    done = CliRunner().invoke(app, ["export", str(own), str(whole), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert told in done.output + "".join(str(one.message) for one in recwarn)
+    assert len(list((tmp_path / "out" / "inspect").iterdir())) == 1 + n_logs
+
+
+@pytest.mark.parametrize("date", [1e300, float("nan"), "yesterday", None, [1]], ids=str)
+def test_a_date_that_is_none(date: Any, folder: Callable[..., Path]) -> None:
+    run = run_in(folder("a"))
+    log = inspect_log(replace(run, content={**run.content, "date": date}), "t")
+    assert log is not None
+    assert log["eval"]["created"].startswith("20")
+
+
+@pytest.mark.parametrize("task", ["../../x", "a\x00b", "t" * 5000, "\ud800", "a/b_c"])
+def test_names_of_logs(task: str) -> None:
+    log = {"eval": {"created": "2026-01-02T03:04:05+00:00", "task": task, "task_id": "a1"}}
+    name = log_name(log)
+    assert len(Path(name).parts) == 1
+    assert len(name.encode()) < 200
+    assert name.startswith("2026-01-02T03-04-05+00-00_")

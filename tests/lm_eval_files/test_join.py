@@ -242,7 +242,7 @@ def test_equal_prompts_meet_in_their_order(tmp_path: Path, make_record: Make) ->
         path,
         "doc_ids differ",
         "2 logged documents without a trace",
-        "1 of 4 responses have no line",
+        "1 of 4 responses has no line",
     )
     assert table["logged_doc_id"].tolist()[:3] == [4, 7, 5]
 
@@ -270,6 +270,29 @@ def test_a_line_that_is_no_sample(tmp_path: Path, make_record: Make) -> None:
         file.write('{"doc_id": 2}\n{"doc_id": 3, "tar')
     traces = traces_of(tmp_path / "traces", make_record(0), make_record(1))
     assert len(joined(traces, path, "lines 3, 4 are no samples")) == 2
+
+
+def test_a_document_that_is_logged_twice(tmp_path: Path, make_record: Make) -> None:
+    """As two files put together have it."""
+    lines = [logged(i, exact_match=float(i)) for i in (0, 1)]
+    twice = [*lines, *(logged(i, exact_match=0.5) for i in (0, 1)), logged(1, name="other")]
+    path = write_samples(tmp_path, twice)
+    traces = traces_of(tmp_path / "traces", make_record(0), make_record(1))
+    table = joined(traces, path, "2 documents are logged twice under one filter", filter="none")
+    assert table["metric_exact_match"].tolist() == [0.0, 1.0]
+
+
+def test_lone_surrogates(tmp_path: Path, make_record: Make) -> None:
+    """JSON may hold them, tables may not."""
+    line = {**logged(0, filtered=["\ud800x"], name="\udfff"), "target": "\ud800"}
+    path = write_samples(tmp_path, [])
+    path.write_text(json.dumps(line) + "\n", "utf-8")
+    table = joined(traces_of(tmp_path / "traces", make_record(0)), path)
+    assert table[["filter", "filtered_resp", "target"]].iloc[0].tolist() == [
+        "\ufffd",
+        "\ufffdx",
+        "\ufffd",
+    ]
 
 
 def test_what_is_missing_is_named(tmp_path: Path, make_record: Make) -> None:

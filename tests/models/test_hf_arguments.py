@@ -247,3 +247,13 @@ def test_the_command_shows_an_error_without_a_traceback() -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: max_gen_toks=99999 (task l2_demo, document 0) leaves no")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args", [{"pretrained": "demo", "device": "cpu"}, "pretrained=demo,device=cpu"]
+)
+def test_an_argument_that_lm_eval_passes_too(args: Any) -> None:
+    make = L2HF.create_from_arg_obj if isinstance(args, dict) else L2HF.create_from_arg_string
+    with pytest.raises(ConfigError, match="device is in model_args, and lm-eval passes its own"):
+        make(args, {"device": "cpu", "batch_size": None})
+    assert make(args, {"device": None, "batch_size": 2}).batch_size == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,27 @@ def test_scores_are_found_again(
     assert lm.loglikelihood(requests) == edited
     assert not ran
     assert stock(tmp_path).loglikelihood(requests) == expected
+
+
+def test_what_has_no_numbers_is_met_again(
+    tiny_model: Callable[..., Any],
+    tokenizer: Any,
+    instances: Callable[..., list[Any]],
+    prompts: list[str],
+    tmp_path: Path,
+) -> None:
+    scored = instances("loglikelihood", [(prompt, " shells") for prompt in [*prompts[:2], "Lena"]])
+    asked = instances("generate_until", [(one.args[0], OPEN) for one in scored])
+    (only,) = tokenizer("Lena")["input_ids"]
+    model, ran = tiny_model("llama"), []
+    model.get_input_embeddings().weight.data[only] = math.nan
+    found = []
+    for _ in range(2):
+        lm = L2HF(model, tokenizer=tokenizer, batch_size=4)
+        store = CachingLM(lm, str(tmp_path / "cache.db"))
+        found.append((store.loglikelihood(scored), store.generate_until(asked)))
+        assert lm.get_model_info()["l2"]["not_finite"] == 2
+        ran.append(lm.get_model_info()["l2"]["responses"])
+    assert found[0] == found[1]
+    assert found[0][0][2] == (-math.inf, False)
+    assert ran == [4, 0]

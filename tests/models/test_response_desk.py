@@ -255,7 +255,7 @@ def test_a_model_is_given_up_only_where_it_gives_no_number(
         return desk.answers()
 
     if ends:
-        with pytest.raises(NumbersError, match="the first 22 responses are not finite"):
+        with pytest.raises(NumbersError, match="its first 22 responses are not finite"):
             in_order()
         assert not list(tmp_path.glob("part-*"))
     else:

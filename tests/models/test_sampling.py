@@ -428,6 +428,11 @@ class TestStockStandsIn:
         with caplog.at_level(logging.WARNING):
             lm.generate_until(instances("generate_until", [("Ada has 3", settings)]))
         assert "an encoder-decoder model: stock generate" in caplog.text
+        several = L2HF(str(tmp_path), device="cpu", num_samples=3, temperature=2.0)
+        drawn = {"until": [], "max_gen_toks": 4, "do_sample": True}
+        several.generate_until(instances("generate_until", [("Ada has 3", drawn)] * 2))
+        info = several.get_model_info()["l2"]
+        assert (info["num_samples"], len(several._evaluation.tally.lengths)) == (3, 6)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -41,3 +41,23 @@ def test_in_one_line(
     assert left == ([error] if shown is None else [])
     assert told.startswith(shown or "")
     assert len(told.splitlines()) == (shown is not None)
+
+
+@pytest.mark.parametrize(("rank", "tells"), [(None, True), ("0", True), ("1", False)])
+def test_of_several_processes_one_tells_of_ctrl_c(
+    rank: str | None,
+    tells: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An error may be of one of them alone: each tells of its own."""
+    monkeypatch.setattr(sys, "argv", RUN)
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    errors_in_one_line()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert ("the same command goes on" in capsys.readouterr().err) == tells
+    sys.excepthook(ConfigError, ConfigError("layers=9"), None)
+    assert capsys.readouterr().err == "error: layers=9\n"

@@ -29,13 +29,12 @@ from typing import Any
 
 from long_commands import COMMANDS, LongCommand, make_inputs
 from outcomes import differences, litter, outcome, unreadable
-from processes import LOG, Forks, Fresh, Running, wait
+from processes import GOES_ON, LOG, Forks, Fresh, Running, wait
 
 SIGNALS = {signal.SIGKILL: 4, signal.SIGINT: 4, signal.SIGTERM: 2}
 MOMENTS = {"time": 4, "write": 4, "start": 1}
 #: Seconds in which a fresh interpreter is still starting.
 START = 8.0
-_GOES_ON = "the same command goes on"
 
 
 @dataclass
@@ -128,9 +127,9 @@ class Campaign:
         """One line that says how to go on, and no traceback."""
         log = _log(folder)
         begun = "l2_harness" in log or "lm_eval" in log
-        if not log.strip() or (moment == "start" and not begun and _GOES_ON not in log):
+        if not log.strip() or (moment == "start" and not begun and GOES_ON not in log):
             self.left[f"{name}: SIGINT before the program had begun"] += 1
-        elif _GOES_ON not in log[-400:] or "Traceback" in log:
+        elif GOES_ON not in log[-400:] or "Traceback" in log:
             self._fault(name, folder, f"after SIGINT at {moment}: {log[-600:]}")
 
     def _wait_for(self, running: Running, seconds: float) -> None:

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 HERE = Path(__file__).parent
 #: stdout and stderr of the last attempt in a folder.
 LOG = ".log"
+#: What an interrupted command tells.
+GOES_ON = "the same command goes on"
 
 #: Environment of commands that need no network and show no progress.
 QUIET = {
@@ -82,7 +84,7 @@ class Fresh:
                 cwd=folder,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_interruptible,
+                preexec_fn=interruptible,
             )
         self.pid = self._process.pid
 
@@ -98,7 +100,7 @@ def wait(running: Running, pause: float = 0.005) -> int:
     return status
 
 
-def _interruptible() -> None:
+def interruptible() -> None:
     """SIGINT as at a terminal, also where this program runs in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -109,7 +111,7 @@ def _command(words: list[str], folder: str, told: str) -> None:
 
     # its pool of threads is made anew by the first call after a fork, which must be one thread's
     torch.set_num_threads(1)
-    _interruptible()
+    interruptible()
     os.chdir(folder)
     log = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)

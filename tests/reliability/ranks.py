@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ from typing import Any
 import psutil
 from long_commands import COMMANDS
 from outcomes import differences, outcome, unreadable
-from processes import LOG, QUIET
+from processes import GOES_ON, LOG, QUIET, interruptible
 
 #: Seconds that a command has to end in, whole or after one of its processes was killed.
 PATIENCE = 600.0
@@ -49,7 +50,8 @@ class Step:
 
     Attributes:
         processes: how many.
-        kill: a rank, or ``"all"``; None to let it run to its end.
+        kill: a rank, or ``"all"``; ``"ctrl-c"`` for SIGINT to all of them, as from a terminal; None
+            to let it run to its end.
         parts: how many trace files are there when it is killed.
         launcher: of several processes.
     """
@@ -76,6 +78,11 @@ CASES: dict[str, tuple[str, list[Step]]] = {
     "2 killed, then 1": (_GREEDY, [Step(2, "all"), Step(1)]),
     "2 killed, then 3": (_GREEDY, [Step(2, "all"), Step(3)]),
     "1 killed, then 2": (_GREEDY, [Step(1, "all"), Step(2)]),
+    "2 under torchrun and Ctrl-C, then 2": (_GREEDY, [Step(2, "ctrl-c"), Step(2)]),
+    "2 under accelerate and Ctrl-C, then 1": (
+        _GREEDY,
+        [Step(2, "ctrl-c", launcher="accelerate"), Step(1)],
+    ),
     "samples, 2 killed, then 3": (_SAMPLED, [Step(2, "all"), Step(3)]),
     "samples, 3 killed, then 1": (_SAMPLED, [Step(3, "all"), Step(1)]),
     "rank 0 of 2 killed, then 2": (_GREEDY, [Step(2, 0), Step(2)]),
@@ -122,6 +129,8 @@ def check(name: str, wholes: dict[str, dict[str, Any]], root: Path) -> dict[str,
         if step.kill is not None:
             seconds.append(round(ended, 1))
             faults += [f"{step}: unreadable: {what}" for what in unreadable(folder)]
+            if step.kill == "ctrl-c" and _all_of_log(folder).count(GOES_ON) != 1:
+                faults.append(f"{step}: not one line on how to go on: {_log(folder)}")
             if status in (0, None):
                 faults.append(f"{step}: ended with {status} after {ended:.0f} s: {_log(folder)}")
     if different := differences(found(folder), wholes[command]):
@@ -139,7 +148,12 @@ def run(step: Step, arguments: Sequence[str], folder: Path) -> tuple[int | None,
     parts = _parts(folder)
     with (folder / LOG).open("wb") as log:
         process = psutil.Popen(
-            [*step.words(), *arguments], cwd=folder, stdout=log, stderr=log, env=_environment()
+            [*step.words(), *arguments],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env=_environment(),
+            preexec_fn=interruptible,
         )
     began = time.monotonic()
     if step.kill is not None:
@@ -158,6 +172,8 @@ def run(step: Step, arguments: Sequence[str], folder: Path) -> tuple[int | None,
 def _kill(process: psutil.Process, which: int | str) -> None:
     family = [process, *process.children(recursive=True)]
     for one in family:
+        if which == "ctrl-c" and (one == process or _rank(one) is not None):
+            one.send_signal(signal.SIGINT)
         if which == "all" or _rank(one) == str(which):
             one.kill()
     if which == "all":
@@ -191,7 +207,11 @@ def _arguments(name: str) -> list[str]:
 
 
 def _log(folder: Path) -> str:
-    return (folder / LOG).read_text("utf-8", "replace")[-1500:]
+    return _all_of_log(folder)[-1500:]
+
+
+def _all_of_log(folder: Path) -> str:
+    return (folder / LOG).read_text("utf-8", "replace")
 
 
 def main() -> None:

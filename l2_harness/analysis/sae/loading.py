@@ -124,8 +124,8 @@ def load_sae(source: SaeSource, device: str = "cpu") -> LoadedSae:
     """Load an SAE and find out which layer's output it reads.
 
     Raises:
-        ConfigError: no such release or id, a folder that isn't an SAE's, a hook that is not the
-            residual stream after a decoder layer.
+        ConfigError: no such release or id, a folder that isn't an SAE's, weights that are no
+            numbers, a hook that is not the residual stream after a decoder layer.
     """
     package = sae_lens()
     try:
@@ -136,9 +136,11 @@ def load_sae(source: SaeSource, device: str = "cpu") -> LoadedSae:
             sae = package.SAE.from_pretrained(
                 release=source.release, sae_id=source.sae_id, device=device, dtype="float32"
             )
-    except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
-        raise ConfigError(f"--sae {source} can't be loaded: {_reason(source, error)}") from error
+    except Exception as error:  # whatever sae-lens and safetensors make of a damaged file
+        reason = " ".join(_reason(source, error).split())
+        raise ConfigError(f"--sae {source} can't be loaded: {reason}") from error
     sae.eval()
+    _check_numbers(sae, source)
     if sae.cfg.normalize_activations in _NOT_FOLDED:
         warnings.warn(
             f"{source} was trained on scaled states (normalize_activations="
@@ -190,6 +192,16 @@ def check(loaded: LoadedSae, store: StateStore) -> None:
             f"{loaded.source} was trained on states of other weights (fingerprint {trained_on}, "
             f"here {store.settings['weights']}): it is another model's."
         )
+
+
+def _check_numbers(sae: Any, source: SaeSource) -> None:
+    for name, weight in sae.state_dict().items():
+        # a feature that never fires may have a threshold of infinity
+        if weight.isnan().any() or (name != "threshold" and weight.isinf().any()):
+            raise ConfigError(
+                f"--sae {source}: its {name} has values that are not finite, so that its "
+                "activations are no numbers. Train it anew, or pass another one."
+            )
 
 
 def _layer(sae: Any, source: SaeSource) -> int:

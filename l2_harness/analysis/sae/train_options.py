@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -55,6 +56,10 @@ class TrainOptions:
                 f"--share={self.share} must lie between 0 and 1: the other questions measure the "
                 "quality."
             )
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"--lr={self.lr} is no learning rate: pass a number above 0.")
+        if self.sparsity is not None and not 0 <= self.sparsity < math.inf:
+            raise ConfigError(f"--sparsity={self.sparsity} is no coefficient: pass 0 or more.")
 
     def as_dict(self) -> dict[str, Any]:
         """What decides the result, as plain values."""

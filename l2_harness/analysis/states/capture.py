@@ -15,6 +15,7 @@ from l2_harness.analysis.states.run_model import RunModel
 from l2_harness.analysis.states.wanted import Wanted
 from l2_harness.config.errors import ConfigError
 from l2_harness.config.options import choice
+from l2_harness.whole_files import only_writer
 
 _PART_BYTES = 256 * 2**20
 
@@ -73,7 +74,20 @@ def capture(
 
     Raises:
         ConfigError: a folder of other settings, or norms that aren't the recorded ones.
+        BlockingIOError: another capture is writing into the folder.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    with only_writer(out):
+        return _capture(wanted, model, out, options, progress)
+
+
+def _capture(
+    wanted: Sequence[Wanted],
+    model: RunModel,
+    out: Path,
+    options: CaptureOptions,
+    progress: Callable[[int], Any],
+) -> dict[str, Any]:
     from l2_harness.analysis.states.outliers import write_norms_without_outliers
 
     settings = _start(wanted, model, out, options)
@@ -109,7 +123,6 @@ def _start(
         "tolerance": options.tolerance,
         "complete": False,
     }
-    out.mkdir(parents=True, exist_ok=True)
     layout.remove_unfinished(out)
     if (out / layout.SETTINGS).exists():
         before = layout.read_settings(out)

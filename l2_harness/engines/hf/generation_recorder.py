@@ -65,6 +65,16 @@ class GenerationRecorder:
             for i, n in enumerate(lengths)
         ]
 
+    def norms_at(self, step: int, row: int) -> np.ndarray | None:
+        """The monitored layers' norms, (layers,), behind the scores of one step and one row.
+
+        None where passes and scores do not go together. Rows may be beams.
+        """
+        if not self._row_a_token or step >= len(self._norm_rows):
+            return None
+        norms: np.ndarray = self._norm_rows[step][:, row].float().cpu().numpy()
+        return norms
+
     def follows(self, tokens: Tensor) -> bool:
         """Whether one pass was run for each of these tokens, with a row for each response.
 

@@ -22,6 +22,7 @@ from l2_harness.engines.hf.looped_model import LoopDose, looped_model
 from l2_harness.engines.hf.rerun_check import check_rerun
 from l2_harness.engines.hf.residual_norms import ResidualNorms
 from l2_harness.interventions import InterventionRun
+from l2_harness.models.broken_numbers import no_numbers
 from l2_harness.models.evaluated import EvaluatedLM
 from l2_harness.models.evaluation import Tally
 from l2_harness.models.matched_edits import MatchedEdits
@@ -176,7 +177,9 @@ class HFBase(EvaluatedLM, HFLM):
         """
         if self.world_size > 1:
             tallies = super().gather_object(self._evaluation.tally)
-            self._evaluation.whole = Tally.merged(tallies) if tallies else None
+            whole = self._evaluation.whole = Tally.merged(tallies) if tallies else None
+            if whole is not None and whole.only_broken:
+                raise no_numbers(whole.broken)
         self._drop_padding()
         super().barrier()
 

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from l2_harness.engines.finished_response import FinishedResponse
+from l2_harness.engines.hf.finite_rows import BrokenRow, FiniteRows
 from l2_harness.engines.hf.generation_recorder import GenerationRecorder
 from l2_harness.engines.hf.layer_hooks import ScoredRows
 from l2_harness.engines.hf.scoring_recorder import Continuation
@@ -22,31 +23,34 @@ class GenerationBatch:
 
     def __init__(self) -> None:
         self._recorder: GenerationRecorder | None = None
-        self._tokens: Tensor
+        self._output: Tensor
+        self._start: int
         self._prompt_tokens: list[int]
         self._stop: list[str]
-        self._broken: Sequence[int | None]
+        self._finite: FiniteRows
 
     def capture(
         self,
-        tokens: Tensor,
+        output: Tensor,
+        start: int,
         prompt_tokens: list[int],
         stop: list[str],
-        broken: Sequence[int | None],
+        finite: FiniteRows,
         recorder: GenerationRecorder | None = None,
     ) -> None:
         """Keep what came out.
 
         Args:
-            tokens: (batch, width) the generated ids, padding after an end included.
+            output: (batch, width) what ``generate`` gave, padding after an end included.
+            start: where the generated ids begin in it.
             prompt_tokens: each prompt's number of tokens.
             stop: the stop strings.
-            broken: of each row, its tokens up to one whose logits are not finite; None of most.
-            recorder: that watched the passes; None where nothing is recorded, or a pass did not
-                give each row a token.
+            finite: that saw the scores.
+            recorder: that watched the passes; None where nothing is recorded.
         """
-        self._tokens, self._prompt_tokens, self._stop = tokens, prompt_tokens, stop
-        self._broken, self._recorder = broken, recorder
+        self._output, self._start = output, start
+        self._prompt_tokens, self._stop = prompt_tokens, stop
+        self._finite, self._recorder = finite, recorder
 
     def responses(
         self, texts: Sequence[str], eos_ids: Collection[int], raw_text: Decode
@@ -58,28 +62,44 @@ class GenerationBatch:
             eos_ids: ids that end a response.
             raw_text: gives the text of some ids, special tokens included.
         """
-        tokens = self._tokens.tolist()
-        ends = [
-            response_end(ids, eos_ids, self._stop, raw_text)
-            if broken is None
-            else ResponseEnd(broken, "length")
-            for ids, broken in zip(tokens, self._broken, strict=True)
+        found = [
+            self._end(prompt, ids, response_end(ids[self._start :], eos_ids, self._stop, raw_text))
+            for prompt, ids in enumerate(self._output.tolist())
         ]
-        lengths = [end.n_tokens for end in ends]
-        rows: list[ResponseRows | None] = [None] * len(tokens)
-        if self._recorder is not None:
-            rows = [*self._recorder.responses(self._tokens, lengths)]
+        rows = self._rows([end.n_tokens for end, _ in found])
         return [
             FinishedResponse(
                 self._prompt_tokens[i],
-                tokens[i][: end.n_tokens],
+                self._output[i, self._start :][: end.n_tokens].tolist(),
                 end.reason,
                 rows[i],
                 text=text,
-                broken=self._broken[i] is not None,
+                broken=broken is not None,
+                broken_norms=None if broken is None else self._norms_at(broken),
             )
-            for i, (end, text) in enumerate(zip(ends, texts, strict=True))
+            for i, ((end, broken), text) in enumerate(zip(found, texts, strict=True))
         ]
+
+    def _end(
+        self, prompt: int, ids: Sequence[int], end: ResponseEnd
+    ) -> tuple[ResponseEnd, BrokenRow | None]:
+        """A response's end, which may be where it is broken; what pads it afterwards may be too."""
+        broken = self._finite.first_broken(prompt, ids)
+        n_tokens = 0 if broken is None else len(broken.ids) - self._start + 1
+        if broken is None or n_tokens > end.n_tokens:
+            return end, None
+        return ResponseEnd(n_tokens, "length"), broken
+
+    def _rows(self, lengths: Sequence[int]) -> Sequence[ResponseRows | None]:
+        tokens = self._output[:, self._start :]
+        if self._recorder is None or not self._recorder.follows(tokens):
+            return [None] * len(lengths)
+        return self._recorder.responses(tokens, lengths)
+
+    def _norms_at(self, broken: BrokenRow) -> np.ndarray | None:
+        if self._recorder is None:
+            return None
+        return self._recorder.norms_at(broken.step, broken.row)
 
 
 class ScoringBatch:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from l2_harness.engines.response_end import EndRule
 from l2_harness.models.generation_settings import GenerationSettings, generation_settings
 from l2_harness.models.hf.base import HFBase
 from l2_harness.models.hf.batches import GenerationBatch
-from l2_harness.models.response_desk import ResponseDesk, where
+from l2_harness.models.response_desk import DeskRules, ResponseDesk, where
 from l2_harness.models.response_jobs import PromptJob, PromptQueue, WantedResponse, run_jobs
 from l2_harness.norms import hash_prompt
 from l2_harness.random_numbers import uniform_draws
@@ -54,9 +55,6 @@ class GenerationLM(HFBase):
             MemoryError: a single response does not fit into memory.
         """
         evaluation = self._begin_requests(requests)
-        if self.backend != "causal":
-            self._say_stock("an encoder-decoder model")
-            return super().generate_until(requests, disable_tqdm=disable_tqdm)
         desk = ResponseDesk(requests, evaluation, self._texts(), self._desk_rules())
         with self._progress("generate_until", desk.recall(), disable_tqdm) as progress:
             open_jobs = desk.open_jobs(progress)
@@ -65,6 +63,10 @@ class GenerationLM(HFBase):
                 run = partial(self._runner(settings), desk, settings)
                 max_rows = run_jobs(jobs, max_rows, run)
         return desk.answers()
+
+    def _desk_rules(self) -> DeskRules:
+        rules = super()._desk_rules()
+        return rules if self.backend == "causal" else replace(rules, max_length=None)
 
     def _settings_of(self, request: Instance) -> GenerationSettings:
         return generation_settings(
@@ -213,6 +215,8 @@ class GenerationLM(HFBase):
         with self._watching() as watched, self._one_batch(len(requests)), self._no_cache_hook():
             texts = super().generate_until(requests, disable_tqdm=True)
         finished = watched.responses(texts, self._eos_ids(settings), self._raw_text)
+        if self._recorder is not None and any(one.rows is None for one in finished):
+            self._say_unrecorded()
         for (_, response), one in zip(wanted, finished, strict=True):
             desk.take(response, one)
         desk.flush()
@@ -244,24 +248,19 @@ class GenerationLM(HFBase):
         if batch is None:
             return super()._model_generate(context, max_length, stop, **generation_kwargs)
         prompt_tokens = generation_kwargs["attention_mask"].sum(-1).tolist()
-        finite = FiniteRows(len(context), width, self.eot_token_id)
+        finite = FiniteRows(len(context), self.eot_token_id)
         processors = [*(generation_kwargs.pop("logits_processor", None) or ()), finite]
         generation_kwargs["logits_processor"] = LogitsProcessorList(processors)
-        if self._recorder is None:
+        recorder, watch = None, nullcontext()
+        if self._recorder is not None:
+            recorder = GenerationRecorder(self._causal_lm, self._norms, width)
+            watch = recorder.recording()
+        with watch:
             output = super()._model_generate(context, max_length, stop, **generation_kwargs)
-            batch.capture(output[:, width:], prompt_tokens, stop, finite.lengths())
-            return output
-        recorder = GenerationRecorder(self._causal_lm, self._norms, width)
-        with recorder.recording():
-            output = super()._model_generate(context, max_length, stop, **generation_kwargs)
-        if not isinstance(output, Tensor):  # lm-eval says what it thinks of it
-            return output
-        # of several sequences a prompt HFLM takes the first rows as well
-        tokens = output[: len(prompt_tokens), width:]
-        followed = recorder.follows(output[:, width:])
-        batch.capture(tokens, prompt_tokens, stop, finite.lengths(), recorder if followed else None)
-        if not followed:
-            self._say_unrecorded()
+        if isinstance(output, Tensor):  # lm-eval says what it thinks of something else
+            # an encoder-decoder gives back the one id that it starts with
+            start = width if self.backend == "causal" else 1
+            batch.capture(output, start, prompt_tokens, stop, finite, recorder)
         return output
 
     def _say_unrecorded(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -209,3 +210,62 @@ def test_a_folder_of_folders(toy: LoadedSae, noise_store: StateStore, tmp_path: 
     save(toy, tmp_path / "b", hook_name="blocks.0.hook_resid_post")
     (tmp_path / "sae_quality").mkdir()
     assert [one.layer for one in load_saes([str(tmp_path)], noise_store)] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("W_dec", torch.nan, "its W_dec has values that are not finite"),
+        ("W_enc", -torch.inf, "its W_enc has values that are not finite"),
+        ("b_dec", torch.nan, "its b_dec has values that are not finite"),
+    ],
+)
+def test_weights_that_are_no_numbers(
+    name: str, value: float, told: str, toy: LoadedSae, tmp_path: Path
+) -> None:
+    toy.sae.state_dict()[name].flatten()[1] = value
+    folder = save(toy, tmp_path / "sae", hook_name="blocks.3.hook_resid_post")
+    with pytest.raises(ConfigError, match=told):
+        load_sae(parse_source(str(folder))[0])
+
+
+class _Malicious:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ran.append, ("unpickled",)
+
+
+ran: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("sae_weights.safetensors", pickle.dumps(_Malicious())),
+        ("sae_weights.safetensors", b""),
+        ("sae_weights.safetensors", (2**62).to_bytes(8, "little") + b"{}"),
+        ("sae_weights.safetensors", None),
+        ("cfg.json", b"[1]"),
+        ("cfg.json", b'{"d_in":'),
+        ("cfg.json", b"[" * 100_000),
+        ("cfg.json", {"metadata": None}),
+        ("cfg.json", {"d_in": 7}),
+        ("cfg.json", {"d_sae": -3}),
+        ("cfg.json", {"d_in": "x"}),
+        ("cfg.json", {"architecture": "../evil"}),
+        ("cfg.json", {"normalize_activations": "evil"}),
+    ],
+    ids=str,
+)
+def test_a_damaged_folder(file: str, content: Any, toy: LoadedSae, tmp_path: Path) -> None:
+    folder = save(toy, tmp_path / "sae", hook_name="blocks.3.hook_resid_post")
+    damaged = folder / file
+    if content is None:
+        damaged.write_bytes(damaged.read_bytes()[:100])
+    elif isinstance(content, bytes):
+        damaged.write_bytes(content)
+    else:
+        damaged.write_text(json.dumps(json.loads(damaged.read_text()) | content))
+    with pytest.raises(ConfigError, match="can't be loaded") as refused:
+        load_sae(parse_source(str(folder))[0])
+    assert len(str(refused.value).splitlines()) == 1
+    assert not ran

@@ -25,6 +25,7 @@ from l2_harness.analysis.states.store import StateStore
 from l2_harness.analysis.states.wanted import Wanted, wanted_responses
 from l2_harness.config.errors import ConfigError
 from l2_harness.norms import read_run_settings
+from l2_harness.whole_files import only_writer
 
 ALL = CaptureOptions(layers=(0, 1, 2, 3, 4), batch_size=3)
 SMALL_PARTS = replace(ALL, part_bytes=4 * 32 * 5 * 30)  # some 30 rows a part
@@ -291,6 +292,14 @@ def test_another_capture_in_the_same_folder(llama: Any, tmp_path: Path) -> None:
         capture(wanted, model, tmp_path, replace(ALL, layers=(1, 2)))
     settings = capture(wanted, model, tmp_path, ALL)  # more responses may follow
     assert settings["responses"] == len(wanted)
+
+
+def test_another_capture_at_the_same_time(llama: Any, tmp_path: Path) -> None:
+    wanted, model = wanted_and_model(llama)
+    with only_writer(tmp_path), pytest.raises(BlockingIOError, match="another command is writing"):
+        capture(wanted, model, tmp_path, ALL)
+    assert not list(tmp_path.iterdir())
+    assert capture(wanted, model, tmp_path, ALL)["responses"] == len(wanted)
 
 
 def test_the_same_questions_of_every_task(llama: Any) -> None:

@@ -74,7 +74,7 @@ def test_a_run_with_verdicts(tmp_path: Path) -> None:
     event = TraceEvent(1, 7, "recursion", 1.0, "{}")
     traces = write(tmp_path / "t", [record(0, events=[event]), record(1), record(2)])
     samples = log(tmp_path / "s", {0: ("8", 1.0), 1: ("9", 0.0)})
-    with pytest.warns(UserWarning, match="1 of 3 responses have no line"):
+    with pytest.warns(UserWarning, match="1 of 3 responses has no line"):
         found = load_responses(ResponseSource(traces, VerdictSource(samples)))
     assert (found.run_id, list(found.layers)) == ("run1", [3, 7])
     assert [v.verdict for v in found.views] == ["correct", "wrong", "unjudged"]
