@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -251,7 +251,8 @@ class GenerationLM(HFBase):
         finite = FiniteRows(len(context), self.eot_token_id)
         processors = [*(generation_kwargs.pop("logits_processor", None) or ()), finite]
         generation_kwargs["logits_processor"] = LogitsProcessorList(processors)
-        recorder, watch = None, nullcontext()
+        recorder: GenerationRecorder | None = None
+        watch: AbstractContextManager[None] = nullcontext()
         if self._recorder is not None:
             recorder = GenerationRecorder(self._causal_lm, self._norms, width)
             watch = recorder.recording()
