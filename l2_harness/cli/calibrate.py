@@ -45,6 +45,9 @@ def command(
     from l2_harness.models.calibrate import calibrate, calibrate_from_traces
 
     if traces is not None:
+        _nothing_runs(
+            {"--limit": limit, "--gen_kwargs": gen_kwargs, "--include_path": include_path}
+        )
         rows = calibrate_from_traces(out, traces)
     else:
         from lm_eval.tasks import TaskManager
@@ -65,3 +68,11 @@ def command(
         )
     layers = ", ".join(f"{layer} ({count} rows)" for layer, count in rows.items())
     print(f"{out}: layers {layers}. Use it with threshold=calibrated,calibration={out}")
+
+
+def _nothing_runs(given: dict[str, object]) -> None:
+    from l2_harness.config.errors import ConfigError
+
+    for name, value in given.items():
+        if value not in (None, ""):
+            raise ConfigError(f"{name} has no say in recorded traces: leave it or --traces out.")

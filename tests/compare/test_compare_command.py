@@ -102,7 +102,7 @@ def test_the_list() -> None:
         (("demo", "--limit", "-1"), "--limit=-1 is no number of documents"),
         (("demo", "--limit", "1.5"), "--limit=1.5 is no number of documents"),
         (("demo", "--seeds", "1,x"), "--seeds='1,x' is no list of different whole numbers"),
-        (("demo", "--batch-size", "x"), "--batch-size='x' is no whole number"),
+        (("demo", "--batch-size", "x"), "--batch-size='x' is not allowed"),
         (("demo", "--model-args", "{"), "is no JSON"),
         (("demo", "--dry-run", "--tasks", "l2_dmo"), "did you mean 'l2_demo'?"),
         (("demo", "--dry-run", "--model-args", "recursio=norm"), "did you mean 'recursion'?"),

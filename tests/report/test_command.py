@@ -58,7 +58,7 @@ def test_with_and_without_responses(
     assert "<title>Mine</title>" in out.read_text("utf-8")
     arguments = ["--traces", str(traces), "--run-id", "run2", "--out", str(out)]
     assert call(monkeypatch, str(written), *arguments) == 0
-    assert "2 sections, 1 responses" in capsys.readouterr().out
+    assert "2 sections, 1 response," in capsys.readouterr().out
     assert "view-responses" in out.read_text("utf-8")
 
 
@@ -75,8 +75,9 @@ def test_what_a_user_can_mend(
     assert "pass --traces TRACE_DIR" in capsys.readouterr().err
     assert call(monkeypatch, str(written), "--traces", str(tmp_path / "none")) == 2
     assert "no traces" in capsys.readouterr().err
-    with pytest.warns(UserWarning, match="2 runs"):
-        assert call(monkeypatch, str(written), "--traces", str(traces)) == 2
-    assert "2 runs: run1, run2. Pass --run-id with one of them." in capsys.readouterr().err
+    assert call(monkeypatch, str(written), "--traces", str(traces)) == 2
+    told = capsys.readouterr().err
+    assert "l2-harness: warning: " in told
+    assert "2 runs: run1, run2. Pass --run-id with one of them." in told
     assert call(monkeypatch, str(written), "--traces", str(traces), "--run-id", "run3") == 2
     assert "Its runs: run1, run2" in capsys.readouterr().err
