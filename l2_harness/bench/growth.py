@@ -11,7 +11,7 @@ import csv
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class Point:
 
 @dataclass(frozen=True)
 class GrowthCost:
-    """The points of all axes."""
+    """The points of some axes."""
 
     points: list[Point]
 
@@ -164,8 +164,8 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> Ratio:
 
 def measure_growth(
     names: Sequence[str], quick: bool, say: Say, up_to: int | None = None
-) -> GrowthCost:
-    """Run some of :data:`AXES`, each in a new process.
+) -> Iterator[GrowthCost]:
+    """Run some of :data:`AXES`, each in a new process; one after the other.
 
     Args:
         names: which.
@@ -173,12 +173,10 @@ def measure_growth(
         say: told what is being run.
         up_to: leaves larger sizes out.
     """
-    points: list[Point] = []
     for name in names:
         sizes = [size for size in AXES[name].sizes(quick) if up_to is None or size <= up_to]
         say(f"{name}: {', '.join(map(str, sizes))} {AXES[name].unit}")
-        points += apart(run_axis, name, sizes)
-    return GrowthCost(points)
+        yield GrowthCost(apart(run_axis, name, sizes))
 
 
 def run_axis(name: str, sizes: Sequence[int]) -> list[Point]:

@@ -332,10 +332,14 @@ def growth(
     from l2_harness.bench.growth import AXES, measure_growth
 
     _check_names("--only", only, AXES)
-    cost = measure_growth(only or list(AXES), quick, _say, up_to)
-    if out is not None:
-        cost.write(out)
-    _show([cost], as_json)
+
+    def measured() -> Iterator[Cost]:
+        for cost in measure_growth(only or list(AXES), quick, _say, up_to):
+            if out is not None:
+                cost.write(out)
+            yield cost
+
+    _show(measured(), as_json)
 
 
 @app.command("statistics")
