@@ -18,21 +18,23 @@ def file_option(help: str, **more: Any) -> Any:
     return typer.Option(help=help, callback=_file, **more)
 
 
-def _folder(path: Path | None) -> Path | None:
-    return None if path is None else _below_folders(path, path)
+def _folder(param: typer.CallbackParam, path: Path | None) -> Path | None:
+    return None if path is None else _below_folders(param, path, path)
 
 
-def _file(path: Path | None) -> Path | None:
+def _file(param: typer.CallbackParam, path: Path | None) -> Path | None:
     from l2_harness.config.errors import ConfigError
 
     if path is None:
         return None
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder, and a file is to be written: name one in it.")
-    return _below_folders(path, path.parent)
+        raise ConfigError(
+            f"{param.opts[0]} {path} is a folder, and a file is to be written: name one in it."
+        )
+    return _below_folders(param, path, path.parent)
 
 
-def _below_folders(path: Path, folder: Path) -> Path:
+def _below_folders(param: typer.CallbackParam, path: Path, folder: Path) -> Path:
     """``path``, if ``folder`` is one or can be made."""
     from l2_harness.config.errors import ConfigError
 
@@ -40,8 +42,8 @@ def _below_folders(path: Path, folder: Path) -> Path:
         if part.is_dir():
             break
         if part.exists() or part.is_symlink():
-            what = "a link to nothing" if part.is_symlink() else "a file"
+            what = "a file" if part.exists() else "a link to nothing"
             raise ConfigError(
-                f"{part} is {what}, and a folder is needed to write {path}: pass another one."
+                f"{param.opts[0]} {path} needs a folder where {part} is {what}: pass another path."
             )
     return path

@@ -28,11 +28,12 @@ def command(
     [
         ("new/deep", "new/f", "works"),
         (".", "there", "works"),
-        ("there", "f", "there is a file, and a folder is needed to write there"),
-        ("there/a/b", "f", "there is a file, and a folder is needed to write there/a/b"),
+        ("there", "f", "--folder there needs a folder where there is a file"),
+        ("there/a/b", "f", "--folder there/a/b needs a folder where there is a file"),
         ("loop/a", "f", "loop is a link to nothing"),
+        ("link", "f", "--folder link needs a folder where link is a file"),
         ("new", ".", "is a folder, and a file is to be written: name one in it"),
-        ("new", "there/f", "there is a file, and a folder is needed to write there/f"),
+        ("new", "there/f", "--file there/f needs a folder where there is a file"),
     ],
 )
 def test_outputs(
@@ -41,6 +42,7 @@ def test_outputs(
     monkeypatch.chdir(tmp_path)
     Path("there").write_text("x")
     Path("loop").symlink_to("loop")
+    Path("link").symlink_to("there")
     ran = CliRunner().invoke(app, ["--folder", folder, "--file", file])
     assert isinstance(ran.exception, RuntimeError if told == "works" else ConfigError)
     assert told in str(ran.exception)
